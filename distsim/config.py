@@ -1,0 +1,387 @@
+"""Every option of a run, in one frozen dataclass: validated once, stored in every output.
+
+Values come from a TOML file, the environment (DISTSIM_<FIELD>) and the command line, each
+overriding the one before (`gather`), or from Python (`Config(...)`): all pass the same checks.
+A refusal says what was given, what is allowed, and where the value came from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import numbers
+import operator
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import InitVar, dataclass
+from pathlib import Path
+from typing import Any
+
+from distsim.errors import InputError
+
+DEFAULT_NETWORK = "celegans"
+DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
+LENGTHS = ("transitions", "time", "steps", "sweeps")
+LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
+PREFIX = "DISTSIM_"
+
+
+# Kinds of values. Each takes what Python, TOML or a line of text can give and returns the value
+# in its one type; where it cannot, it raises ValueError with what is allowed.
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An integer in [low, high); 1e6 is one too."""
+
+    low: int
+    high: int | None = None
+    metavar = "INTEGER"
+
+    def __call__(self, value: object) -> int:
+        number = _exact_integer(value)
+        if number is None or number < self.low or (self.high is not None and number >= self.high):
+            raise ValueError(str(self))
+        return number
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"an integer, {self.low} or more"
+        return f"an integer from {self.low} to {self.high - 1}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number, zero or more; `positive`: above zero."""
+
+    positive: bool = False
+    metavar = "NUMBER"
+
+    def __call__(self, value: object) -> float:
+        number = _real(value)
+        if number is None or not math.isfinite(number) or number < 0:
+            raise ValueError(str(self))
+        if self.positive and number == 0:
+            raise ValueError(str(self))
+        return number
+
+    def __str__(self) -> str:
+        return "a finite number above 0" if self.positive else "a finite number, 0 or more"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words or integers."""
+
+    allowed: tuple[str | int, ...]
+    metavar = None
+
+    def __call__(self, value: object) -> str | int:
+        for one in self.allowed:
+            if value == one or value == str(one):
+                return one
+        raise ValueError(str(self))
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.allowed[:-1])) + f" or {self.allowed[-1]}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A word or a path; `number`: an integer does as well. `ending`: what a path ends with."""
+
+    metavar: str
+    number: bool = False
+    words: tuple[str, ...] = ()
+    ending: str = ""
+
+    def __call__(self, value: object) -> str:
+        if self.number and _is_integer(value):
+            return str(value)
+        if not isinstance(value, str | os.PathLike):
+            raise ValueError(str(self))
+        text = os.fspath(value)
+        if not isinstance(text, str) or not text or "\0" in text:
+            raise ValueError(str(self))
+        if text not in self.words and not text.endswith(self.ending):
+            raise ValueError(str(self))
+        return text
+
+    def __str__(self) -> str:
+        return self.metavar
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    metavar = None
+
+    def __call__(self, value: object) -> bool:
+        match value.lower() if isinstance(value, str) else value:
+            case True | "true" | "yes" | "on" | "1":
+                return True
+            case False | "false" | "no" | "off" | "0":
+                return False
+        raise ValueError(str(self))
+
+    def __str__(self) -> str:
+        return "true, yes, on, 1 or false, no, off, 0"
+
+
+def _is_integer(value: object) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def _exact_integer(value: object) -> int | None:
+    """The integer that `value` is or spells, or None. Of floats only those without rounding."""
+    if _is_integer(value):
+        return operator.index(value)  # type: ignore[arg-type]
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            pass
+    number = _real(value)
+    if number is None or not math.isfinite(number) or number % 1 or abs(number) > 2**53:
+        return None
+    return int(number)
+
+
+def _real(value: object) -> float | None:
+    """The number that `value` is or spells, or None."""
+    if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def option(default: Any, kind: Callable[[object], Any], text: str) -> Any:
+    """A field of Config: its default (None: not given), its kind, its line of help."""
+    return dataclasses.field(default=default, metadata={"kind": kind, "help": text})
+
+
+SEED = Integer(0, 2**64)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The options of one run.
+
+    `sources` names where values came from, field -> "--tau", "DISTSIM_TAU", "tau in run.toml",
+    for messages only. Raises InputError.
+    """
+
+    model: str = option(
+        "mpm", Choice(("mpm", "bm")), "McCulloch-Pitts machine or Boltzmann machine."
+    )
+    network: str = option(
+        DEFAULT_NETWORK,
+        Text("celegans|gaussian|hopfield|FILE"),
+        "Built in, or a .npy, .npz, .csv or .txt file of weights.",
+    )
+    bias: str | None = option(None, Text("FILE"), "Bias of each neuron.")
+    neurons: int | None = option(None, Integer(1), "Neurons of a generated network.")
+    coupling: float | None = option(
+        None, Number(), "Strength g of gaussian: weights normal(0, g / sqrt(neurons))."
+    )
+    network_seed: int | None = option(None, SEED, "Seed of a generated network.")
+    patterns: str | None = option(
+        None, Text("FILE|INTEGER", number=True), "Patterns of hopfield, or how many random ones."
+    )
+    tau: float = option(1.0, Number(), "Temperature.")
+    seed: int = option(0, SEED, "Seed of the chain.")
+    transitions: int | None = option(None, Integer(1), "Length: number of transitions.")
+    time: float | None = option(None, Number(positive=True), "Length: model time (mpm).")
+    steps: int | None = option(None, Integer(1), "Length: number of steps (bm).")
+    sweeps: int | None = option(None, Integer(1), "Length: sweeps of one step a neuron (bm).")
+    engine: str = option(
+        "relax", Choice(("relax", "race")), "relax: many transitions a collective; race: one."
+    )
+    device: str = option("auto", Choice(("auto", "cpu", "gpu")), "Where to run.")
+    weight_bits: int = option(32, Choice((8, 16, 32)), "Bits of a stored weight.")
+    scan: str | None = option(
+        None,
+        Choice(("sequential", "random")),
+        "Which neuron a step visits (bm) [default: sequential].",
+    )
+    initial: str = option(
+        "zeros",
+        Text("zeros|ones|random|FILE.npy", words=("zeros", "ones", "random"), ending=".npy"),
+        "Initial states.",
+    )
+    window: int | None = option(
+        None, Integer(1), "Events a window to aim at [default: from neurons, tau and weights]."
+    )
+    output: str | None = option(None, Text("FILE"), "HDF5 file for the events.")
+    overwrite: bool = option(False, Flag(), "Replace an existing output file.")
+    sources: InitVar[Mapping[str, str] | None] = None
+
+    def __post_init__(self, sources: Mapping[str, str] | None) -> None:
+        sources = sources or {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None or field.default is not None:
+                self._set(field.name, _converted(field, value, sources))
+        self._check_temperature(sources)
+        self._check_length(sources)
+        self._check_scan(sources)
+
+    def json(self) -> str:
+        """Every option, as stored in the output file."""
+        return json.dumps(dataclasses.asdict(self))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
+
+    def _check_temperature(self, sources: Mapping[str, str]) -> None:
+        if self.model == "mpm" and self.tau == 0:
+            raise InputError(
+                f"{_place('tau', sources)}: 0 given; allowed for the mpm: above 0, since its rates "
+                "exp(s z / (2 tau)) diverge at 0 (the bm at 0 is the Hopfield network: model bm)"
+            )
+
+    def _check_length(self, sources: Mapping[str, str]) -> None:
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
+        allowed = LENGTHS_OF[self.model]
+        if len(given) > 1:
+            places = ", ".join(_place(name, sources) for name in given)
+            raise InputError(f"{places}: {len(given)} lengths given; allowed: one")
+        if not given:
+            if self.network != DEFAULT_NETWORK:
+                raise InputError(
+                    f"no length given for network {self.network}; allowed for the {self.model}: "
+                    f"one of {', '.join(allowed)}"
+                )
+            self._set("transitions", DEFAULT_TRANSITIONS)
+        elif given[0] not in allowed:
+            raise InputError(
+                f"{_place(given[0], sources)}: given for the {self.model}; allowed there: "
+                f"one of {', '.join(allowed)}"
+            )
+        if self.tau == 0 and self.transitions is not None:
+            number = f"{self.transitions} given" if given else "none given"
+            raise InputError(
+                f"{_place('transitions', sources)}: {number} at tau 0; allowed there: steps or "
+                "sweeps, since at tau 0 a network can come to rest and make no more transitions"
+            )
+
+    def _check_scan(self, sources: Mapping[str, str]) -> None:
+        if self.model == "bm":
+            self._set("scan", self.scan or "sequential")
+        elif self.scan is not None:
+            raise InputError(
+                f"{_place('scan', sources)}: {self.scan} given for the mpm; allowed for the bm only"
+            )
+
+
+FIELDS: dict[str, dataclasses.Field[Any]] = {
+    field.name: field for field in dataclasses.fields(Config)
+}
+
+
+def _place(name: str, sources: Mapping[str, str]) -> str:
+    """Where the value of an option came from, in words; its plain name from Python."""
+    return sources.get(name, name)
+
+
+def _converted(field: dataclasses.Field[Any], value: object, sources: Mapping[str, str]) -> Any:
+    try:
+        return field.metadata["kind"](value)
+    except ValueError as error:
+        raise InputError(
+            f"{_place(field.name, sources)}: {value!r} given; allowed: {error}"
+        ) from None
+
+
+def flag(name: str) -> str:
+    """The option of the command line for a field."""
+    return "--" + name.replace("_", "-")
+
+
+def gather(
+    file: str | None, environment: Mapping[str, str], options: Mapping[str, object]
+) -> Config:
+    """Config from a TOML file (None: no file), then the environment, then the command line.
+
+    `options` maps fields to values, None where not given. The four lengths are one option in
+    four units: a later source's length replaces an earlier one's. Raises InputError.
+    """
+    values: dict[str, object] = {}
+    sources: dict[str, str] = {}
+    for layer in (
+        _file_values(file) if file is not None else {},
+        _environment_values(environment),
+        {name: (value, flag(name)) for name, value in options.items() if value is not None},
+    ):
+        if any(name in layer for name in LENGTHS):
+            for name in LENGTHS:
+                values.pop(name, None)
+        for name, (value, place) in layer.items():
+            values[name], sources[name] = value, place
+    return Config(**values, sources=sources)  # type: ignore[arg-type]
+
+
+def _file_values(path: str) -> dict[str, tuple[object, str]]:
+    """Field -> (value, place) from a TOML file of plain keys."""
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"configuration {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"configuration {path}: not UTF-8 text; allowed: a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"configuration {path}: not TOML: {error}") from None
+    for key in table:
+        if key not in FIELDS:
+            raise InputError(f"configuration {path}: key {key}; allowed: {', '.join(FIELDS)}")
+    return {key: (value, f"{key} in {path}") for key, value in table.items()}
+
+
+def _environment_values(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    """Field -> (value, place) from the variables DISTSIM_<FIELD>."""
+    allowed = {PREFIX + name.upper(): name for name in FIELDS}
+    given = sorted(variable for variable in environment if variable.startswith(PREFIX))
+    for variable in given:
+        if variable not in allowed:
+            raise InputError(f"environment: {variable}; allowed: {', '.join(allowed)}")
+    return {allowed[variable]: (environment[variable], variable) for variable in given}
+
+
+def partial_path(path: str) -> str:
+    """The name under which the output file at `path` grows."""
+    return path + ".partial"
+
+
+def check_output(config: Config) -> None:
+    """Raise InputError where the output file of a run cannot be written. For root, before it."""
+    if config.output is None:
+        return
+    check_writable(config.output, config.overwrite)
+    partial = partial_path(config.output)
+    if os.path.lexists(partial) and not config.overwrite:
+        raise InputError(
+            f"output {config.output}: {partial} exists, of a run at work or one that was killed; "
+            "allowed: another file, or this one with --overwrite"
+        )
+
+
+def check_writable(path: str, overwrite: bool) -> None:
+    """Raise InputError if a file cannot be made at `path`, or is there and not to be replaced."""
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise InputError(f"output {path}: a folder; allowed: a file")
+    if os.path.lexists(path) and not overwrite:
+        raise InputError(
+            f"output {path}: exists; allowed: a new file, or this one with --overwrite"
+        )
+    if not os.path.isdir(folder):
+        raise InputError(
+            f"output {path}: no folder {folder}; allowed: a file in an existing folder"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"output {path}: folder {folder} is not writable")
