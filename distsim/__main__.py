@@ -1,0 +1,25 @@
+"""`python -m distsim` and the command `distsim`: one command, and an end to all ranks if it fails.
+
+An exception on one rank would leave the others waiting for it for ever, so it ends them all.
+"""
+
+import sys
+import traceback
+
+from distsim import cli
+
+
+def main() -> None:
+    launch = cli.Launch()
+    try:
+        status = cli.main(sys.argv[1:], launch)
+    except Exception:
+        print(f"distsim: error on rank {launch.rank}:", file=sys.stderr)
+        traceback.print_exc()
+        launch.abort(cli.FAILED)
+        status = cli.FAILED
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,345 @@
+"""The command line: parses, builds the configuration, calls. No logic.
+
+What a command needs is imported when it runs, so that --help, --version and shell completion
+start neither MPI nor compilation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+from click.shell_completion import CompletionItem
+
+from distsim import __version__, config, progress, report
+from distsim.errors import InputError
+from distsim.output import OutputError
+
+if TYPE_CHECKING:
+    from distsim.communicator import Communicator
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+class Launch:
+    """The ranks of this command: unconnected until it asks for them."""
+
+    communicator: Communicator | None = None
+
+    def connect(self) -> Communicator:
+        from distsim import communicator
+
+        self.communicator = communicator.connect()
+        return self.communicator
+
+    @property
+    def rank(self) -> int:
+        """This rank; before it is connected, what its launcher says."""
+        from distsim import communicator
+
+        if self.communicator is not None:
+            return self.communicator.rank
+        return communicator.launched_rank()
+
+    def abort(self, status: int) -> None:
+        """End all ranks, if there are others that would wait for this one."""
+        if self.communicator is not None and self.communicator.size > 1:
+            self.communicator.abort(status)
+
+
+class DefaultRun(click.Group):
+    """A group whose default command is `run`: its options work without its name."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        if arguments:
+            first = arguments[0]
+            for_run = first.startswith("-") or first.endswith(".toml")
+            default = for_run and first not in ("--help", "--version")
+        else:
+            default = not context.resilient_parsing  # completing: every command is possible
+        if default:
+            arguments = ["run", *arguments]
+        return super().parse_args(context, arguments)
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        return super().shell_complete(context, incomplete) + [
+            item for item in run.shell_complete(context, incomplete) if item.value != "--help"
+        ]
+
+
+def main(arguments: Sequence[str], launch: Launch) -> int:
+    """Run a command; its exit status. Bad input is reported once, by the root."""
+    try:
+        status = group.main(list(arguments), prog_name="distsim", standalone_mode=False, obj=launch)
+        return status or 0
+    except click.ClickException as error:
+        if launch.rank == 0:
+            error.show()
+        return BAD_INPUT
+    except InputError as error:  # on every rank alike
+        if launch.rank == 0:
+            click.echo(f"distsim: {error}", err=True)
+        return BAD_INPUT
+    except OutputError as error:  # on the rank that writes: the others would wait for it
+        click.echo(f"distsim: {error}", err=True)
+        launch.abort(BAD_INPUT)
+        return BAD_INPUT
+    except click.Abort:  # Ctrl-C
+        launch.abort(INTERRUPTED)
+        return INTERRUPTED
+
+
+@click.group(cls=DefaultRun, epilog="The options of run work without its name: distsim --tau 2")
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def group() -> None:
+    """Exact simulation of stochastic recurrent networks of binary neurons."""
+
+
+# ------------------------------------------------------------------------------------- options
+
+
+def options(*names: str) -> Callable[[Command], Command]:
+    """The options of these fields of the configuration; of all fields without names."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names or list(config.FIELDS)):
+            command = field_option(name)(command)
+        return command
+
+    return decorate
+
+
+def field_option(name: str) -> Callable[[Command], Command]:
+    """The option of one field, a text: the configuration converts and checks it."""
+    field = config.FIELDS[name]
+    kind = field.metadata["kind"]
+    flags = [config.flag(name)]
+    text = field.metadata["help"]
+    type_: click.ParamType[Any] | None = None
+    if name == "tau":
+        flags.append("--T")
+    if isinstance(kind, config.Flag):
+        flags = [f"{flags[0]}/--no-{name}"]
+    elif isinstance(kind, config.Choice):
+        type_ = click.Choice([str(one) for one in kind.allowed])
+    elif isinstance(kind, config.Text):
+        type_ = click.Path()  # completes file names, checks nothing
+    if field.default is not None and not isinstance(kind, config.Flag):
+        text += f" [default: {field.default}]"
+    return click.option(*flags, name, type=type_, metavar=kind.metavar, default=None, help=text)
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="End the output with one line of JSON."
+)
+
+
+def agreed(ranks: Communicator, make: Callable[[], T]) -> T:
+    """What `make` returns on this rank, or the InputError of one rank on every rank."""
+    result, error = None, None
+    try:
+        result = make()
+    except InputError as bad:
+        error = str(bad)
+    ranks.agree(error)
+    return cast(T, result)
+
+
+# ------------------------------------------------------------------------------------ commands
+
+
+@group.command()
+@click.argument("file", required=False, type=click.Path(), metavar="[CONFIG.toml]")
+@options()
+@json_option
+@click.pass_obj
+def run(launch: Launch, /, file: str | None, as_json: bool, **values: object) -> int:
+    """Simulate a network (the default command).
+
+    Options come from CONFIG.toml (key = value), then from variables DISTSIM_<OPTION> of the
+    environment, then from the command line.
+    """
+    ranks = launch.connect()
+    root = ranks.rank == 0
+    settings = agreed(ranks, lambda: config.gather(file, os.environ, values))
+    from distsim import simulation
+
+    summary = simulation.run(settings, ranks, progress.display() if root else None)
+    if root:
+        click.echo(report.summary(summary, settings.output))
+        if as_json:
+            click.echo(json.dumps(dataclasses.asdict(summary)))
+    return 0 if summary.consistent else FAILED
+
+
+@group.command()
+@click.pass_obj
+def verify(launch: Launch, /) -> int:
+    """Check this installation against the exact law.
+
+    Small networks, whose states can be enumerated: both models, both engines; a table with
+    p-values. The exit status is 1 if a check fails.
+    """
+    root = launch.connect().rank == 0
+    from distsim import verify
+
+    return 0 if verify.run(click.echo if root else silent) else FAILED
+
+
+@group.command()
+@click.option(
+    "--neurons",
+    multiple=True,
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    help="Generated network; may be repeated [default: 1024, 4096, 16384].",
+)
+@click.option(
+    "--weight-bits",
+    type=click.Choice(["8", "16", "32"]),
+    default="32",
+    show_default=True,
+    help="Bits of a stored weight.",
+)
+@click.option(
+    "--model",
+    multiple=True,
+    type=click.Choice(["mpm", "bm"]),
+    help="May be repeated [default: both].",
+)
+@click.option(
+    "--tau",
+    "--T",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    metavar="NUMBER",
+    show_default=True,
+    help="Temperature.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    metavar="NUMBER",
+    show_default=True,
+    help="Time for each measurement.",
+)
+@json_option
+@click.pass_obj
+def bench(
+    launch: Launch,
+    /,
+    neurons: tuple[int, ...],
+    weight_bits: str,
+    model: tuple[str, ...],
+    tau: float,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Measure transitions a second: a plain NumPy loop, race and relax, side by side."""
+    root = launch.connect().rank == 0
+    from distsim import bench
+
+    rows = bench.run(
+        model or ("mpm", "bm"), neurons or (1024, 4096, 16384), int(weight_bits), tau, seconds
+    )
+    if root:
+        click.echo(bench.table(rows))
+        if as_json:
+            click.echo(json.dumps(rows))
+
+
+@group.command()
+@click.option(
+    "--neurons",
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    help="Say what a network of so many neurons would need.",
+)
+@click.option(
+    "--weight-bits",
+    type=click.Choice(["8", "16", "32"]),
+    default="32",
+    show_default=True,
+    help="Bits of a stored weight.",
+)
+@click.option(
+    "--ranks",
+    multiple=True,
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    help="So distributed; may be repeated [default: 1, 2, 4, 8].",
+)
+@json_option
+@click.pass_obj
+def info(
+    launch: Launch,
+    /,
+    neurons: int | None,
+    weight_bits: str,
+    ranks: tuple[int, ...],
+    as_json: bool,
+) -> None:
+    """Show versions, ranks, GPUs and memory; what a network of N neurons would need."""
+    communicator = launch.connect()
+    if communicator.rank != 0:
+        return
+    from distsim import info
+
+    found = info.machine(communicator)
+    needs = info.needs(neurons, int(weight_bits), ranks or (1, 2, 4, 8)) if neurons else None
+    click.echo(info.table(found, needs))
+    if as_json:
+        click.echo(json.dumps({**found, "needs": needs}))
+
+
+@group.command()
+@click.argument("file", type=click.Path(), metavar="FILE.h5")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(),
+    metavar="FILE.png",
+    help="The picture; the ending names its format.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
+def plot(file: str, output: str, overwrite: bool) -> None:
+    """Draw the raster and the mean activity of an output file."""
+    config.check_writable(output, overwrite)
+    from distsim import plot
+
+    plot.picture(file, output)
+
+
+@group.command()
+@click.argument("spec", type=click.Path(), metavar="SPEC")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(),
+    metavar="FILE.npz",
+    help="Gets `weights`, float64[N, N], and `bias`, float64[N].",
+)
+@options("model", "bias", "neurons", "coupling", "network_seed", "patterns", "overwrite")
+def network(spec: str, output: str, overwrite: bool | None, **values: object) -> None:
+    """Write W and bias of a network as the simulation sees them.
+
+    SPEC: celegans, gaussian, hopfield or a file, as for run --network.
+    """
+    config.check_writable(output, bool(overwrite))
+    # A configuration has a length, which is of no use here.
+    settings = config.gather(None, {}, {**values, "network": spec, "transitions": 1})
+    from distsim import export
+
+    export.write(settings, output)
+
+
+def silent(line: str) -> None:
+    """For the ranks that do not report."""
