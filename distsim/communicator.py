@@ -1,0 +1,199 @@
+"""The ranks: the only module that knows MPI.
+
+One contract, two implementations:
+
+| member | meaning |
+|---|---|
+| rank, size | this rank, and how many there are; rank 0 is the root |
+| library | name and version of the MPI library; "" without MPI |
+| minimum(word), maximum(number) | of one 64-bit word (unsigned), one signed integer, over the ranks |
+| largest(value) | maximum of one float over the ranks |
+| total(number) | exact sum of one Python integer below 2^126 over the ranks |
+| exchange(words, stop) | uint64[k] of every rank, concatenated in order of rank; the least `stop` |
+| gather(states) | uint8[n] of every rank, concatenated in order of rank |
+| agree(error) | raises InputError on every rank alike if any rank has an error message |
+| barrier(), abort(status) | wait for all ranks; end all ranks at once |
+
+Without a launcher neither MPI nor mpi4py is needed or imported.
+"""
+
+import os
+import sys
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+
+# The number of ranks that a launcher promises: MPICH and PMI-2, Open MPI, srun inside a step.
+_PROMISES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+_RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
+
+
+class Communicator(Protocol):
+    rank: int
+    size: int
+    library: str
+
+    def minimum(self, word: int) -> int: ...
+    def maximum(self, number: int) -> int: ...
+    def largest(self, value: float) -> float: ...
+    def total(self, number: int) -> int: ...
+    def exchange(self, words: NDArray[np.uint64], stop: int) -> tuple[NDArray[np.uint64], int]: ...
+    def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+    def agree(self, error: str | None) -> None: ...
+    def barrier(self) -> None: ...
+    def abort(self, status: int) -> NoReturn: ...
+
+
+class Serial:
+    """One rank."""
+
+    rank = 0
+    size = 1
+    library = ""
+
+    def minimum(self, word: int) -> int:
+        return word
+
+    def maximum(self, number: int) -> int:
+        return number
+
+    def largest(self, value: float) -> float:
+        return value
+
+    def total(self, number: int) -> int:
+        return number
+
+    def exchange(self, words: NDArray[np.uint64], stop: int) -> tuple[NDArray[np.uint64], int]:
+        return words, stop
+
+    def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return states
+
+    def agree(self, error: str | None) -> None:
+        if error is not None:
+            raise InputError(error)
+
+    def barrier(self) -> None:
+        pass
+
+    def abort(self, status: int) -> NoReturn:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+class Mpi:
+    """The ranks of MPI's world, by the host's memory and network.
+
+    Only MPI's buffer calls are used: the first lower-case collective of mpi4py holds Python's
+    global lock while it blocks, and then no watchdog could end the rank.
+    """
+
+    def __init__(self) -> None:
+        from mpi4py import MPI
+
+        self._mpi = MPI
+        self._world = MPI.COMM_WORLD
+        self.rank: int = self._world.Get_rank()
+        self.size: int = self._world.Get_size()
+        self.library: str = MPI.Get_library_version().splitlines()[0].strip()
+        self._word = np.zeros(2, np.uint64)
+        self._number = np.zeros(2, np.int64)
+        self._value = np.zeros(2, np.float64)
+        self._resize(64)
+
+    def _resize(self, capacity: int) -> None:
+        self._send = np.zeros(2 + capacity, np.uint64)
+        self._receive = np.zeros((self.size, 2 + capacity), np.uint64)
+
+    def _reduce(self, buffer: NDArray[Any], value: float, operation: Any) -> Any:
+        buffer[0] = value
+        self._world.Allreduce(buffer[:1], buffer[1:], op=operation)
+        return buffer[1]
+
+    def minimum(self, word: int) -> int:
+        return int(self._reduce(self._word, word, self._mpi.MIN))
+
+    def maximum(self, number: int) -> int:
+        return int(self._reduce(self._number, number, self._mpi.MAX))
+
+    def largest(self, value: float) -> float:
+        return float(self._reduce(self._value, value, self._mpi.MAX))
+
+    def total(self, number: int) -> int:
+        parts, _ = self.exchange(np.array([number >> 63, number & (2**63 - 1)], np.uint64), 0)
+        return sum((int(high) << 63) + int(low) for high, low in parts.reshape(-1, 2))
+
+    def exchange(self, words: NDArray[np.uint64], stop: int) -> tuple[NDArray[np.uint64], int]:
+        while True:
+            capacity = self._send.size - 2
+            kept = min(words.size, capacity)
+            self._send[0] = words.size
+            self._send[1] = stop
+            self._send[2 : 2 + kept] = words[:kept]
+            self._world.Allgather(self._send, self._receive)
+            counts = self._receive[:, 0].tolist()
+            if max(counts) <= capacity:
+                parts = [self._receive[r, 2 : 2 + k] for r, k in enumerate(counts)]
+                return np.concatenate(parts), int(self._receive[:, 1].min())
+            self._resize(2 * max(counts))  # every rank sees the same counts: all agree
+
+    def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        counts = self.exchange(np.array([states.size], np.uint64), 0)[0].astype(int)
+        gathered = np.empty(counts.sum(), np.uint8)
+        self._world.Allgatherv(states, (gathered, counts))
+        return gathered
+
+    def agree(self, error: str | None) -> None:
+        failed = self.minimum(self.size if error is None else self.rank)
+        if failed == self.size:
+            return
+        text = (error or "").encode() if self.rank == failed else b""
+        raise InputError(self.gather(np.frombuffer(text, np.uint8)).tobytes().decode())
+
+    def barrier(self) -> None:
+        self._world.Barrier()
+
+    def abort(self, status: int) -> NoReturn:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._world.Abort(status)
+        os._exit(status)
+
+
+def launched_rank() -> int:
+    """The rank that the launcher's environment promises, before MPI starts; 0 without one."""
+    return next((int(os.environ[name]) for name in _RANKS if name in os.environ), 0)
+
+
+def connect() -> Communicator:
+    """The ranks of this run: those of the launcher (mpirun, srun), else one.
+
+    Raises InputError if mpi4py is missing, or if the launcher started more ranks than the MPI
+    library finds (the ranks would be so many single runs).
+    """
+    promised = {name: int(os.environ[name]) for name in _PROMISES if name in os.environ}
+    expected = max(promised.values(), default=1)
+    if expected == 1:
+        return Serial()
+    try:
+        ranks = Mpi()
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            f"{_describe(promised)} asks for several ranks, but MPI cannot be started: {error}; "
+            "install distsim[mpich], or mpi4py beside the MPI library of this cluster"
+        ) from error
+    if ranks.size != expected:
+        raise InputError(
+            f"{_describe(promised)}, but {ranks.library} finds {ranks.size} rank(s): the launcher "
+            "and the library do not belong together; use the mpirun of that library, or srun "
+            "with --mpi=pmi2 (MPICH) or --mpi=pmix (Open MPI)"
+        )
+    return ranks
+
+
+def _describe(promised: dict[str, int]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in promised.items())

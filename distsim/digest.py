@@ -1,0 +1,57 @@
+"""The digest of a run: equal digests, equal event streams and end states.
+
+    mix(h)    h ^= h >> 30; h *= 0xBF58476D1CE4E5B9; h ^= h >> 27; h *= 0x94D049BB133111EB;
+              h ^= h >> 31                                       (splitmix64's finaliser)
+    event k   mix(mix(bits(time_k) + k * 0x9E3779B97F4A7C15) + 2 * neuron_k + state_k)
+    neuron i  mix(i * 0x9E3779B97F4A7C15 + 1 + x_i)              (state at the end of the run)
+    digest    the sum of all of these modulo 2^64, as 16 hexadecimal digits
+
+All on unsigned 64-bit words; bits() are the bits of a float64; k and i count from 0. A sum does
+not depend on who adds up, so that ranks and devices can share the work. From an output file:
+
+    time, neuron, state = (f["/events/" + name][:] for name in ("time", "neuron", "state"))
+    digest.of(time, neuron, state, f["/state/final"][:])
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+def of(
+    time: NDArray[np.float64],
+    neuron: NDArray[np.int64],
+    state: NDArray[np.uint8],
+    final: NDArray[np.uint8],
+) -> str:
+    """The digest of events (float64[K], int64[K], uint8[K]) and a final state (uint8[N])."""
+    return text(int(of_events(time, neuron, state).sum(dtype=np.uint64)) + of_state(final))
+
+
+def of_events(
+    time: NDArray[np.float64],
+    neuron: NDArray[np.int64],
+    state: NDArray[np.uint8],
+    position: int = 0,
+) -> NDArray[np.uint64]:
+    """uint64[K]: the word of each event; `position` events came before."""
+    index = np.arange(position, position + len(time), dtype=np.uint64)
+    words = np.ascontiguousarray(time, np.float64).view(np.uint64) + index * _STEP
+    return _mix(_mix(words) + (2 * neuron + state).astype(np.uint64))
+
+
+def of_state(final: NDArray[np.uint8]) -> int:
+    """The part of the digest that the final state makes."""
+    index = np.arange(len(final), dtype=np.uint64)
+    return int(_mix(index * _STEP + np.uint64(1) + final).sum(dtype=np.uint64))
+
+
+def text(total: int) -> str:
+    return f"{total % 2**64:016x}"
+
+
+def _mix(h: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return h ^ (h >> np.uint64(31))

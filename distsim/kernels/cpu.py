@@ -1,0 +1,635 @@
+"""The compiled loops on the CPU (Numba). `kernels/cuda.py` has the same functions for the GPU.
+
+Symbols, for a rank that owns n of the N neurons, the first being `first` (global index):
+
+    weights: int8/16/32[N, n]   column by column: weights[j, i] onto local neuron i from neuron j
+    z: int32/64[n]              linear responses with the integer part of the bias, in weight units
+    rest: float64[n]            the rest of the bias in weight units, in [-1/2, 1/2]
+    x: uint8[n]                 states; s = 1 - 2 x
+    event: uint64               tick << 23 | neuron << 1 | new state (global neuron)
+    ticket: event word with state 0, a slot (an index of `neurons`, the neurons that hold tickets),
+            and two thresholds, for state 0 and 1: it fires iff s z >= threshold[x]
+
+Ticks count time in the window from 1, in 2^-40 of its width (MPM) or in steps (BM); so 0 is no event.
+"""
+
+import numpy as np
+from numba import njit
+
+from distsim.elementary import LARGEST_NORMAL, LN2, exponential, ln, normal_pair, uniform
+from distsim.philox import FIRST, PATTERN, STATE, TICKET, UPDATE, VISIT, WEIGHT, draw
+
+__all__ = ["LARGEST_NORMAL"]
+
+NEURON_BITS = 22
+MPM_TICK_BITS = 40  # a window of the MPM has 2^40 ticks, counted from 1
+NO_EVENT = np.uint64(0xFFFFFFFFFFFFFFFF)
+LIMIT = 2.0**62  # thresholds beyond any linear response are cut to it
+
+_ONE = np.uint64(1)
+_STATE_AND_NEURON = np.uint64(NEURON_BITS + 1)
+_NEURON_MASK = np.uint64((1 << NEURON_BITS) - 1)
+BINS = 32 * 32 + 1  # of the high half of a level: exponent and 5 bits of the mantissa
+_BIN_ORIGIN = np.int64((1023 << 5) - 1)
+_BIN_SHIFT = np.int64(47)
+
+
+# ---------------------------------------------------------------------------------------- events
+@njit(inline="always")
+def neuron_of(event):
+    """Global neuron of an event."""
+    return np.int64((event >> _ONE) & _NEURON_MASK)
+
+
+@njit(inline="always")
+def sign_of(event):
+    """+1 if the neuron came into state 1, -1 if into state 0: the factor of its column."""
+    return np.int64(2) * np.int64(event & _ONE) - np.int64(1)
+
+
+@njit(inline="always")
+def tick_of(event):
+    return np.int64(event >> _STATE_AND_NEURON)
+
+
+@njit(inline="always")
+def event_word(tick, neuron):
+    return (np.uint64(tick) << _STATE_AND_NEURON) | (np.uint64(neuron) << _ONE)
+
+
+@njit(inline="always")
+def to_threshold(value):
+    """Smallest integer at or above a real threshold, cut to +-2^62."""
+    if value > LIMIT:
+        return np.int64(LIMIT)
+    if value < -LIMIT:
+        return np.int64(-LIMIT)
+    return np.int64(np.ceil(value))
+
+
+# ----------------------------------------------------------------------- tickets of the MPM
+@njit(inline="always")
+def first_word(seed, window, neuron):
+    """High half of the level of a neuron's ticket 0: four neurons share a draw."""
+    a, b, c, d = draw(seed, neuron >> 2, window, 0, FIRST)
+    k = neuron & 3
+    return a if k == 0 else b if k == 1 else c if k == 2 else d
+
+
+@njit(inline="always")
+def ticket(seed, window, neuron, k):
+    """(standard exponential, event word) of ticket k of a neuron."""
+    a, b, c, d = draw(seed, neuron, window, k, TICKET)
+    if k == 0:
+        a = first_word(seed, window, neuron)
+    time = (c << np.uint64(32)) | d
+    return exponential(uniform(a, b)), event_word((time >> np.uint64(64 - MPM_TICK_BITS)) + _ONE, neuron)
+
+
+@njit(inline="always")
+def level_threshold(level, exponent, scale):
+    """2 tau ln(level / D) in weight units: the rate reaches level / D; D = 2^exponent."""
+    return (ln(level) - exponent * LN2) * scale
+
+
+@njit(cache=True)
+def lowest_thresholds(exponent, scale):
+    """int64[BINS]: a bound from below on ticket 0's thresholds, by the bin of its high word.
+
+    The margin of 2 units covers the rest of the bias and rounding up, the other the error of ln.
+    """
+    table = np.empty(BINS, np.int64)
+    table[0] = np.int64(-LIMIT)
+    for k in range(1, BINS):
+        edge = np.int64((k + _BIN_ORIGIN) << _BIN_SHIFT).view(np.float64) * 2.0**-32
+        bound = level_threshold(exponential(edge), exponent, scale) - scale * 2.0**-40 - 2.0
+        table[k] = np.int64(np.floor(max(-LIMIT, min(LIMIT, bound))))
+    return table
+
+
+@njit(cache=True)
+def screen(seed, window, first, table, margin, words, bound, z, x, candidates):
+    """Bound ticket 0 of every neuron from below; find the neurons that may reach it.
+
+    words: uint32[n + 8] work space; bound: as z[n] (out); candidates: int64[n] (out).
+    Returns how many neurons have s z + margin >= bound.
+    """
+    n = z.size
+    zero = z.dtype.type(0)
+    offset = first & 3
+    for group in range((n + offset + 3) >> 2):
+        a, b, c, d = draw(seed, (first >> 2) + group, window, 0, FIRST)
+        words[4 * group] = np.uint32(a)
+        words[4 * group + 1] = np.uint32(b)
+        words[4 * group + 2] = np.uint32(c)
+        words[4 * group + 3] = np.uint32(d)
+    largest = np.int64(np.iinfo(z.dtype).max)
+    for i in range(n):
+        bits = np.float64(words[i + offset]).view(np.int64)
+        k = max((bits >> _BIN_SHIFT) - _BIN_ORIGIN, np.int64(0))
+        bound[i] = zero + max(min(table[k], largest), -largest)
+    found = 0
+    for i in range(n):
+        sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
+        if sz + margin >= bound[i]:
+            candidates[found] = i
+            found += 1
+    return found
+
+
+@njit(cache=True)
+def first_tickets(seed, window, first, exponent, scale, rest, bound):
+    """Exact lowest threshold of every neuron, of both states: bound int64[n] (out)."""
+    for i in range(bound.size):
+        level, _ = ticket(seed, window, first + i, 0)
+        theta = level_threshold(level, exponent, scale)
+        bound[i] = to_threshold(theta - abs(rest[i]))
+
+
+@njit(cache=True)
+def deepen(
+    seed, window, first, exponent, scale, rest, candidates, need, found, bound,
+    slot_of, slots, neurons, depth, level, count, keys, slot, threshold,
+):
+    """Draw the tickets of `found` candidates up to linear response `need`, in order of level.
+
+    candidates: int64[found] local neurons; need: int64[found]; bound: as z[n], the threshold of
+    a neuron's first ticket not drawn; slot_of: int32[n], -1 for a neuron without tickets;
+    neurons, depth: int64[slots], level: float64[slots]: neuron, tickets drawn and level of the
+    next ticket of each slot; keys: uint64[count], slot: int64[count], threshold: int64[count, 2].
+    Returns (slots, tickets); the latter negative if there was no room for them: call again.
+    """
+    largest = np.int64(np.iinfo(bound.dtype).max)
+    zero = bound.dtype.type(0)
+    for c in range(found):
+        i = candidates[c]
+        a = np.int64(slot_of[i])
+        if a < 0:
+            if slots == neurons.size:
+                return slots, -count - 1
+            a = slots
+            slots += 1
+            slot_of[i] = a
+            neurons[a] = i
+            depth[a] = 0
+            level[a], _ = ticket(seed, window, first + i, 0)
+        while True:
+            theta = level_threshold(level[a], exponent, scale)
+            low = to_threshold(theta - abs(rest[i]))
+            if low > need[c]:
+                bound[i] = zero + max(min(low, largest), -largest)
+                break
+            if count == keys.size:
+                return slots, -count - 1
+            _, keys[count] = ticket(seed, window, first + i, depth[a])
+            slot[count] = a
+            threshold[count, 0] = to_threshold(theta - rest[i])
+            threshold[count, 1] = to_threshold(theta + rest[i])
+            count += 1
+            depth[a] += 1
+            step, _ = ticket(seed, window, first + i, depth[a])
+            level[a] += step
+    return slots, count
+
+
+@njit(cache=True)
+def earliest_arrival(
+    seed, window, first, exponent, scale, rest, bound, cap, z, x, last, last_ticket
+):
+    """The race of the MPM: earliest ticket after (last, last_ticket) that fires at the present z.
+
+    bound: int64[n] lowest thresholds. Returns (event word, ticket), (NO_EVENT, 0) for none, or
+    (0, 0) if some s z is above `cap`: the window must end.
+    """
+    last &= ~_ONE
+    best = NO_EVENT
+    best_ticket = 0
+    for i in range(z.size):
+        sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
+        if sz > cap:
+            return np.uint64(0), 0
+        if sz < bound[i]:
+            continue
+        level = 0.0
+        k = 0
+        while True:
+            step, key = ticket(seed, window, first + i, k)
+            level += step
+            theta = level_threshold(level, exponent, scale)
+            if sz < to_threshold(theta - abs(rest[i])):
+                break
+            fires = sz >= to_threshold(theta - rest[i] if x[i] == 0 else theta + rest[i])
+            later = key > last or (key == last and k > last_ticket)
+            if fires and later and key < best & ~_ONE:
+                best = key | np.uint64(1 - x[i])
+                best_ticket = k
+            k += 1
+    return best, best_ticket
+
+
+# ------------------------------------------------------------------------ tickets of the BM
+@njit(inline="always")
+def visited(seed, step, neurons, sequential):
+    """The neuron that step `step` (from 0) visits: step mod N, or uniform (multiply-high)."""
+    if sequential:
+        return step % neurons
+    a, b, _, _ = draw(seed, 0, step, 0, VISIT)
+    n = np.uint64(neurons)
+    return np.int64((a * n + ((b * n) >> np.uint64(32))) >> np.uint64(32))
+
+
+@njit(cache=True)
+def visits(
+    seed, start, steps, neurons_total, sequential, first, n, scale, rest,
+    slot_of, slots, neurons, keys, slot, threshold,
+):
+    """The tickets of `steps` steps from `start` on that visit local neurons, one a step.
+
+    scale = T / unit. At scale 0 a neuron follows the sign of z and keeps its state at z = 0.
+    Returns (slots, tickets).
+    """
+    count = 0
+    for step in range(start, start + steps):
+        i = visited(seed, step, neurons_total, sequential) - first
+        if i < 0 or i >= n:
+            continue
+        a = np.int64(slot_of[i])
+        if a < 0:
+            a = slots
+            slots += 1
+            slot_of[i] = a
+            neurons[a] = i
+        if scale > 0.0:
+            w0, w1, _, _ = draw(seed, first + i, step, 0, UPDATE)
+            u = uniform(w0, w1)
+            up = to_threshold(scale * (ln(u) + exponential(u)) - rest[i])
+            threshold[count, 0] = up
+            threshold[count, 1] = 1 - up
+        else:
+            threshold[count, 0] = np.int64(np.floor(-rest[i])) + 1
+            threshold[count, 1] = np.int64(np.floor(rest[i])) + 1
+        keys[count] = event_word(step - start + 1, first + i)
+        slot[count] = a
+        count += 1
+    return slots, count
+
+
+@njit(cache=True)
+def earliest_visit(keys, slot, threshold, neurons, order, position, z, x, last):
+    """The race of the BM: earliest visit after event `last` that changes a state at the present z.
+
+    Returns (event word or NO_EVENT, its place in `order`); visits before it are done with.
+    """
+    while position < order.size and keys[order[position]] <= last:
+        position += 1
+    for o in range(position, order.size):
+        t = order[o]
+        i = neurons[slot[t]]
+        total = np.int64(z[i])
+        if (total if x[i] == 0 else -total) >= threshold[t, x[i]]:
+            return keys[t] | np.uint64(1 - x[i]), position
+    return NO_EVENT, position
+
+
+# ------------------------------------------------------------------------------ one window
+@njit(cache=True)
+def replay(
+    weights, z, x, first, neurons, slots, keys, slot, threshold, order, events, most, cap,
+    sums, states, seen, merged, local,
+):
+    """Run the local neurons through their tickets, in order of time, against `events`.
+
+    order: int64[tickets], the tickets by time; events: uint64[K], the events of other ranks by
+    time. sums: int64, states: uint8, seen: int64 [slots] work space: z and x of each slot after
+    the first `seen` merged events. The window ends right after the `most`-th local event, or an
+    event that lifts its own neuron's s z above `cap`.
+    Returns (merged, local, stop): how many events in all, how many of this rank, and the event
+    after which the window ends (NO_EVENT: its width).
+    """
+    for a in range(slots):
+        sums[a] = z[neurons[a]]
+        states[a] = x[neurons[a]]
+        seen[a] = 0
+    count = 0
+    made = 0
+    remote = 0
+    for o in range(order.size):
+        t = order[o]
+        key = keys[t]
+        while remote < events.size and events[remote] < key:
+            merged[count] = events[remote]
+            count += 1
+            remote += 1
+        a = slot[t]
+        i = neurons[a]
+        total = sums[a]
+        for e in range(seen[a], count):
+            total += sign_of(merged[e]) * np.int64(weights[neuron_of(merged[e]), i])
+        sums[a] = total
+        seen[a] = count
+        state = states[a]
+        if (total if state == 0 else -total) >= threshold[t, state]:
+            states[a] = 1 - state
+            merged[count] = key | np.uint64(states[a])
+            local[made] = merged[count]
+            count += 1
+            made += 1
+            after = total + sign_of(local[made - 1]) * np.int64(weights[first + i, i])
+            if made == most or (after if state == 1 else -after) > cap:
+                return count, made, local[made - 1]
+    while remote < events.size:
+        merged[count] = events[remote]
+        count += 1
+        remote += 1
+    return count, made, NO_EVENT
+
+
+@njit(cache=True)
+def apply(weights, events, z, end, high, low):
+    """Add the columns of `events` to z, with the extremes on the way.
+
+    end = z + columns; high, low: largest and smallest z of each neuron over the window, start
+    included. All as z[n]. Eight columns a pass keep the sums in registers.
+    """
+    n = z.size
+    kind = z.dtype.type
+    end[:] = z
+    high[:] = z
+    low[:] = z
+    count = events.size
+    whole = count & ~7
+    for k in range(0, whole, 8):
+        w0 = weights[neuron_of(events[k])]
+        w1 = weights[neuron_of(events[k + 1])]
+        w2 = weights[neuron_of(events[k + 2])]
+        w3 = weights[neuron_of(events[k + 3])]
+        w4 = weights[neuron_of(events[k + 4])]
+        w5 = weights[neuron_of(events[k + 5])]
+        w6 = weights[neuron_of(events[k + 6])]
+        w7 = weights[neuron_of(events[k + 7])]
+        m0 = kind(sign_of(events[k]) >> 1)  # 0 or -1: w * sign = (w ^ m) - m
+        m1 = kind(sign_of(events[k + 1]) >> 1)
+        m2 = kind(sign_of(events[k + 2]) >> 1)
+        m3 = kind(sign_of(events[k + 3]) >> 1)
+        m4 = kind(sign_of(events[k + 4]) >> 1)
+        m5 = kind(sign_of(events[k + 5]) >> 1)
+        m6 = kind(sign_of(events[k + 6]) >> 1)
+        m7 = kind(sign_of(events[k + 7]) >> 1)
+        for i in range(n):
+            v = end[i]
+            h = high[i]
+            b = low[i]
+            v = kind(v + ((kind(w0[i]) ^ m0) - m0))
+            h = max(h, v)
+            b = min(b, v)
+            v = kind(v + ((kind(w1[i]) ^ m1) - m1))
+            h = max(h, v)
+            b = min(b, v)
+            v = kind(v + ((kind(w2[i]) ^ m2) - m2))
+            h = max(h, v)
+            b = min(b, v)
+            v = kind(v + ((kind(w3[i]) ^ m3) - m3))
+            h = max(h, v)
+            b = min(b, v)
+            v = kind(v + ((kind(w4[i]) ^ m4) - m4))
+            h = max(h, v)
+            b = min(b, v)
+            v = kind(v + ((kind(w5[i]) ^ m5) - m5))
+            h = max(h, v)
+            b = min(b, v)
+            v = kind(v + ((kind(w6[i]) ^ m6) - m6))
+            h = max(h, v)
+            b = min(b, v)
+            v = kind(v + ((kind(w7[i]) ^ m7) - m7))
+            h = max(h, v)
+            b = min(b, v)
+            end[i] = v
+            high[i] = h
+            low[i] = b
+    for k in range(whole, count):
+        w = weights[neuron_of(events[k])]
+        m = kind(sign_of(events[k]) >> 1)
+        for i in range(n):
+            v = kind(end[i] + ((kind(w[i]) ^ m) - m))
+            end[i] = v
+            high[i] = max(high[i], v)
+            low[i] = min(low[i], v)
+
+
+@njit(cache=True)
+def accumulate(weights, events, z):
+    """Add the columns of `events` to z[n], in place."""
+    n = z.size
+    kind = z.dtype.type
+    count = events.size
+    whole = count & ~3
+    for k in range(0, whole, 4):
+        w0 = weights[neuron_of(events[k])]
+        w1 = weights[neuron_of(events[k + 1])]
+        w2 = weights[neuron_of(events[k + 2])]
+        w3 = weights[neuron_of(events[k + 3])]
+        m0 = kind(sign_of(events[k]) >> 1)
+        m1 = kind(sign_of(events[k + 1]) >> 1)
+        m2 = kind(sign_of(events[k + 2]) >> 1)
+        m3 = kind(sign_of(events[k + 3]) >> 1)
+        for i in range(n):
+            z[i] += kind(
+                (((kind(w0[i]) ^ m0) - m0) + ((kind(w1[i]) ^ m1) - m1))
+                + (((kind(w2[i]) ^ m2) - m2) + ((kind(w3[i]) ^ m3) - m3))
+            )
+    for k in range(whole, count):
+        w = weights[neuron_of(events[k])]
+        m = kind(sign_of(events[k]) >> 1)
+        for i in range(n):
+            z[i] += kind((kind(w[i]) ^ m) - m)
+
+
+@njit(cache=True)
+def reached(x, changed, high, low, bound, cap, candidates, need):
+    """Neurons that may have reached a ticket not drawn, and the largest s z of all on the way.
+
+    changed: uint8[n], 1 for neurons with events: these count with both signs.
+    candidates, need: int64[n] (out). Returns (how many, largest s z).
+    """
+    found = 0
+    top = np.int64(-LIMIT)
+    for i in range(x.size):
+        up = np.int64(high[i])
+        down = -np.int64(low[i])
+        reach = max(up, down) if changed[i] else up if x[i] == 0 else down
+        top = max(top, reach)
+        if min(reach, cap) >= bound[i]:
+            candidates[found] = i
+            need[found] = min(reach, cap)
+            found += 1
+    return found, top
+
+
+@njit(cache=True)
+def crossing(weights, events, z, x, first, changed, high, low, cap):
+    """Index of the first event after which some s z is above `cap`; events.size if none."""
+    best = events.size
+    for i in range(z.size):
+        up = np.int64(high[i])
+        down = -np.int64(low[i])
+        reach = max(up, down) if changed[i] else up if x[i] == 0 else down
+        if reach <= cap:
+            continue
+        total = np.int64(z[i])
+        state = x[i]
+        for e in range(best):
+            j = neuron_of(events[e])
+            total += sign_of(events[e]) * np.int64(weights[j, i])
+            if j == first + i:
+                state = 1 - state
+            if (total if state == 0 else -total) > cap:
+                best = e
+                break
+    return best
+
+
+@njit(cache=True)
+def commit(events, first, x):
+    """Change the states of the local neurons: x[n] in place."""
+    for e in range(events.size):
+        i = neuron_of(events[e]) - first
+        if 0 <= i < x.size:
+            x[i] = np.uint8(events[e] & _ONE)
+
+
+@njit(cache=True)
+def mark(events, first, changed, value):
+    """Set changed[n] of the local neurons that have events."""
+    for e in range(events.size):
+        i = neuron_of(events[e]) - first
+        if 0 <= i < changed.size:
+            changed[i] = value
+
+
+@njit(cache=True)
+def largest_response(z, x):
+    """The largest s z of the local neurons; -2^62 if there are none."""
+    top = np.int64(-LIMIT)
+    for i in range(z.size):
+        top = max(top, np.int64(z[i]) if x[i] == 0 else -np.int64(z[i]))
+    return top
+
+
+# ------------------------------------------------------------------------- output of events
+@njit(cache=True)
+def event_times(events, high, low, tick, offset, times):
+    """times: float64[events] = high + (low + (ticks + offset) * tick) (out).
+
+    (high, low): start of the window as a double-double; tick: model time of a tick.
+    """
+    for k in range(events.size):
+        times[k] = high + (low + (np.float64(tick_of(events[k])) + offset) * tick)
+
+
+@njit(cache=True)
+def unpack(events, neuron, state):
+    """neuron: int64[events], state: uint8[events] (out)."""
+    for k in range(events.size):
+        neuron[k] = neuron_of(events[k])
+        state[k] = np.uint8(events[k] & _ONE)
+
+
+# -------------------------------------------------------------------------------- networks
+@njit(cache=True)
+def multiply(weights, x, z):
+    """z[n] += W x for the global states x: uint8[N]."""
+    kind = z.dtype.type
+    for j in range(x.size):
+        if x[j]:
+            w = weights[j]
+            for i in range(z.size):
+                z[i] += kind(w[i])
+
+
+@njit(cache=True)
+def magnitudes(weights, absolute):
+    """absolute: int64[n] = sum over j of |weights[j, i]| (out). Returns the sum of squares."""
+    squares = 0.0
+    absolute[:] = 0
+    for j in range(weights.shape[0]):
+        w = weights[j]
+        for i in range(w.size):
+            a = abs(np.int64(w[i]))
+            absolute[i] += a
+            squares += np.float64(a) * np.float64(a)
+    return squares
+
+
+@njit(inline="always")
+def _normals(seed, group, j):
+    """Deviates of the weights onto neurons 4 group .. 4 group + 3 from j."""
+    a, b, c, d = draw(seed, group, j, 0, WEIGHT)
+    n0, n1 = normal_pair(a, b)
+    n2, n3 = normal_pair(c, d)
+    return n0, n1, n2, n3
+
+
+@njit(inline="always")
+def gaussian_weight(seed, i, j, scale, symmetric):
+    """W[i, j] of the Gaussian network; of a symmetric one without diagonal f(min, max)."""
+    if symmetric:
+        if i == j:
+            return 0.0
+        if i > j:
+            i, j = j, i
+    a, b, c, d = draw(seed, i >> 2, j, 0, WEIGHT)
+    n0, n1 = normal_pair(a, b) if i & 2 == 0 else normal_pair(c, d)
+    return scale * (n0 if i & 1 == 0 else n1)
+
+
+@njit(cache=True)
+def gaussian_rows(seed, start, stop, neurons, scale, symmetric):
+    """float64[stop - start, neurons]: rows of the Gaussian network's W."""
+    rows = np.empty((stop - start, neurons))
+    for i in range(start, stop):
+        for j in range(neurons):
+            rows[i - start, j] = gaussian_weight(seed, i, j, scale, symmetric)
+    return rows
+
+
+@njit(cache=True)
+def fill_gaussian(seed, first, scale, unit, symmetric, weights):
+    """The rank's shard of the Gaussian network, weights[N, n] (out), in weight units."""
+    n = weights.shape[1]
+    kind = weights.dtype.type
+    for j in range(weights.shape[0]):
+        column = weights[j]
+        if symmetric:
+            for i in range(n):
+                column[i] = kind(np.rint(gaussian_weight(seed, first + i, j, scale, True) / unit))
+            continue
+        for group in range(first >> 2, (first + n + 3) >> 2):
+            deviates = _normals(seed, group, j)
+            for k in range(4):
+                i = 4 * group + k - first
+                if 0 <= i < n:
+                    column[i] = kind(np.rint(scale * deviates[k] / unit))
+
+
+@njit(cache=True)
+def random_patterns(seed, count, neurons):
+    """uint8[count, neurons]: random patterns of zeros and ones."""
+    patterns = np.empty((count, neurons), np.uint8)
+    for p in range(count):
+        for i in range(neurons):
+            patterns[p, i] = _bit(seed, i, p, PATTERN)
+    return patterns
+
+
+@njit(cache=True)
+def random_states(seed, first, x):
+    """Independent fair states, x: uint8[n] (out)."""
+    for i in range(x.size):
+        x[i] = _bit(seed, first + i, 0, STATE)
+
+
+@njit(inline="always")
+def _bit(seed, neuron, count, purpose):
+    a, b, c, d = draw(seed, neuron >> 2, count, 0, purpose)
+    k = neuron & 3
+    return np.uint8((a if k == 0 else b if k == 1 else c if k == 2 else d) & _ONE)

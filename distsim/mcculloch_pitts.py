@@ -1,0 +1,191 @@
+"""The McCulloch-Pitts machine: continuous time, any weights, self-edges allowed.
+
+Neuron i is armed (x_i = 0) or refractory (x_i = 1) and changes state as a Poisson process of rate
+
+    lambda_i = exp(s_i z_i / (2 tau)),   z = W x + b,   s_i = 1 - 2 x_i.
+
+The next neuron is i with probability softmax(s z / (2 tau))_i, the holding time exponential with
+rate sum_i lambda_i. For symmetric W the stationary law is exp(-E / tau) / Z with
+E = -x'Wx/2 - b'x. Liu, Chotibut, Hillar, Lin, "Biologically plausible sequence learning with
+spiking neural networks", arXiv 1911.10943, write the rate with 1/tau: their tau is twice ours.
+
+**Tickets.** In a window of width D neuron i has the points (t, level) of a unit Poisson measure on
+[0, D) x [0, inf). In order of level, level_k = G_k / D with G_k a sum of k + 1 standard
+exponentials, t_k uniform. A point at or under the rate is an arrival: ticket k changes the state
+at t_k iff level_k <= lambda_i(t_k-), that is iff s_i z_i >= 2 tau ln(G_k / D).
+
+**Where a window ends.** At its width D, or right after its 4 target-th event, or right after an
+event that lifts some rate above 2^10 / D (so that no neuron ever needs more than about a thousand
+tickets). These are stopping times of the chain, and the next window's tickets are independent of
+the past: by the strong Markov property the chain keeps its law.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.communicator import Communicator
+from distsim.elementary import LN2
+from distsim.errors import InputError
+from distsim.kernels import cpu
+from distsim.shard import Shard
+from distsim.tickets import Tickets
+from distsim.window import Window, follow, target_events
+
+_CAP_BITS = 10  # a window ends when a rate comes above 2^10 / D
+_START_BITS = 8  # and starts with all rates at or under 2^8 / D
+_WIDEST = 1000  # binary exponent of the widest window that a double can time
+_MARGIN = 3.0  # the widest margin, in units of 2 tau: a factor of e^3 in a rate
+_LIMIT = int(cpu.LIMIT)
+
+
+class McCullochPitts:
+    """Draws the tickets of an MPM and keeps its clock: a double-double (high, low)."""
+
+    name = "mpm"
+    bounded = True  # tickets are drawn as deep as needed: engines must watch the responses
+
+    def __init__(
+        self, shard: Shard, tau: float, seed: int, target: int | None, ranks: Communicator
+    ) -> None:
+        self.shard = shard
+        self.ranks = ranks
+        self.seed = np.uint64(seed)
+        self.scale = 2.0 * tau / shard.unit
+        self.target = target or target_events(shard.neurons, shard.strength, tau)
+        rise = min(2.0 * shard.spread * math.sqrt(self.target), _MARGIN * self.scale)
+        self.margin = int(min(_LIMIT, rise))
+        self.number = 0
+        self.high = 0.0
+        self.low = 0.0
+        self.exponent: int | None = None  # of the rule's width; from the first state on
+        self._work = np.empty(shard.size + 8, np.uint32)
+        self._bound = np.empty(shard.size, shard.kind)
+        self._candidates = np.empty(shard.size, np.int64)
+        self._need = np.empty(shard.size, np.int64)
+
+    # ------------------------------------------------------------------------- the window rule
+    def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
+        """The next window: the rule's width, or less where a rate is above 2^8 / D."""
+        top = self.ranks.maximum(cpu.largest_response(z, x))
+        octaves = top / (self.scale * LN2)  # log2 of the largest rate
+        if self.exponent is None:  # all N neurons at the largest rate make `target` events
+            per_neuron = self.target.bit_length() - self.shard.neurons.bit_length()
+            self.exponent = math.floor(per_neuron - octaves)
+        exponent = min(self.exponent, math.floor(_START_BITS - octaves))
+        if exponent > _WIDEST:
+            raise InputError(
+                f"the network is at rest: its largest rate is 2^{octaves:.0f} and no neuron has "
+                f"changed state by model time {self.high:.3g}; allowed: rates that make a "
+                "transition before model time 2^1000 (a larger tau, or another network)"
+            )
+        cap = (_CAP_BITS - exponent) * LN2 * self.scale
+        return Window(
+            number=self.number,
+            exponent=exponent,
+            steps=0,
+            most=4 * self.target,
+            cap=math.floor(max(-_LIMIT, min(_LIMIT, cap))),
+        )
+
+    def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Model times of events."""
+        times = np.empty(events.size)
+        cpu.event_times(events, self.high, self.low, self._tick(window), -0.5, times)
+        return times
+
+    def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
+        """Move the clock to the window's end: its width, or its last event if it ended early."""
+        passed = math.ldexp(1.0, window.exponent) if window.exponent > -1000 else 0.0
+        if early:
+            last = float(cpu.tick_of(events[-1])) if events.size else 0.0
+            passed = (last - 0.5) * self._tick(window)
+        total = self.high + passed  # two-sum (Knuth): the error of the sum goes into `low`
+        part = total - self.high
+        self.low += (self.high - (total - part)) + (passed - part)
+        self.high = total + self.low
+        self.low -= self.high - total
+        assert self.exponent is not None
+        capped = window.exponent < self.exponent
+        following = follow(
+            window.exponent, events.size, self.target, may_grow=not (early or capped)
+        )
+        self.exponent = self.exponent if capped and following == window.exponent else following
+        self.number += 1
+
+    def now(self) -> float:
+        """Model time at the end of the last window."""
+        return self.high
+
+    def _tick(self, window: Window) -> float:
+        exponent = window.exponent - cpu.MPM_TICK_BITS
+        return math.ldexp(1.0, exponent) if exponent > -1000 else 0.0
+
+    # ----------------------------------------------------------------------------- the tickets
+    def draw(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
+    ) -> None:
+        """The tickets of the neurons that may fire if no s z rises by more than the margin."""
+        table = cpu.lowest_thresholds(window.exponent, self.scale)
+        found = cpu.screen(
+            self.seed, window.number, self.shard.first, table, self.margin,
+            self._work, self._bound, z, x, self._candidates,
+        )
+        chosen = self._candidates[:found]
+        response = np.where(x[chosen] == 0, z[chosen], -z[chosen]).astype(np.int64)
+        # A neuron that fires needs the tickets of its other state too, where that is not the end.
+        turned = np.where(-response <= window.cap, -response, response)
+        need = np.maximum(response, turned) + self.margin
+        np.minimum(need, window.cap, out=self._need[:found])
+        self._deepen(window, tickets, found)
+
+    def deepen(
+        self, window: Window, changed: NDArray[np.uint8], x: NDArray[np.uint8],
+        high: NDArray[Any], low: NDArray[Any], tickets: Tickets,
+    ) -> tuple[bool, int]:
+        """Draw what responses between `low` and `high` may reach: (was there any, largest s z)."""
+        found, top = cpu.reached(
+            x, changed, high, low, self._bound, window.cap, self._candidates, self._need
+        )
+        self._deepen(window, tickets, found)
+        return found > 0, top
+
+    def _deepen(self, window: Window, tickets: Tickets, found: int) -> None:
+        tickets.reserve(tickets.slots + found, tickets.count + found)
+        while True:
+            tickets.slots, count = cpu.deepen(
+                self.seed, window.number, self.shard.first, window.exponent, self.scale,
+                self.shard.rest, self._candidates, self._need, found, self._bound,
+                tickets.slot_of, tickets.slots, tickets.neurons, tickets.depth, tickets.level,
+                tickets.count, tickets.keys, tickets.slot, tickets.threshold,
+            )
+            if count >= 0:
+                tickets.count = count
+                return
+            tickets.count = -count - 1
+            tickets.reserve(tickets.slots, 2 * tickets.count)
+
+    # ---------------------------------------------------------------------------------- a race
+    def prepare(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
+        """For `race`: the lowest threshold of every neuron, exactly."""
+        self._lowest = np.empty(self.shard.size, np.int64)
+        cpu.first_tickets(
+            self.seed, window.number, self.shard.first, window.exponent, self.scale,
+            self.shard.rest, self._lowest,
+        )
+        self._ticket = 0  # of this rank's last earliest arrival
+
+    def earliest(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], last: int, tickets: Tickets
+    ) -> int:
+        """The local neurons' earliest arrival after event `last`, as an event word.
+
+        cpu.NO_EVENT if there is none in this window, 0 if the window must end now.
+        """
+        word, self._ticket = cpu.earliest_arrival(
+            self.seed, window.number, self.shard.first, window.exponent, self.scale,
+            self.shard.rest, self._lowest, window.cap, z, x, np.uint64(last), self._ticket,
+        )
+        return int(word)

@@ -1,0 +1,100 @@
+"""What happened: takes each window's events, ends the run at its length, keeps digest and file."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim import digest
+from distsim.kernels import cpu
+
+
+BLOCK = 1 << 16  # events that wait for the sink
+
+
+class Sink(Protocol):
+    """Where events go in blocks: an output file, or memory."""
+
+    def append(
+        self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
+    ) -> None: ...
+
+
+class Memory:
+    """Keeps all events."""
+
+    def __init__(self) -> None:
+        self.blocks: list[tuple[Any, ...]] = [
+            (np.empty(0), np.empty(0, np.int64), np.empty(0, np.uint8))
+        ]
+
+    def append(
+        self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
+    ) -> None:
+        self.blocks.append((time.copy(), neuron.copy(), state.copy()))
+
+
+class Recorder:
+    """Counts events up to the run's length, keeps the digest, fills the root's sink.
+
+    transitions, until: the run's length in events, or in time (MPM) or steps (BM).
+    """
+
+    def __init__(self, transitions: int | None, until: float | None, sink: Sink | None) -> None:
+        self.limit = transitions
+        self.until = until
+        self.sink = sink
+        self.transitions = 0
+        self.last = 0.0  # time of the last event
+        self.total = 0  # the events' part of the digest
+        self._waiting = 0
+        self._time = np.empty(BLOCK)
+        self._neuron = np.empty(BLOCK, np.int64)
+        self._state = np.empty(BLOCK, np.uint8)
+
+    def keep(self, times: NDArray[np.float64]) -> int:
+        """How many of a window's events belong to the run."""
+        kept = times.size
+        if self.until is not None:
+            kept = int(np.searchsorted(times, self.until, side="right"))
+        if self.limit is not None:
+            kept = min(kept, self.limit - self.transitions)
+        return kept
+
+    def finished(self, now: float) -> bool:
+        """Whether the run's length is reached, when all before time `now` is recorded."""
+        if self.limit is not None:
+            return self.transitions == self.limit
+        return self.until is not None and now >= self.until
+
+    def fraction(self, now: float) -> float:
+        """How much of the run's length is done."""
+        if self.limit is not None:
+            return self.transitions / self.limit
+        return min(1.0, now / self.until) if self.until else 0.0
+
+    def record(self, times: NDArray[np.float64], events: NDArray[np.uint64]) -> None:
+        """Take a window's events, already cut to what belongs to the run."""
+        start = 0
+        while start < events.size:
+            part = slice(start, start + BLOCK - self._waiting)
+            block = events[part]
+            into = slice(self._waiting, self._waiting + block.size)
+            time, neuron, state = self._time[into], self._neuron[into], self._state[into]
+            time[:] = times[part]
+            cpu.unpack(block, neuron, state)
+            words = digest.of_events(time, neuron, state, self.transitions)
+            self.total += int(words.sum(dtype=np.uint64))
+            self.transitions += block.size
+            self.last = float(time[-1])
+            self._waiting += block.size
+            start += block.size
+            if self._waiting == BLOCK:
+                self.flush()
+
+    def flush(self) -> None:
+        """Hand over what waits."""
+        if self.sink is not None and self._waiting:
+            k = self._waiting
+            self.sink.append(self._time[:k], self._neuron[:k], self._state[:k])
+        self._waiting = 0

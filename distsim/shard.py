@@ -1,0 +1,116 @@
+"""The rows of W that one rank owns, as integers, column by column.
+
+    W[i, j] ~ weights[j, i] * unit,   unit a power of two,   |weights| < 2^(bits - 1)
+
+A shard holds weights: int[N, n] for the n neurons from `first` on, so that an event of neuron j
+reads one contiguous column. Sums of such integers are exact in any order.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim import partition
+from distsim.communicator import Communicator
+from distsim.errors import InputError
+from distsim.network import Gaussian, Network
+
+_TILE = 1 << 22  # elements of W read at a time
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One rank's part of a network.
+
+    neurons: N; first: global index of the first of the n local neurons; unit: the power of two
+    that a weight of 1 stands for; bias: int64[n], in units, rounded; rest: float64[n], what
+    rounding left of the bias, in [-1/2, 1/2]; kind: int32 or int64, the integer of z;
+    strength: mean |W| over all N^2 weights; spread: root mean square of this rank's weights,
+    in units.
+    """
+
+    neurons: int
+    first: int
+    unit: float
+    weights: NDArray[Any]
+    bias: NDArray[np.int64]
+    rest: NDArray[np.float64]
+    kind: type[np.int32] | type[np.int64]
+    strength: float
+    spread: float
+
+    @property
+    def size(self) -> int:
+        """How many neurons this rank owns."""
+        return self.bias.size
+
+
+def load(network: Network, bits: int, ranks: Communicator, kernels: Any) -> Shard:
+    """Read this rank's rows of a network and round them to integers of 8, 16 or 32 bits.
+
+    Raises InputError, on every rank alike, for NaN or infinity, an unreadable file, or weights
+    and biases too large for exact sums.
+    """
+    first = partition.start(ranks.rank, network.neurons, ranks.size)
+    stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
+    peak = 0.0
+    error = None
+    try:
+        peak = network.peak(first, stop)
+    except InputError as bad:
+        error = str(bad)
+    ranks.agree(error)
+    unit = _unit(ranks.largest(peak), bits)
+    weights = np.empty((network.neurons, stop - first), f"int{bits}")
+    if isinstance(network, Gaussian):
+        network.fill(first, unit, weights)
+    else:
+        _fill(network, first, stop, unit, weights)
+    absolute = np.zeros(stop - first, np.int64)
+    squares = kernels.magnitudes(weights, absolute)
+
+    in_units = network.bias[first:stop] / unit
+    largest = int(absolute.max(initial=0))
+    reach = ranks.largest(largest + float(np.abs(in_units).max(initial=0.0)))
+    if reach >= 2.0**61:
+        raise InputError(
+            f"weights and biases of {network.name} are too large for exact sums: a linear response "
+            f"may reach {reach:.3g} units of {unit:.3g}, allowed are less than 2^61; "
+            "the biases are too large beside the weights"
+        )
+    bias = np.rint(in_units)
+    return Shard(
+        neurons=network.neurons,
+        first=first,
+        unit=unit,
+        weights=weights,
+        bias=bias.astype(np.int64),
+        rest=in_units - bias,
+        kind=np.int32 if bits < 32 and reach < 2.0**31 - 2 else np.int64,
+        strength=ranks.total(int(absolute.sum(dtype=object))) * unit / network.neurons**2,
+        spread=math.sqrt(squares / max(1, weights.size)),
+    )
+
+
+def _unit(peak: float, bits: int) -> float:
+    """The least power of two (normal) that brings the largest weight under 2^(bits - 1)."""
+    if peak == 0.0:
+        return 1.0
+    largest = 2 ** (bits - 1) - 1
+    exponent = math.frexp(peak / largest)[1] - 1
+    if math.ldexp(float(largest), exponent) < peak:
+        exponent += 1
+    return math.ldexp(1.0, max(exponent, -1000))
+
+
+def _fill(network: Network, first: int, stop: int, unit: float, weights: NDArray[Any]) -> None:
+    """Read rows in tiles, round, and store them as columns."""
+    step = max(1, _TILE // network.neurons)
+    for start in range(first, stop, step):
+        end = min(stop, start + step)
+        rows = network.rows(start, end)
+        rows /= unit
+        weights[:, start - first : end - first] = np.rint(rows, out=rows).T

@@ -1,0 +1,46 @@
+"""The window rule: how much of the chain is relaxed at a time, and where a window ends.
+
+    target = the power of two nearest to 2 sqrt(N min(1, 0.4 / c)),   c = mean|W| sqrt(N) / (2 tau)
+
+events a window are aimed at: c is how strongly the inputs of a neuron move its log rate. The width
+is a power of two that follows the number of events of the last window. It depends on nothing else:
+not on the number of ranks, on buffers, on the device or on the rounds that were needed.
+"""
+
+import math
+from dataclasses import dataclass
+
+SMALLEST_TARGET, LARGEST_TARGET = 16, 2048
+
+
+def target_events(neurons: int, strength: float, tau: float) -> int:
+    """Events a window to aim at, from N, mean |W| and the temperature."""
+    moved = strength * math.sqrt(neurons)
+    easing = 1.0 if moved <= 0.8 * tau else 0.8 * tau / moved
+    target = 2 ** round(math.log2(2.0 * math.sqrt(neurons * easing))) if easing > 0.0 else 1
+    return int(min(max(target, SMALLEST_TARGET), LARGEST_TARGET))
+
+
+def follow(exponent: int, events: int, target: int, *, may_grow: bool) -> int:
+    """Binary exponent of the next width, after a window of width 2^exponent with so many events."""
+    if 2 * events > 3 * target:
+        return exponent - 1
+    if 5 * events < 3 * target and may_grow:
+        return exponent + 1
+    return exponent
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a law and an engine need to know of one window.
+
+    number: counts windows (MPM) or is the first step (BM); exponent: its width is 2^exponent in
+    time (MPM) or `steps` steps (BM); most: it ends right after so many events; cap: it ends right
+    after the event that lifts some s z above this (MPM; the largest integer for a BM).
+    """
+
+    number: int
+    exponent: int
+    steps: int
+    most: int
+    cap: int
