@@ -8,6 +8,7 @@ between events.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def picture(file: str, output: str) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK)
     below.set_xlim(0, end)
-    below.set_xlabel("step" if events.config["model"] == "bm" else "model time")
+    below.set_xlabel("step" if events.config["model"] == "bm" else "model time", color=INK)
+    figure.align_ylabels()
     try:
         figure.savefig(output, dpi=150)
     except (OSError, ValueError) as error:
@@ -98,7 +100,7 @@ def _draw_raster(axes: Any, events: Events) -> None:
     config = events.config
     name = "McCulloch-Pitts machine" if config["model"] == "mpm" else "Boltzmann machine"
     axes.set_title(
-        f"{config['network']}, {neurons:,} neurons   {name}, tau {config['tau']:g}",
+        f"{os.path.basename(config['network'])}, {neurons:,} neurons   {name}, tau {config['tau']:g}",
         loc="left",
         color=INK,
         fontweight="bold",
