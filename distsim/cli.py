@@ -6,6 +6,7 @@ start neither MPI nor compilation.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -48,6 +49,19 @@ class Launch:
             return self.communicator.rank
         return communicator.launched_rank()
 
+    def complain(self, show: Callable[[], None]) -> None:
+        """Have the root show an error that all ranks met.
+
+        They wait for it: some launchers end all ranks as soon as the first leaves with an error.
+        """
+        if self.communicator is None:
+            with contextlib.suppress(InputError):  # where connecting is what went wrong
+                self.connect()
+        if self.rank == 0:
+            show()
+        if self.communicator is not None:
+            self.communicator.barrier()
+
     def abort(self, status: int) -> None:
         """End all ranks, if there are others that would wait for this one."""
         if self.communicator is not None and self.communicator.size > 1:
@@ -80,12 +94,11 @@ def main(arguments: Sequence[str], launch: Launch) -> int:
         status = group.main(list(arguments), prog_name="distsim", standalone_mode=False, obj=launch)
         return status or 0
     except click.ClickException as error:
-        if launch.rank == 0:
-            error.show()
+        launch.complain(error.show)
         return BAD_INPUT
-    except InputError as error:  # on every rank alike
-        if launch.rank == 0:
-            click.echo(f"distsim: {error}", err=True)
+    except InputError as error:
+        message = f"distsim: {error}"
+        launch.complain(lambda: click.echo(message, err=True))
         return BAD_INPUT
     except OutputError as error:  # on the rank that writes: the others would wait for it
         click.echo(f"distsim: {error}", err=True)
