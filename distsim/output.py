@@ -19,7 +19,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from distsim import __version__
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK = 32_768  # events a chunk: 256 KiB of times
-BLOCK = 2 * CHUNK  # events written at a time ...
-PATIENCE = 10.0  # ... or fewer, after so many seconds
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
 
@@ -44,9 +41,9 @@ class OutputError(OSError):
 class EventFile:
     """An output file in the making. One rank, the root, holds it.
 
-    `append` as often as there are events, then `finish`; `discard` where the run failed. Events
-    are written in blocks, each flushed: a killed run leaves a partial file that can be read up
-    to there. Raises OutputError.
+    `append` block by block (each is flushed, so that a killed run leaves a partial file that can
+    be read up to there: give it large ones), then `finish`; `discard` where the run failed.
+    Raises OutputError.
     """
 
     def __init__(self, path: str, config: Config, initial: NDArray[np.uint8]) -> None:
@@ -56,7 +53,6 @@ class EventFile:
         `config.overwrite`.
         """
         import h5py
-        import numpy as np
 
         self.path = path
         self.partial = partial_path(path)
@@ -68,15 +64,14 @@ class EventFile:
         self._file.attrs["config"] = config.json()
         self._file.attrs["version"] = __version__
         self._file["state/initial"] = initial
-        for name, kind in EVENTS.items():
-            self._file.create_dataset(
+        self._events = {
+            name: self._file.create_dataset(
                 f"events/{name}", (0,), kind, maxshape=(None,), chunks=(CHUNK,)
             )
-        self._block = {name: np.empty(BLOCK, kind) for name, kind in EVENTS.items()}
-        self._filled = 0  # events in the block
-        self._written = monotonic()
+            for name, kind in EVENTS.items()
+        }
         try:
-            self._write()
+            self._flush()
         except OutputError:
             self.discard()
             raise
@@ -84,21 +79,16 @@ class EventFile:
     def append(
         self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
     ) -> None:
-        """K more events: float64[K], int64[K], uint8[K]."""
-        taken = 0
-        while taken < len(time):
-            count = min(len(time) - taken, BLOCK - self._filled)
-            for name, events in (("time", time), ("neuron", neuron), ("state", state)):
-                block = self._block[name]
-                block[self._filled : self._filled + count] = events[taken : taken + count]
-            taken += count
-            self._filled += count
-            if self._filled == BLOCK or monotonic() - self._written > PATIENCE:
-                self._write()
+        """Write K more events: float64[K], int64[K], uint8[K]."""
+        for name, block in (("time", time), ("neuron", neuron), ("state", state)):
+            dataset = self._events[name]
+            before = dataset.shape[0]
+            dataset.resize(before + len(block), axis=0)
+            dataset[before:] = block
+        self._flush()
 
     def finish(self, final: NDArray[np.uint8], digest: str) -> None:
         """Complete the file with the final state, uint8[N], and give it its name."""
-        self._write()
         self._file["state/final"] = final
         self._file.attrs["digest"] = digest
         self._file.close()
@@ -115,16 +105,8 @@ class EventFile:
         with contextlib.suppress(OSError):
             os.unlink(self.partial)
 
-    def _write(self) -> None:
-        """Write and flush the block."""
-        for name, block in self._block.items():
-            dataset = self._file["events"][name]
-            before = dataset.shape[0]
-            dataset.resize(before + self._filled, axis=0)
-            dataset[before:] = block[: self._filled]
+    def _flush(self) -> None:
         self._file.flush()
-        self._filled = 0
-        self._written = monotonic()
         with self._named():
             self._disk.check()
 

@@ -99,8 +99,9 @@ def _draw_raster(axes: Any, events: Events) -> None:
     axes.set_ylabel("neuron", color=INK)
     config = events.config
     name = "McCulloch-Pitts machine" if config["model"] == "mpm" else "Boltzmann machine"
+    network = os.path.basename(config["network"])
     axes.set_title(
-        f"{os.path.basename(config['network'])}, {neurons:,} neurons   {name}, tau {config['tau']:g}",
+        f"{network}, {neurons:,} neurons   {name}, tau {config['tau']:g}",
         loc="left",
         color=INK,
         fontweight="bold",

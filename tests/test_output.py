@@ -42,7 +42,7 @@ def write(path: Path, count: int, blocks: int = 1, **options: Any) -> None:
 
 @pytest.mark.parametrize(
     ("count", "blocks"),
-    [(0, 1), (1, 1), (1000, 300), (output.BLOCK, 1), (3 * output.BLOCK + 5, 2)],
+    [(0, 1), (1, 1), (1000, 300), (output.CHUNK, 1), (3 * output.CHUNK + 5, 2)],
 )
 def test_what_goes_in_comes_out(count: int, blocks: int, tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
@@ -128,21 +128,24 @@ def test_full_disk(limit: int, tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys, numpy as np
-from distsim import output
 from distsim.config import Config
-file = output.EventFile(sys.argv[1], Config(), np.zeros(10, np.uint8))
-many = 3 * output.BLOCK + 1000
-file.append(np.arange(many, dtype=float), np.zeros(many, np.int64), np.zeros(many, np.uint8))
+from distsim.output import EventFile
+file = EventFile(sys.argv[1], Config(), np.zeros(10, np.uint8))
+for start in range(0, 1_000_000, 100_000):
+    block = np.arange(start, start + 100_000)
+    file.append(block.astype(float), block, (block % 2).astype(np.uint8))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_killed_run_leaves_what_was_flushed(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_what_was_appended(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     subprocess.run([sys.executable, "-c", KILLED, str(path)])
     assert not path.exists()
     with h5py.File(str(path) + ".partial") as file:
-        np.testing.assert_array_equal(file["events/time"], np.arange(3 * output.BLOCK))
+        for name in ("time", "neuron"):
+            np.testing.assert_array_equal(file["events"][name], np.arange(1_000_000))
+        np.testing.assert_array_equal(file["events/state"], np.arange(1_000_000) % 2)
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
