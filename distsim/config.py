@@ -352,22 +352,10 @@ def _environment_values(environment: Mapping[str, str]) -> dict[str, tuple[objec
     return {allowed[variable]: (environment[variable], variable) for variable in given}
 
 
-def partial_path(path: str) -> str:
-    """The name under which the output file at `path` grows."""
-    return path + ".partial"
-
-
 def check_output(config: Config) -> None:
     """Raise InputError where the output file of a run cannot be written. For root, before it."""
-    if config.output is None:
-        return
-    check_writable(config.output, config.overwrite)
-    partial = partial_path(config.output)
-    if os.path.lexists(partial) and not config.overwrite:
-        raise InputError(
-            f"output {config.output}: {partial} exists, of a run at work or one that was killed; "
-            "allowed: another file, or this one with --overwrite"
-        )
+    if config.output is not None:
+        check_writable(config.output, config.overwrite)
 
 
 def check_writable(path: str, overwrite: bool) -> None:

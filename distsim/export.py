@@ -11,9 +11,10 @@ from typing import IO
 
 from numpy.lib import format as npy
 
-from distsim.config import Config, partial_path
+from distsim.config import Config
 from distsim.errors import InputError
 from distsim.network import check_model, open_network
+from distsim.output import partial_path
 
 TILE = 1 << 21  # weights written at a time
 

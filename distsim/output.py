@@ -14,6 +14,8 @@ under its own name it is whole or absent. Not compressed: events come faster tha
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import io
 import json
 import os
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distsim import __version__
-from distsim.config import Config, partial_path
+from distsim.config import Config
 from distsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,15 +51,14 @@ class EventFile:
     def __init__(self, path: str, config: Config, initial: NDArray[np.uint8]) -> None:
         """Begin the file at `path` with every option and the initial state, uint8[N].
 
-        A partial file that is there, of a killed run or of one at work, is replaced only with
-        `config.overwrite`.
+        A partial file that is there is replaced, unless it is that of a run at work.
         """
         import h5py
 
         self.path = path
         self.partial = partial_path(path)
         try:
-            self._disk = Disk(self.partial, config.overwrite)
+            self._disk = Disk(self.partial)
         except OSError as error:
             raise OutputError(f"output {self.partial}: {error.strerror}") from error
         self._file = h5py.File(self._disk, "w")
@@ -125,9 +126,18 @@ class Disk(io.RawIOBase):
     its end. So the first error is kept for `check`, and HDF5 is told that all went well.
     """
 
-    def __init__(self, path: str, overwrite: bool) -> None:
-        self._file = io.FileIO(path, "w+" if overwrite else "x+")
+    def __init__(self, path: str) -> None:
+        """Raises OSError, also if another process has the file in its hands."""
+        self._file = io.FileIO(path, "r+", opener=_open_or_create)
         self._error: OSError | None = None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise OSError(errno.EBUSY, "another run is writing it") from None
+        except OSError:
+            pass  # a file system without locks
+        self._file.truncate(0)
 
     def check(self) -> None:
         """Raise the first error of a write, if there was one."""
@@ -168,6 +178,15 @@ class Disk(io.RawIOBase):
 
     def tell(self) -> int:
         return self._file.tell()
+
+
+def partial_path(path: str) -> str:
+    """The name under which the file at `path` grows."""
+    return path + ".partial"
+
+
+def _open_or_create(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o666)
 
 
 def _sync_folder(path: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distsim.config import FIELDS, Config, check_output, gather, partial_path
+from distsim.config import FIELDS, Config, check_output, gather
 from distsim.errors import InputError
 
 
@@ -154,9 +154,6 @@ def test_output_place(tmp_path: Path) -> None:
         check_output(Config(output=str(tmp_path / "none" / "run.h5")))
     with pytest.raises(InputError, match="a folder"):
         check_output(Config(output=str(tmp_path)))
-    Path(partial_path(path)).touch()
-    with pytest.raises(InputError, match="partial exists"):
-        check_output(Config(output=path))
     Path(path).touch()
     with pytest.raises(InputError, match=r"exists; .*--overwrite"):
         check_output(Config(output=path))

@@ -82,15 +82,14 @@ def test_discard_after_finish_leaves_the_file(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_a_partial_file_is_replaced_only_if_allowed(tmp_path: Path) -> None:
+def test_a_partial_file_is_replaced_unless_a_run_is_at_work(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
+    path.with_suffix(".h5.partial").write_text("of a killed run" * 10_000)
     first = EventFile(str(path), Config(), INITIAL)
-    with pytest.raises(OutputError, match=r"run\.h5\.partial: File exists"):
+    with pytest.raises(OutputError, match=r"run\.h5\.partial: another run is writing it"):
         EventFile(str(path), Config(), INITIAL)
-    first.discard()
-    path.with_suffix(".h5.partial").touch()
-    write(path, 10, overwrite=True)
-    assert output.read(str(path)).time.size == 10
+    first.finish(INITIAL, "00")
+    assert output.read(str(path)).time.size == 0
 
 
 def test_folder_missing(tmp_path: Path) -> None:
