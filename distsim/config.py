@@ -230,6 +230,11 @@ class Config:
         self._check_temperature(sources)
         self._check_length(sources)
         self._check_scan(sources)
+        if self.device == "gpu":
+            raise InputError(
+                f"{_place('device', sources)}: gpu given; allowed: auto or cpu, "
+                "since this version has no kernels for GPUs"
+            )
 
     def json(self) -> str:
         """Every option, as stored in the output file."""
