@@ -72,7 +72,7 @@ class Boltzmann:
         tickets.slots, tickets.count = cpu.visits(
             self.seed, window.number, window.steps, self.shard.neurons, self.sequential,
             self.shard.first, self.shard.size, self.scale, self.shard.rest,
-            tickets.slot_of, tickets.slots, tickets.neurons, tickets.keys, tickets.slot,
+            tickets.slot_of, tickets.slots, tickets.neurons, tickets.guard, tickets.keys, tickets.slot,
             tickets.threshold,
         )
 

@@ -26,19 +26,10 @@ def of(
     final: NDArray[np.uint8],
 ) -> str:
     """The digest of events (float64[K], int64[K], uint8[K]) and a final state (uint8[N])."""
-    return text(int(of_events(time, neuron, state).sum(dtype=np.uint64)) + of_state(final))
-
-
-def of_events(
-    time: NDArray[np.float64],
-    neuron: NDArray[np.int64],
-    state: NDArray[np.uint8],
-    position: int = 0,
-) -> NDArray[np.uint64]:
-    """uint64[K]: the word of each event; `position` events came before."""
-    index = np.arange(position, position + len(time), dtype=np.uint64)
-    words = np.ascontiguousarray(time, np.float64).view(np.uint64) + index * _STEP
-    return _mix(_mix(words) + (2 * neuron + state).astype(np.uint64))
+    index = np.arange(len(time), dtype=np.uint64)
+    words = _mix(np.ascontiguousarray(time, np.float64).view(np.uint64) + index * _STEP)
+    words = _mix(words + (2 * neuron + state).astype(np.uint64))
+    return text(int(words.sum(dtype=np.uint64)) + of_state(final))
 
 
 def of_state(final: NDArray[np.uint8]) -> int:

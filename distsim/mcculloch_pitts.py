@@ -15,7 +15,7 @@ exponentials, t_k uniform. A point at or under the rate is an arrival: ticket k 
 at t_k iff level_k <= lambda_i(t_k-), that is iff s_i z_i >= 2 tau ln(G_k / D).
 
 **Where a window ends.** At its width D, or right after its 4 target-th event, or right after an
-event that lifts some rate above 2^10 / D (so that no neuron ever needs more than about a thousand
+event that lifts some rate above 2^6 / D (so that no neuron ever needs more than about a hundred
 tickets). These are stopping times of the chain, and the next window's tickets are independent of
 the past: by the strong Markov property the chain keeps its law.
 """
@@ -34,10 +34,12 @@ from distsim.shard import Shard
 from distsim.tickets import Tickets
 from distsim.window import Window, follow, target_events
 
-_CAP_BITS = 10  # a window ends when a rate comes above 2^10 / D
-_START_BITS = 8  # and starts with all rates at or under 2^8 / D
+_CAP_BITS = 6  # a window ends when a rate comes above 2^6 / D
+_START_BITS = 4  # and starts with all rates at or under 2^4 / D
 _WIDEST = 1000  # binary exponent of the widest window that a double can time
 _MARGIN = 3.0  # the widest margin, in units of 2 tau: a factor of e^3 in a rate
+_GUARD = 1.0  # the guard of replays, in margins
+_TABLES = 7  # bounds of first tickets are kept for so many widths besides the last
 _LIMIT = int(cpu.LIMIT)
 
 
@@ -57,10 +59,12 @@ class McCullochPitts:
         self.target = target or target_events(shard.neurons, shard.strength, tau)
         rise = min(2.0 * shard.spread * math.sqrt(self.target), _MARGIN * self.scale)
         self.margin = int(min(_LIMIT, rise))
+        self.guard = int(min(_LIMIT, _GUARD * rise))
         self.number = 0
         self.high = 0.0
         self.low = 0.0
         self.exponent: int | None = None  # of the rule's width; from the first state on
+        self._tables: dict[int, NDArray[np.int64]] = {}
         self._work = np.empty(shard.size + 8, np.uint32)
         self._bound = np.empty(shard.size, shard.kind)
         self._candidates = np.empty(shard.size, np.int64)
@@ -68,7 +72,7 @@ class McCullochPitts:
 
     # ------------------------------------------------------------------------- the window rule
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
-        """The next window: the rule's width, or less where a rate is above 2^8 / D."""
+        """The next window: the rule's width, or less where a rate is above 2^4 / D."""
         top = self.ranks.maximum(cpu.largest_response(z, x))
         octaves = top / (self.scale * LN2)  # log2 of the largest rate
         if self.exponent is None:  # all N neurons at the largest rate make `target` events
@@ -128,17 +132,13 @@ class McCullochPitts:
         self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
     ) -> None:
         """The tickets of the neurons that may fire if no s z rises by more than the margin."""
-        table = cpu.lowest_thresholds(window.exponent, self.scale)
+        if window.exponent not in self._tables:
+            table = cpu.lowest_thresholds(window.exponent, self.scale)
+            self._tables = {window.exponent: table, **dict(list(self._tables.items())[:_TABLES])}
         found = cpu.screen(
-            self.seed, window.number, self.shard.first, table, self.margin,
-            self._work, self._bound, z, x, self._candidates,
+            self.seed, window.number, self.shard.first, self._tables[window.exponent],
+            self.margin, window.cap, self._work, self._bound, z, x, self._candidates, self._need,
         )
-        chosen = self._candidates[:found]
-        response = np.where(x[chosen] == 0, z[chosen], -z[chosen]).astype(np.int64)
-        # A neuron that fires needs the tickets of its other state too, where that is not the end.
-        turned = np.where(-response <= window.cap, -response, response)
-        need = np.maximum(response, turned) + self.margin
-        np.minimum(need, window.cap, out=self._need[:found])
         self._deepen(window, tickets, found)
 
     def deepen(
@@ -159,6 +159,7 @@ class McCullochPitts:
                 self.seed, window.number, self.shard.first, window.exponent, self.scale,
                 self.shard.rest, self._candidates, self._need, found, self._bound,
                 tickets.slot_of, tickets.slots, tickets.neurons, tickets.depth, tickets.level,
+                tickets.coming, tickets.guard, self.guard,
                 tickets.count, tickets.keys, tickets.slot, tickets.threshold,
             )
             if count >= 0:

@@ -5,7 +5,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim import digest
 from distsim.kernels import cpu
 
 
@@ -82,9 +81,7 @@ class Recorder:
             into = slice(self._waiting, self._waiting + block.size)
             time, neuron, state = self._time[into], self._neuron[into], self._state[into]
             time[:] = times[part]
-            cpu.unpack(block, neuron, state)
-            words = digest.of_events(time, neuron, state, self.transitions)
-            self.total += int(words.sum(dtype=np.uint64))
+            self.total += int(cpu.unpack(block, time, self.transitions, neuron, state))
             self.transitions += block.size
             self.last = float(time[-1])
             self._waiting += block.size

@@ -53,6 +53,8 @@ class Relax:
         self._seen = np.empty(0, np.int64)
         self._merged = np.empty(0, np.uint64)
         self._local = np.empty(0, np.uint64)
+        self._columns = np.empty(0, np.uint64)
+        self._signs = np.empty(0, np.int64)
 
     def solve(
         self,
@@ -65,10 +67,12 @@ class Relax:
         self.tickets.clear()
         law.draw(window, z, x, self.tickets)
         self.timer.stamp("draw")
-        events = np.empty(0, np.uint64)
-        replays = applies = 0
+        order = self.tickets.order()
+        events = self._guess(window, z, x, order)
+        applied = events
+        self._apply(law, z, events)
+        replays, applies = 0, 1
         while True:
-            order = self.tickets.order()
             while True:
                 replays += 1
                 found, early = self._replay(window, z, x, order, self._remote(events))
@@ -76,23 +80,71 @@ class Relax:
                 events = found
                 if settled:
                     break
-            applies += 1
+            body = events[:-1] if early and law.bounded else events
+            applies += self._adjust(law, z, applied, body)
+            applied = body
             if isinstance(law, Boltzmann):
-                self._finish(z, events)
                 return Solution(events, self._end, False, replays, applies)
-            again, crossed = self._apply(law, window, z, x, events[:-1] if early else events)
+            again, crossed = self._deepen(law, window, z, x, body)
             if not again:
                 break
+            order = self.tickets.order()
         kept = 1 + self._crossing(window, z, x, events) if crossed else events.size + 1
         if kept <= events.size:
             events, early = events[:kept], True
-            self._finish(z, events)
+            self._end[:] = z
+            cpu.accumulate(self.shard.weights, events, self._end)
         elif early:
             cpu.accumulate(self.shard.weights, events[-1:], self._end)
-            self.timer.stamp("apply")
+        self.timer.stamp("apply")
         return Solution(events, self._end, early, replays, applies)
 
-    def _apply(
+    def _guess(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], order: NDArray[np.int64]
+    ) -> NDArray[np.uint64]:
+        """All ranks' events, by time, if no neuron had inputs. Any guess leads to the same end."""
+        tickets = self.tickets
+        self._reserve(order.size)
+        made = cpu.guess(
+            z, x, tickets.neurons, tickets.slots, tickets.slot, tickets.threshold, tickets.keys,
+            order, window.most, self._states, self._local,
+        )
+        self.timer.stamp("replay")
+        return self._gather(window, made, cpu.NO_EVENT)[0]
+
+    def _apply(self, law: McCullochPitts | Boltzmann, z: NDArray[Any], events: Any) -> None:
+        """z after the events and, for an MPM, its extremes on the way."""
+        if law.bounded:
+            cpu.apply(self.shard.weights, events, z, self._end, self._high, self._low)
+        else:
+            self._end[:] = z
+            cpu.accumulate(self.shard.weights, events, self._end)
+        self.timer.stamp("apply")
+
+    def _adjust(
+        self,
+        law: McCullochPitts | Boltzmann,
+        z: NDArray[Any],
+        applied: NDArray[np.uint64],
+        events: NDArray[np.uint64],
+    ) -> int:
+        """Bring what was found for `applied` to `events`; 1 if that took a whole new pass.
+
+        A few changed events are only added: then the extremes of z become wider bounds.
+        """
+        changes = np.empty(applied.size + events.size, np.uint64)
+        changes = changes[: cpu.difference(applied, events, changes)]
+        if 4 * changes.size > events.size + 4:
+            self._apply(law, z, events)
+            return 1
+        if law.bounded:
+            cpu.adjust(self.shard.weights, changes, self._end, self._high, self._low)
+        else:
+            cpu.accumulate(self.shard.weights, changes, self._end)
+        self.timer.stamp("apply")
+        return 0
+
+    def _deepen(
         self,
         law: McCullochPitts,
         window: Window,
@@ -100,20 +152,20 @@ class Relax:
         x: NDArray[np.uint8],
         events: NDArray[np.uint64],
     ) -> tuple[bool, bool]:
-        """z after the events; whether any rank drew deeper, or saw some s z above the cap."""
-        cpu.apply(self.shard.weights, events, z, self._end, self._high, self._low)
+        """Whether any rank must replay again, or saw some s z above the cap.
+
+        A rank replays again if the extremes of z reach a ticket not drawn, or go past a guard.
+        """
+        tickets = self.tickets
+        broken = cpu.check_guards(
+            z, tickets.neurons, tickets.slots, tickets.guard, self._high, self._low
+        )
         cpu.mark(events, self.shard.first, self._changed, 1)
-        deeper, top = law.deepen(window, self._changed, x, self._high, self._low, self.tickets)
+        deeper, top = law.deepen(window, self._changed, x, self._high, self._low, tickets)
         cpu.mark(events, self.shard.first, self._changed, 0)
-        agreed = self.ranks.maximum(2 * deeper + (top > window.cap))
+        agreed = self.ranks.maximum(2 * (deeper or broken > 0) + (top > window.cap))
         self.timer.stamp("apply")
         return agreed >= 2, agreed == 1
-
-    def _finish(self, z: NDArray[Any], events: NDArray[np.uint64]) -> None:
-        """z after the events."""
-        self._end[:] = z
-        cpu.accumulate(self.shard.weights, events, self._end)
-        self.timer.stamp("apply")
 
     def _replay(
         self,
@@ -128,27 +180,39 @@ class Relax:
         Also whether the window ends right after the last of them.
         """
         tickets = self.tickets
-        if self._sums.size < tickets.slots:
-            size = 2 * tickets.slots
-            self._sums, self._seen = np.empty(size, np.int64), np.empty(size, np.int64)
-            self._states = np.empty(size, np.uint8)
-        if self._merged.size < remote.size + order.size:
-            size = 2 * (remote.size + order.size)
-            self._merged, self._local = np.empty(size, np.uint64), np.empty(size, np.uint64)
+        self._reserve(remote.size + order.size)
         count, made, stop = cpu.replay(
-            self.shard.weights, z, x, self.shard.first, tickets.neurons, tickets.slots,
-            tickets.keys, tickets.slot, tickets.threshold, order, remote, window.most, window.cap,
-            self._sums, self._states, self._seen, self._merged, self._local,
+            self.shard.weights, self.shard.diagonal, z, x, self.shard.first, tickets.neurons,
+            tickets.slots, tickets.guard, tickets.keys, tickets.slot, tickets.threshold, order,
+            remote, window.most, window.cap, self._sums, self._states, self._seen,
+            self._columns, self._signs, self._merged, self._local,
         )
         self.timer.stamp("replay")
+        return self._gather(window, made, stop)
+
+    def _gather(
+        self, window: Window, made: int, stop: int
+    ) -> tuple[NDArray[np.uint64], bool]:
+        """The events of all ranks, by time; whether the window ends right after the last."""
+        none = int(cpu.NO_EVENT)
         if self.ranks.size == 1:
-            return self._merged[:count].copy(), stop != cpu.NO_EVENT
+            return self._local[:made].copy(), stop != none
         found, stop = self.ranks.exchange(self._local[:made], int(stop))
         found = found[np.argsort(found >> _STATE, kind="stable")]
-        ends = int(np.searchsorted(found >> _STATE, np.uint64(stop) >> _STATE, side="right"))
+        kept = int(np.searchsorted(found >> _STATE, np.uint64(stop) >> _STATE, side="right"))
+        kept = min(kept, window.most)
         self.timer.stamp("exchange")
-        kept = min(ends, window.most)
-        return found[:kept], stop != int(cpu.NO_EVENT) or kept == window.most
+        return found[:kept], stop != none or kept == window.most
+
+    def _reserve(self, events: int) -> None:
+        """Work space for the present slots and so many events."""
+        if self._sums.size < self.tickets.slots:
+            size = 2 * self.tickets.slots
+            self._sums, self._seen = np.empty(size, np.int64), np.empty(size, np.int64)
+            self._states = np.empty(size, np.uint8)
+        if self._merged.size < events:
+            self._merged, self._local = np.empty(2 * events, np.uint64), np.empty(2 * events, np.uint64)
+            self._columns, self._signs = np.empty(2 * events, np.uint64), np.empty(2 * events, np.int64)
 
     def _remote(self, events: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """The events of other ranks' neurons."""

@@ -26,7 +26,7 @@ class Shard:
     """One rank's part of a network.
 
     neurons: N; first: global index of the first of the n local neurons; unit: the power of two
-    that a weight of 1 stands for; bias: int64[n], in units, rounded; rest: float64[n], what
+    that a weight of 1 stands for; diagonal: as weights[n], the self-edges; bias: int64[n], in units, rounded; rest: float64[n], what
     rounding left of the bias, in [-1/2, 1/2]; kind: int32 or int64, the integer of z;
     strength: mean |W| over all N^2 weights; spread: root mean square of this rank's weights,
     in units.
@@ -36,6 +36,7 @@ class Shard:
     first: int
     unit: float
     weights: NDArray[Any]
+    diagonal: NDArray[Any]
     bias: NDArray[np.int64]
     rest: NDArray[np.float64]
     kind: type[np.int32] | type[np.int64]
@@ -87,9 +88,10 @@ def load(network: Network, bits: int, ranks: Communicator, kernels: Any) -> Shar
         first=first,
         unit=unit,
         weights=weights,
+        diagonal=weights[np.arange(first, stop), np.arange(stop - first)],
         bias=bias.astype(np.int64),
         rest=in_units - bias,
-        kind=np.int32 if bits < 32 and reach < 2.0**31 - 2 else np.int64,
+        kind=np.int32 if bits < 32 and reach < 2.0**30 else np.int64,
         strength=ranks.total(int(absolute.sum(dtype=object))) * unit / network.neurons**2,
         spread=math.sqrt(squares / max(1, weights.size)),
     )

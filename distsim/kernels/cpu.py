@@ -96,7 +96,7 @@ def level_threshold(level, exponent, scale):
 def lowest_thresholds(exponent, scale):
     """int64[BINS]: a bound from below on ticket 0's thresholds, by the bin of its high word.
 
-    The margin of 2 units covers the rest of the bias and rounding up, the other the error of ln.
+    The 2 units cover the rest of the bias and rounding up; scale * 2^-40 the error of ln.
     """
     table = np.empty(BINS, np.int64)
     table[0] = np.int64(-LIMIT)
@@ -108,11 +108,12 @@ def lowest_thresholds(exponent, scale):
 
 
 @njit(cache=True)
-def screen(seed, window, first, table, margin, words, bound, z, x, candidates):
+def screen(seed, window, first, table, margin, cap, words, bound, z, x, candidates, need):
     """Bound ticket 0 of every neuron from below; find the neurons that may reach it.
 
-    words: uint32[n + 8] work space; bound: as z[n] (out); candidates: int64[n] (out).
-    Returns how many neurons have s z + margin >= bound.
+    words: uint32[n + 8] work space; bound: as z[n] (out). A candidate has s z + margin >= bound;
+    need: the response up to which it needs tickets, in its other state too if it does not end the
+    window by coming there. candidates, need: int64[n] (out). Returns how many.
     """
     n = z.size
     zero = z.dtype.type(0)
@@ -133,6 +134,7 @@ def screen(seed, window, first, table, margin, words, bound, z, x, candidates):
         sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
         if sz + margin >= bound[i]:
             candidates[found] = i
+            need[found] = min(cap, margin + (-sz if sz < -sz <= cap else sz))
             found += 1
     return found
 
@@ -149,14 +151,15 @@ def first_tickets(seed, window, first, exponent, scale, rest, bound):
 @njit(cache=True)
 def deepen(
     seed, window, first, exponent, scale, rest, candidates, need, found, bound,
-    slot_of, slots, neurons, depth, level, count, keys, slot, threshold,
+    slot_of, slots, neurons, depth, level, coming, guard, width, count, keys, slot, threshold,
 ):
     """Draw the tickets of `found` candidates up to linear response `need`, in order of level.
 
     candidates: int64[found] local neurons; need: int64[found]; bound: as z[n], the threshold of
     a neuron's first ticket not drawn; slot_of: int32[n], -1 for a neuron without tickets;
-    neurons, depth: int64[slots], level: float64[slots]: neuron, tickets drawn and level of the
-    next ticket of each slot; keys: uint64[count], slot: int64[count], threshold: int64[count, 2].
+    neurons, depth, guard: int64[slots], level: float64[slots], coming: uint64[slots]: neuron,
+    tickets drawn, guard (`width` for a new slot), level and key of the next ticket of each slot;
+    keys: uint64[count], slot: int64[count], threshold: int64[count, 2].
     Returns (slots, tickets); the latter negative if there was no room for them: call again.
     """
     largest = np.int64(np.iinfo(bound.dtype).max)
@@ -172,7 +175,8 @@ def deepen(
             slot_of[i] = a
             neurons[a] = i
             depth[a] = 0
-            level[a], _ = ticket(seed, window, first + i, 0)
+            guard[a] = width
+            level[a], coming[a] = ticket(seed, window, first + i, 0)
         while True:
             theta = level_threshold(level[a], exponent, scale)
             low = to_threshold(theta - abs(rest[i]))
@@ -181,13 +185,13 @@ def deepen(
                 break
             if count == keys.size:
                 return slots, -count - 1
-            _, keys[count] = ticket(seed, window, first + i, depth[a])
+            keys[count] = coming[a]
             slot[count] = a
             threshold[count, 0] = to_threshold(theta - rest[i])
             threshold[count, 1] = to_threshold(theta + rest[i])
             count += 1
             depth[a] += 1
-            step, _ = ticket(seed, window, first + i, depth[a])
+            step, coming[a] = ticket(seed, window, first + i, depth[a])
             level[a] += step
     return slots, count
 
@@ -241,7 +245,7 @@ def visited(seed, step, neurons, sequential):
 @njit(cache=True)
 def visits(
     seed, start, steps, neurons_total, sequential, first, n, scale, rest,
-    slot_of, slots, neurons, keys, slot, threshold,
+    slot_of, slots, neurons, guard, keys, slot, threshold,
 ):
     """The tickets of `steps` steps from `start` on that visit local neurons, one a step.
 
@@ -259,6 +263,7 @@ def visits(
             slots += 1
             slot_of[i] = a
             neurons[a] = i
+            guard[a] = -1
         if scale > 0.0:
             w0, w1, _, _ = draw(seed, first + i, step, 0, UPDATE)
             u = uniform(w0, w1)
@@ -293,16 +298,41 @@ def earliest_visit(keys, slot, threshold, neurons, order, position, z, x, last):
 
 # ------------------------------------------------------------------------------ one window
 @njit(cache=True)
+def guess(z, x, neurons, slots, slot, threshold, keys, order, most, states, local):
+    """The local events if no neuron had inputs: a first guess for the replays.
+
+    order: int64[tickets], the tickets by time; states: uint8[slots] work space; local: uint64
+    (out). Returns how many events, at most `most`.
+    """
+    for a in range(slots):
+        states[a] = x[neurons[a]]
+    made = 0
+    for o in range(order.size):
+        t = order[o]
+        a = slot[t]
+        z_start = np.int64(z[neurons[a]])
+        if (z_start if states[a] == 0 else -z_start) >= threshold[t, states[a]]:
+            states[a] = 1 - states[a]
+            local[made] = keys[t] | np.uint64(states[a])
+            made += 1
+            if made == most:
+                break
+    return made
+
+
+@njit(cache=True)
 def replay(
-    weights, z, x, first, neurons, slots, keys, slot, threshold, order, events, most, cap,
-    sums, states, seen, merged, local,
+    weights, diagonal, z, x, first, neurons, slots, guard, keys, slot, threshold, order, events,
+    most, cap, sums, states, seen, columns, signs, merged, local,
 ):
     """Run the local neurons through their tickets, in order of time, against `events`.
 
     order: int64[tickets], the tickets by time; events: uint64[K], the events of other ranks by
-    time. sums: int64, states: uint8, seen: int64 [slots] work space: z and x of each slot after
-    the first `seen` merged events. The window ends right after the `most`-th local event, or an
-    event that lifts its own neuron's s z above `cap`.
+    time. A ticket whose threshold lies beyond z at the window's start by more than guard[slot] is
+    decided by that alone; a negative guard: never. sums: int64, states: uint8, seen: int64 [slots]
+    work space: z and x of each slot after the first `seen` merged events; columns: uint64,
+    signs: int64, of the merged events. The window ends right after the `most`-th local event, or an event that
+    lifts its own neuron's s z above `cap`.
     Returns (merged, local, stop): how many events in all, how many of this rank, and the event
     after which the window ends (NO_EVENT: its width).
     """
@@ -318,30 +348,60 @@ def replay(
         key = keys[t]
         while remote < events.size and events[remote] < key:
             merged[count] = events[remote]
+            columns[count] = (events[remote] >> _ONE) & _NEURON_MASK
+            signs[count] = sign_of(events[remote])
             count += 1
             remote += 1
         a = slot[t]
         i = neurons[a]
-        total = sums[a]
-        for e in range(seen[a], count):
-            total += sign_of(merged[e]) * np.int64(weights[neuron_of(merged[e]), i])
-        sums[a] = total
-        seen[a] = count
         state = states[a]
-        if (total if state == 0 else -total) >= threshold[t, state]:
-            states[a] = 1 - state
-            merged[count] = key | np.uint64(states[a])
-            local[made] = merged[count]
-            count += 1
-            made += 1
-            after = total + sign_of(local[made - 1]) * np.int64(weights[first + i, i])
-            if made == most or (after if state == 1 else -after) > cap:
-                return count, made, local[made - 1]
+        s = 1 - 2 * np.int64(state)
+        clear = False
+        if guard[a] >= 0:
+            sz = s * np.int64(z[i])
+            if sz + guard[a] < threshold[t, state]:
+                continue
+            # Fires for sure, and does not end the window.
+            clear = (
+                sz - guard[a] >= threshold[t, state]
+                and guard[a] - sz + abs(np.int64(diagonal[i])) <= cap
+            )
+        if not clear:
+            total = sums[a]
+            for e in range(seen[a], count):
+                total += signs[e] * np.int64(weights[columns[e], np.uint64(i)])
+            sums[a] = total
+            seen[a] = count
+            if s * total < threshold[t, state]:
+                continue
+        states[a] = 1 - state
+        merged[count] = key | np.uint64(states[a])
+        local[made] = merged[count]
+        columns[count] = np.uint64(first + i)
+        signs[count] = s
+        count += 1
+        made += 1
+        crosses = not clear and -s * (total + s * np.int64(diagonal[i])) > cap
+        if made == most or crosses:
+            return count, made, local[made - 1]
     while remote < events.size:
         merged[count] = events[remote]
         count += 1
         remote += 1
     return count, made, NO_EVENT
+
+
+@njit(cache=True)
+def check_guards(z, neurons, slots, guard, high, low):
+    """Take back the guards of slots whose z went further than them. Returns how many did."""
+    broken = 0
+    for a in range(slots):
+        i = neurons[a]
+        went = max(np.int64(high[i]) - np.int64(z[i]), np.int64(z[i]) - np.int64(low[i]))
+        if 0 <= guard[a] < went:
+            guard[a] = -1
+            broken += 1
+    return broken
 
 
 @njit(cache=True)
@@ -422,26 +482,82 @@ def accumulate(weights, events, z):
     n = z.size
     kind = z.dtype.type
     count = events.size
-    whole = count & ~3
-    for k in range(0, whole, 4):
+    whole = count & ~7
+    for k in range(0, whole, 8):
         w0 = weights[neuron_of(events[k])]
         w1 = weights[neuron_of(events[k + 1])]
         w2 = weights[neuron_of(events[k + 2])]
         w3 = weights[neuron_of(events[k + 3])]
+        w4 = weights[neuron_of(events[k + 4])]
+        w5 = weights[neuron_of(events[k + 5])]
+        w6 = weights[neuron_of(events[k + 6])]
+        w7 = weights[neuron_of(events[k + 7])]
         m0 = kind(sign_of(events[k]) >> 1)
         m1 = kind(sign_of(events[k + 1]) >> 1)
         m2 = kind(sign_of(events[k + 2]) >> 1)
         m3 = kind(sign_of(events[k + 3]) >> 1)
+        m4 = kind(sign_of(events[k + 4]) >> 1)
+        m5 = kind(sign_of(events[k + 5]) >> 1)
+        m6 = kind(sign_of(events[k + 6]) >> 1)
+        m7 = kind(sign_of(events[k + 7]) >> 1)
         for i in range(n):
             z[i] += kind(
-                (((kind(w0[i]) ^ m0) - m0) + ((kind(w1[i]) ^ m1) - m1))
-                + (((kind(w2[i]) ^ m2) - m2) + ((kind(w3[i]) ^ m3) - m3))
+                ((kind(w0[i]) ^ m0) - m0)
+                + ((kind(w1[i]) ^ m1) - m1)
+                + ((kind(w2[i]) ^ m2) - m2)
+                + ((kind(w3[i]) ^ m3) - m3)
+                + ((kind(w4[i]) ^ m4) - m4)
+                + ((kind(w5[i]) ^ m5) - m5)
+                + ((kind(w6[i]) ^ m6) - m6)
+                + ((kind(w7[i]) ^ m7) - m7)
             )
     for k in range(whole, count):
         w = weights[neuron_of(events[k])]
         m = kind(sign_of(events[k]) >> 1)
         for i in range(n):
             z[i] += kind((kind(w[i]) ^ m) - m)
+
+
+@njit(cache=True)
+def difference(before, after, changes):
+    """What leads from the events `before` to the events `after`, both by time.
+
+    changes: uint64[before.size + after.size] (out): the events to add, and those to take back with
+    the other state, so that their columns count with the other sign. Returns how many.
+    """
+    count = 0
+    a = 0
+    b = 0
+    while a < before.size or b < after.size:
+        if a < before.size and b < after.size and before[a] == after[b]:
+            a += 1
+            b += 1
+            continue
+        if b == after.size or (a < before.size and before[a] < after[b]):
+            changes[count] = before[a] ^ _ONE
+            a += 1
+        else:
+            changes[count] = after[b]
+            b += 1
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def adjust(weights, changes, end, high, low):
+    """Add the columns of `changes` to `end`, and widen the extremes by all that they may move z.
+
+    So high and low stay bounds, whatever the order of the events. All as z[n].
+    """
+    kind = end.dtype.type
+    for k in range(changes.size):
+        w = weights[neuron_of(changes[k])]
+        m = kind(sign_of(changes[k]) >> 1)
+        for i in range(end.size):
+            v = kind((kind(w[i]) ^ m) - m)
+            end[i] += v
+            high[i] += max(v, kind(0))
+            low[i] += min(v, kind(0))
 
 
 @njit(cache=True)
@@ -463,6 +579,15 @@ def reached(x, changed, high, low, bound, cap, candidates, need):
             need[found] = min(reach, cap)
             found += 1
     return found, top
+
+
+@njit(cache=True)
+def largest_response(z, x):
+    """The largest s z of the local neurons; -2^62 if there are none."""
+    top = np.int64(-LIMIT)
+    for i in range(z.size):
+        top = max(top, np.int64(z[i]) if x[i] == 0 else -np.int64(z[i]))
+    return top
 
 
 @njit(cache=True)
@@ -506,15 +631,6 @@ def mark(events, first, changed, value):
             changed[i] = value
 
 
-@njit(cache=True)
-def largest_response(z, x):
-    """The largest s z of the local neurons; -2^62 if there are none."""
-    top = np.int64(-LIMIT)
-    for i in range(z.size):
-        top = max(top, np.int64(z[i]) if x[i] == 0 else -np.int64(z[i]))
-    return top
-
-
 # ------------------------------------------------------------------------- output of events
 @njit(cache=True)
 def event_times(events, high, low, tick, offset, times):
@@ -526,12 +642,28 @@ def event_times(events, high, low, tick, offset, times):
         times[k] = high + (low + (np.float64(tick_of(events[k])) + offset) * tick)
 
 
+@njit(inline="always")
+def mix(h):
+    """The finaliser of splitmix64 (see digest.py)."""
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return h ^ (h >> np.uint64(31))
+
+
 @njit(cache=True)
-def unpack(events, neuron, state):
-    """neuron: int64[events], state: uint8[events] (out)."""
+def unpack(events, time, position, neuron, state):
+    """neuron: int64[events], state: uint8[events] (out). Returns the events' part of the digest.
+
+    time: float64[events]; `position` events came before. See digest.py.
+    """
+    total = np.uint64(0)
     for k in range(events.size):
         neuron[k] = neuron_of(events[k])
         state[k] = np.uint8(events[k] & _ONE)
+        index = np.uint64(position + k) * np.uint64(0x9E3779B97F4A7C15)
+        word = mix(np.float64(time[k]).view(np.uint64) + index)
+        total += mix(word + np.uint64(2 * neuron[k] + state[k]))
+    return total
 
 
 # -------------------------------------------------------------------------------- networks
