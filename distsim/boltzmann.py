@@ -64,19 +64,31 @@ class Boltzmann:
         """Steps done, at the end of the last window."""
         return float(self.step)
 
-    def draw(
-        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
-    ) -> None:
+    def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
         """The tickets of all visits to local neurons."""
         tickets.reserve(window.steps, window.steps)
         tickets.slots, tickets.count = cpu.visits(
-            self.seed, window.number, window.steps, self.shard.neurons, self.sequential,
-            self.shard.first, self.shard.size, self.scale, self.shard.rest,
-            tickets.slot_of, tickets.slots, tickets.neurons, tickets.guard, tickets.keys, tickets.slot,
+            self.seed,
+            window.number,
+            window.steps,
+            self.shard.neurons,
+            self.sequential,
+            self.shard.first,
+            self.shard.size,
+            self.scale,
+            self.shard.rest,
+            tickets.slot_of,
+            tickets.slots,
+            tickets.neurons,
+            tickets.guard,
+            tickets.keys,
+            tickets.slot,
             tickets.threshold,
         )
 
-    def prepare(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
+    def prepare(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
+    ) -> None:
         """For `race`: the same tickets, by time."""
         self.draw(window, z, x, tickets)
         self._order = tickets.order()
@@ -87,7 +99,14 @@ class Boltzmann:
     ) -> int:
         """The local neurons' earliest visit after event `last` that changes a state."""
         word, self._position = cpu.earliest_visit(
-            tickets.keys, tickets.slot, tickets.threshold, tickets.neurons, self._order,
-            self._position, z, x, np.uint64(last),
+            tickets.keys,
+            tickets.slot,
+            tickets.threshold,
+            tickets.neurons,
+            self._order,
+            self._position,
+            z,
+            x,
+            np.uint64(last),
         )
         return int(word)

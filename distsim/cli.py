@@ -11,7 +11,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -154,17 +154,6 @@ json_option = click.option(
 )
 
 
-def agreed(ranks: Communicator, make: Callable[[], T]) -> T:
-    """What `make` returns on this rank, or the InputError of one rank on every rank."""
-    result, error = None, None
-    try:
-        result = make()
-    except InputError as bad:
-        error = str(bad)
-    ranks.agree(error)
-    return cast(T, result)
-
-
 # ------------------------------------------------------------------------------------ commands
 
 
@@ -181,6 +170,8 @@ def run(launch: Launch, /, file: str | None, as_json: bool, **values: object) ->
     """
     ranks = launch.connect()
     root = ranks.rank == 0
+    from distsim.communicator import agreed
+
     settings = agreed(ranks, lambda: config.gather(file, os.environ, values))
     from distsim import simulation
 

@@ -6,8 +6,8 @@ One contract, two implementations:
 |---|---|
 | rank, size | this rank, and how many there are; rank 0 is the root |
 | library | name and version of the MPI library; "" without MPI |
-| minimum(word), maximum(number) | of one 64-bit word (unsigned), one signed integer, over the ranks |
-| largest(value) | maximum of one float over the ranks |
+| minimum(word), maximum(number) | of one unsigned word, one signed integer of 64 bits |
+| largest(value) | maximum of one float |
 | total(number) | exact sum of one Python integer below 2^126 over the ranks |
 | exchange(words, stop) | uint64[k] of every rank, concatenated in order of rank; the least `stop` |
 | gather(states) | uint8[n] of every rank, concatenated in order of rank |
@@ -19,12 +19,15 @@ Without a launcher neither MPI nor mpi4py is needed or imported.
 
 import os
 import sys
-from typing import Any, NoReturn, Protocol
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.errors import InputError
+
+T = TypeVar("T")
 
 # The number of ranks that a launcher promises: MPICH and PMI-2, Open MPI, srun inside a step.
 _PROMISES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -193,6 +196,17 @@ def connect() -> Communicator:
             "with --mpi=pmi2 (MPICH) or --mpi=pmix (Open MPI)"
         )
     return ranks
+
+
+def agreed(ranks: Communicator, action: Callable[[], T]) -> T:
+    """What `action` returns on this rank; the InputError of one rank is raised on every rank."""
+    error = None
+    try:
+        result = action()
+    except InputError as bad:
+        error = str(bad)
+    ranks.agree(error)
+    return result
 
 
 def _describe(promised: dict[str, int]) -> str:

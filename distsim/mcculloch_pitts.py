@@ -128,39 +128,81 @@ class McCullochPitts:
         return math.ldexp(1.0, exponent) if exponent > -1000 else 0.0
 
     # ----------------------------------------------------------------------------- the tickets
-    def draw(
-        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
-    ) -> None:
+    def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
         """The tickets of the neurons that may fire if no s z rises by more than the margin."""
         if window.exponent not in self._tables:
             table = cpu.lowest_thresholds(window.exponent, self.scale)
             self._tables = {window.exponent: table, **dict(list(self._tables.items())[:_TABLES])}
         found = cpu.screen(
-            self.seed, window.number, self.shard.first, self._tables[window.exponent],
-            self.margin, window.cap, self._work, self._bound, z, x, self._candidates, self._need,
+            self.seed,
+            window.number,
+            self.shard.first,
+            self._tables[window.exponent],
+            self.margin,
+            window.cap,
+            self._work,
+            self._bound,
+            z,
+            x,
+            self._candidates,
+            self._need,
         )
         self._deepen(window, tickets, found)
 
     def deepen(
-        self, window: Window, changed: NDArray[np.uint8], x: NDArray[np.uint8],
-        high: NDArray[Any], low: NDArray[Any], tickets: Tickets,
+        self,
+        window: Window,
+        x: NDArray[np.uint8],
+        events: NDArray[np.uint64],
+        high: NDArray[Any],
+        low: NDArray[Any],
+        tickets: Tickets,
     ) -> tuple[bool, int]:
         """Draw what responses between `low` and `high` may reach: (was there any, largest s z)."""
+        if self._candidates.size < x.size + events.size:
+            size = x.size + 2 * events.size
+            self._candidates, self._need = np.empty(size, np.int64), np.empty(size, np.int64)
         found, top = cpu.reached(
-            x, changed, high, low, self._bound, window.cap, self._candidates, self._need
+            x,
+            self.shard.first,
+            events,
+            high,
+            low,
+            self._bound,
+            window.cap,
+            self._candidates,
+            self._need,
         )
-        self._deepen(window, tickets, found)
+        if found:
+            self._deepen(window, tickets, found)
         return found > 0, top
 
     def _deepen(self, window: Window, tickets: Tickets, found: int) -> None:
-        tickets.reserve(tickets.slots + found, tickets.count + found)
+        tickets.reserve(tickets.slots + found, tickets.count + 2 * found)
         while True:
             tickets.slots, count = cpu.deepen(
-                self.seed, window.number, self.shard.first, window.exponent, self.scale,
-                self.shard.rest, self._candidates, self._need, found, self._bound,
-                tickets.slot_of, tickets.slots, tickets.neurons, tickets.depth, tickets.level,
-                tickets.coming, tickets.guard, self.guard,
-                tickets.count, tickets.keys, tickets.slot, tickets.threshold,
+                self.seed,
+                window.number,
+                self.shard.first,
+                window.exponent,
+                self.scale,
+                self.shard.rest,
+                self._candidates,
+                self._need,
+                found,
+                self._bound,
+                tickets.slot_of,
+                tickets.slots,
+                tickets.neurons,
+                tickets.depth,
+                tickets.level,
+                tickets.coming,
+                tickets.guard,
+                self.guard,
+                tickets.count,
+                tickets.keys,
+                tickets.slot,
+                tickets.threshold,
             )
             if count >= 0:
                 tickets.count = count
@@ -169,12 +211,19 @@ class McCullochPitts:
             tickets.reserve(tickets.slots, 2 * tickets.count)
 
     # ---------------------------------------------------------------------------------- a race
-    def prepare(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
+    def prepare(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
+    ) -> None:
         """For `race`: the lowest threshold of every neuron, exactly."""
         self._lowest = np.empty(self.shard.size, np.int64)
         cpu.first_tickets(
-            self.seed, window.number, self.shard.first, window.exponent, self.scale,
-            self.shard.rest, self._lowest,
+            self.seed,
+            window.number,
+            self.shard.first,
+            window.exponent,
+            self.scale,
+            self.shard.rest,
+            self._lowest,
         )
         self._ticket = 0  # of this rank's last earliest arrival
 
@@ -186,7 +235,17 @@ class McCullochPitts:
         cpu.NO_EVENT if there is none in this window, 0 if the window must end now.
         """
         word, self._ticket = cpu.earliest_arrival(
-            self.seed, window.number, self.shard.first, window.exponent, self.scale,
-            self.shard.rest, self._lowest, window.cap, z, x, np.uint64(last), self._ticket,
+            self.seed,
+            window.number,
+            self.shard.first,
+            window.exponent,
+            self.scale,
+            self.shard.rest,
+            self._lowest,
+            window.cap,
+            z,
+            x,
+            np.uint64(last),
+            self._ticket,
         )
         return int(word)

@@ -1,5 +1,6 @@
 """What happened: takes each window's events, ends the run at its length, keeps digest and file."""
 
+from time import monotonic
 from typing import Any, Protocol
 
 import numpy as np
@@ -7,8 +8,8 @@ from numpy.typing import NDArray
 
 from distsim.kernels import cpu
 
-
-BLOCK = 1 << 16  # events that wait for the sink
+BLOCK = 1 << 16  # events that wait for the sink at most,
+PATIENCE = 10.0  # and seconds that they wait
 
 
 class Sink(Protocol):
@@ -47,6 +48,7 @@ class Recorder:
         self.last = 0.0  # time of the last event
         self.total = 0  # the events' part of the digest
         self._waiting = 0
+        self._flushed = monotonic()
         self._time = np.empty(BLOCK)
         self._neuron = np.empty(BLOCK, np.int64)
         self._state = np.empty(BLOCK, np.uint8)
@@ -88,6 +90,8 @@ class Recorder:
             start += block.size
             if self._waiting == BLOCK:
                 self.flush()
+        if monotonic() - self._flushed > PATIENCE:
+            self.flush()
 
     def flush(self) -> None:
         """Hand over what waits."""
@@ -95,3 +99,4 @@ class Recorder:
             k = self._waiting
             self.sink.append(self._time[:k], self._neuron[:k], self._state[:k])
         self._waiting = 0
+        self._flushed = monotonic()

@@ -33,6 +33,7 @@ from distsim.tickets import Tickets
 from distsim.timer import Timer
 from distsim.window import Window
 
+_NONE = int(cpu.NO_EVENT)
 _STATE = np.uint64(1)  # bits of the new state, below time and neuron, which order events
 
 
@@ -47,7 +48,6 @@ class Relax:
         self._end = np.empty(shard.size, shard.kind)
         self._high = np.empty(shard.size, shard.kind)
         self._low = np.empty(shard.size, shard.kind)
-        self._changed = np.zeros(shard.size, np.uint8)
         self._sums = np.empty(0, np.int64)
         self._states = np.empty(0, np.uint8)
         self._seen = np.empty(0, np.int64)
@@ -75,7 +75,7 @@ class Relax:
         while True:
             while True:
                 replays += 1
-                found, early = self._replay(window, z, x, order, self._remote(events))
+                found, early = self._replay(law, window, z, x, order, self._remote(events))
                 settled = self.ranks.size == 1 or np.array_equal(found, events)
                 events = found
                 if settled:
@@ -106,11 +106,20 @@ class Relax:
         tickets = self.tickets
         self._reserve(order.size)
         made = cpu.guess(
-            z, x, tickets.neurons, tickets.slots, tickets.slot, tickets.threshold, tickets.keys,
-            order, window.most, self._states, self._local,
+            z,
+            x,
+            tickets.neurons,
+            tickets.slots,
+            tickets.slot,
+            tickets.threshold,
+            tickets.keys,
+            order,
+            window.most,
+            self._states,
+            self._local,
         )
         self.timer.stamp("replay")
-        return self._gather(window, made, cpu.NO_EVENT)[0]
+        return self._gather(window, made, _NONE)[0]
 
     def _apply(self, law: McCullochPitts | Boltzmann, z: NDArray[Any], events: Any) -> None:
         """z after the events and, for an MPM, its extremes on the way."""
@@ -160,15 +169,14 @@ class Relax:
         broken = cpu.check_guards(
             z, tickets.neurons, tickets.slots, tickets.guard, self._high, self._low
         )
-        cpu.mark(events, self.shard.first, self._changed, 1)
-        deeper, top = law.deepen(window, self._changed, x, self._high, self._low, tickets)
-        cpu.mark(events, self.shard.first, self._changed, 0)
+        deeper, top = law.deepen(window, x, events, self._high, self._low, tickets)
         agreed = self.ranks.maximum(2 * (deeper or broken > 0) + (top > window.cap))
         self.timer.stamp("apply")
         return agreed >= 2, agreed == 1
 
     def _replay(
         self,
+        law: McCullochPitts | Boltzmann,
         window: Window,
         z: NDArray[Any],
         x: NDArray[np.uint8],
@@ -181,28 +189,61 @@ class Relax:
         """
         tickets = self.tickets
         self._reserve(remote.size + order.size)
-        count, made, stop = cpu.replay(
-            self.shard.weights, self.shard.diagonal, z, x, self.shard.first, tickets.neurons,
-            tickets.slots, tickets.guard, tickets.keys, tickets.slot, tickets.threshold, order,
-            remote, window.most, window.cap, self._sums, self._states, self._seen,
-            self._columns, self._signs, self._merged, self._local,
+        if not law.bounded:
+            _, made = cpu.sweep(
+                self.shard.weights,
+                z,
+                x,
+                tickets.neurons,
+                tickets.slots,
+                tickets.keys[: tickets.count],
+                tickets.slot,
+                tickets.threshold,
+                remote,
+                self._sums,
+                self._states,
+                self._merged,
+                self._local,
+            )
+            self.timer.stamp("replay")
+            return self._gather(window, made, _NONE)
+        _, made, stop = cpu.replay(
+            self.shard.weights,
+            self.shard.diagonal,
+            z,
+            x,
+            self.shard.first,
+            tickets.neurons,
+            tickets.slots,
+            tickets.guard,
+            tickets.keys,
+            tickets.slot,
+            tickets.threshold,
+            order,
+            remote,
+            window.most,
+            window.cap,
+            self._sums,
+            self._states,
+            self._seen,
+            self._columns,
+            self._signs,
+            self._merged,
+            self._local,
         )
         self.timer.stamp("replay")
-        return self._gather(window, made, stop)
+        return self._gather(window, made, int(stop))
 
-    def _gather(
-        self, window: Window, made: int, stop: int
-    ) -> tuple[NDArray[np.uint64], bool]:
+    def _gather(self, window: Window, made: int, stop: int) -> tuple[NDArray[np.uint64], bool]:
         """The events of all ranks, by time; whether the window ends right after the last."""
-        none = int(cpu.NO_EVENT)
         if self.ranks.size == 1:
-            return self._local[:made].copy(), stop != none
-        found, stop = self.ranks.exchange(self._local[:made], int(stop))
+            return self._local[:made].copy(), stop != _NONE
+        found, stop = self.ranks.exchange(self._local[:made], stop)
         found = found[np.argsort(found >> _STATE, kind="stable")]
         kept = int(np.searchsorted(found >> _STATE, np.uint64(stop) >> _STATE, side="right"))
         kept = min(kept, window.most)
         self.timer.stamp("exchange")
-        return found[:kept], stop != none or kept == window.most
+        return found[:kept], stop != _NONE or kept == window.most
 
     def _reserve(self, events: int) -> None:
         """Work space for the present slots and so many events."""
@@ -211,8 +252,14 @@ class Relax:
             self._sums, self._seen = np.empty(size, np.int64), np.empty(size, np.int64)
             self._states = np.empty(size, np.uint8)
         if self._merged.size < events:
-            self._merged, self._local = np.empty(2 * events, np.uint64), np.empty(2 * events, np.uint64)
-            self._columns, self._signs = np.empty(2 * events, np.uint64), np.empty(2 * events, np.int64)
+            self._merged, self._local = (
+                np.empty(2 * events, np.uint64),
+                np.empty(2 * events, np.uint64),
+            )
+            self._columns, self._signs = (
+                np.empty(2 * events, np.uint64),
+                np.empty(2 * events, np.int64),
+            )
 
     def _remote(self, events: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """The events of other ranks' neurons."""
@@ -226,10 +273,7 @@ class Relax:
         self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], events: NDArray[np.uint64]
     ) -> int:
         """Index of the first event that lifts some s z above the window's cap, or events.size."""
-        cpu.mark(events, self.shard.first, self._changed, 1)
         index = cpu.crossing(
-            self.shard.weights, events, z, x, self.shard.first, self._changed,
-            self._high, self._low, window.cap,
+            self.shard.weights, events, z, x, self.shard.first, self._high, self._low, window.cap
         )
-        cpu.mark(events, self.shard.first, self._changed, 0)
         return self.ranks.minimum(index)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim import partition
-from distsim.communicator import Communicator
+from distsim.communicator import Communicator, agreed
 from distsim.errors import InputError
 from distsim.network import Gaussian, Network
 
@@ -26,10 +26,10 @@ class Shard:
     """One rank's part of a network.
 
     neurons: N; first: global index of the first of the n local neurons; unit: the power of two
-    that a weight of 1 stands for; diagonal: as weights[n], the self-edges; bias: int64[n], in units, rounded; rest: float64[n], what
-    rounding left of the bias, in [-1/2, 1/2]; kind: int32 or int64, the integer of z;
-    strength: mean |W| over all N^2 weights; spread: root mean square of this rank's weights,
-    in units.
+    that a weight of 1 stands for; diagonal: as weights[n], the self-edges; bias: int64[n], in
+    units, rounded; rest: float64[n], what rounding left of the bias, in [-1/2, 1/2]; kind: int32
+    or int64, the integer of z; strength: mean |W| over all N^2 weights; spread: root mean square
+    of this rank's weights, in units.
     """
 
     neurons: int
@@ -57,19 +57,10 @@ def load(network: Network, bits: int, ranks: Communicator, kernels: Any) -> Shar
     """
     first = partition.start(ranks.rank, network.neurons, ranks.size)
     stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
-    peak = 0.0
-    error = None
-    try:
-        peak = network.peak(first, stop)
-    except InputError as bad:
-        error = str(bad)
-    ranks.agree(error)
+    peak = agreed(ranks, lambda: network.peak(first, stop))
     unit = _unit(ranks.largest(peak), bits)
     weights = np.empty((network.neurons, stop - first), f"int{bits}")
-    if isinstance(network, Gaussian):
-        network.fill(first, unit, weights)
-    else:
-        _fill(network, first, stop, unit, weights)
+    agreed(ranks, lambda: _fill(network, first, stop, unit, weights))
     absolute = np.zeros(stop - first, np.int64)
     squares = kernels.magnitudes(weights, absolute)
 
@@ -109,7 +100,10 @@ def _unit(peak: float, bits: int) -> float:
 
 
 def _fill(network: Network, first: int, stop: int, unit: float, weights: NDArray[Any]) -> None:
-    """Read rows in tiles, round, and store them as columns."""
+    """Read rows in tiles, round, and store them as columns; or generate them in place."""
+    if isinstance(network, Gaussian):
+        network.fill(first, unit, weights)
+        return
     step = max(1, _TILE // network.neurons)
     for start in range(first, stop, step):
         end = min(stop, start + step)

@@ -1,13 +1,14 @@
 """One run, from configuration to summary: the loop over windows. Read this first.
 
-    network file -> network -> (partition) -> shard
-    per window:  open -> solve (draw, replay, exchange, apply) -> record -> commit -> close
-    -> recorder -> output file
+network file -> network -> (partition) -> shard
+per window:  open -> solve (draw, replay, exchange, apply) -> record -> commit -> close
+-> recorder -> output file
 """
 
 import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 
 from distsim import digest, partition
 from distsim.boltzmann import Boltzmann
-from distsim.communicator import Communicator, Serial
+from distsim.communicator import Communicator, Serial, agreed
 from distsim.config import Config, check_output
 from distsim.errors import InputError
 from distsim.kernels import cpu
 from distsim.mcculloch_pitts import McCullochPitts
 from distsim.network import Network, check_model, from_array, open_network
+from distsim.output import EventFile, OutputError
 from distsim.race import Race
 from distsim.recorder import Memory, Recorder
 from distsim.relax import Relax
@@ -153,13 +155,9 @@ def run(
     `report` is called on the root, again and again. Raises InputError on every rank alike for
     what cannot be done as asked, before anything is written.
     """
-    from distsim.output import EventFile
-
-    network = _agreed(ranks, lambda: _open(config, ranks))
+    network = agreed(ranks, lambda: _open(config, ranks))
     chain = Chain(network, config, ranks)
-    file = None
-    if config.output is not None and ranks.rank == 0:
-        file = EventFile(config.output, config, chain.initial)
+    file = agreed(ranks, lambda: _create(config, ranks, chain.initial))
     try:
         summary, final = _drive(chain, network, Recorder(*_length(config, network), file), report)
         if file is not None:
@@ -175,11 +173,12 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
     """Run one chain on this process and return its events as arrays.
 
     network: weights W[N, N] (W[i, j] onto i from j) as a NumPy array or scipy.sparse matrix, or
-    the name or file of a network as on the command line; bias: float64[N] or a file; options: the
-    fields of `Config`. Raises InputError for what cannot be done as asked.
+    the name or file of a network as on the command line; bias: float64[N] beside an array, or a
+    file beside a name; options: the fields of `Config`. Raises InputError for what cannot be done
+    as asked.
     """
-    if isinstance(network, str):
-        config = Config(network=network, bias=bias, **options)
+    if isinstance(network, str | Path):
+        config = Config(network=str(network), bias=bias, **options)
         source = open_network(config)
     else:
         config = Config(network="array", **options)
@@ -243,6 +242,16 @@ def _length(config: Config, network: Network) -> tuple[int | None, float | None]
     return config.transitions, config.time if config.steps is None else float(config.steps)
 
 
+def _create(config: Config, ranks: Communicator, initial: NDArray[np.uint8]) -> EventFile | None:
+    """The output file, on the root."""
+    if config.output is None or ranks.rank != 0:
+        return None
+    try:
+        return EventFile(config.output, config, initial)
+    except OutputError as error:
+        raise InputError(str(error)) from error
+
+
 def _open(config: Config, ranks: Communicator) -> Network:
     """The network, checked for this rank's rows; the output's place."""
     if ranks.rank == 0:
@@ -257,17 +266,6 @@ def _open(config: Config, ranks: Communicator) -> Network:
     return network
 
 
-def _agreed(ranks: Communicator, action: Callable[[], Any]) -> Any:
-    """What `action` returns; an InputError of any rank is raised on all alike."""
-    result, error = None, None
-    try:
-        result = action()
-    except InputError as bad:
-        error = str(bad)
-    ranks.agree(error)
-    return result
-
-
 def _initial(config: Config, neurons: int, ranks: Communicator) -> NDArray[np.uint8]:
     """The state of all neurons at the start, uint8[N]."""
     states = np.zeros(neurons, np.uint8)
@@ -276,7 +274,7 @@ def _initial(config: Config, neurons: int, ranks: Communicator) -> NDArray[np.ui
     elif config.initial == "random":
         cpu.random_states(np.uint64(config.seed), 0, states)
     elif config.initial != "zeros":
-        states = _agreed(ranks, lambda: _read_states(config.initial, neurons))
+        states = agreed(ranks, lambda: _read_states(config.initial, neurons))
     return states
 
 
@@ -290,4 +288,5 @@ def _read_states(path: str, neurons: int) -> NDArray[np.uint8]:
             f"initial states {path}: shape {states.shape}, type {states.dtype}; "
             f"allowed: {neurons} numbers, one a neuron, each 0 or 1"
         )
-    return states.astype(np.uint8)
+    result: NDArray[np.uint8] = states.astype(np.uint8)
+    return result

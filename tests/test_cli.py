@@ -413,12 +413,13 @@ def test_durations() -> None:
 
 
 def test_agreed_raises_alike() -> None:
+    from distsim import communicator
     from distsim.communicator import Serial
 
-    assert cli.agreed(Serial(), lambda: 3) == 3
+    assert communicator.agreed(Serial(), lambda: 3) == 3
 
     def refuse() -> Any:
         raise InputError("no")
 
     with pytest.raises(InputError, match="no"):
-        cli.agreed(Serial(), refuse)
+        communicator.agreed(Serial(), refuse)

@@ -10,7 +10,8 @@ Symbols, for a rank that owns n of the N neurons, the first being `first` (globa
     ticket: event word with state 0, a slot (an index of `neurons`, the neurons that hold tickets),
             and two thresholds, for state 0 and 1: it fires iff s z >= threshold[x]
 
-Ticks count time in the window from 1, in 2^-40 of its width (MPM) or in steps (BM); so 0 is no event.
+Ticks count time in the window from 1, in 2^-40 of its width (MPM) or in steps (BM); so no event
+is 0.
 """
 
 import numpy as np
@@ -83,7 +84,9 @@ def ticket(seed, window, neuron, k):
     if k == 0:
         a = first_word(seed, window, neuron)
     time = (c << np.uint64(32)) | d
-    return exponential(uniform(a, b)), event_word((time >> np.uint64(64 - MPM_TICK_BITS)) + _ONE, neuron)
+    return exponential(uniform(a, b)), event_word(
+        (time >> np.uint64(64 - MPM_TICK_BITS)) + _ONE, neuron
+    )
 
 
 @njit(inline="always")
@@ -150,8 +153,28 @@ def first_tickets(seed, window, first, exponent, scale, rest, bound):
 
 @njit(cache=True)
 def deepen(
-    seed, window, first, exponent, scale, rest, candidates, need, found, bound,
-    slot_of, slots, neurons, depth, level, coming, guard, width, count, keys, slot, threshold,
+    seed,
+    window,
+    first,
+    exponent,
+    scale,
+    rest,
+    candidates,
+    need,
+    found,
+    bound,
+    slot_of,
+    slots,
+    neurons,
+    depth,
+    level,
+    coming,
+    guard,
+    width,
+    count,
+    keys,
+    slot,
+    threshold,
 ):
     """Draw the tickets of `found` candidates up to linear response `need`, in order of level.
 
@@ -244,8 +267,22 @@ def visited(seed, step, neurons, sequential):
 
 @njit(cache=True)
 def visits(
-    seed, start, steps, neurons_total, sequential, first, n, scale, rest,
-    slot_of, slots, neurons, guard, keys, slot, threshold,
+    seed,
+    start,
+    steps,
+    neurons_total,
+    sequential,
+    first,
+    n,
+    scale,
+    rest,
+    slot_of,
+    slots,
+    neurons,
+    guard,
+    keys,
+    slot,
+    threshold,
 ):
     """The tickets of `steps` steps from `start` on that visit local neurons, one a step.
 
@@ -322,8 +359,28 @@ def guess(z, x, neurons, slots, slot, threshold, keys, order, most, states, loca
 
 @njit(cache=True)
 def replay(
-    weights, diagonal, z, x, first, neurons, slots, guard, keys, slot, threshold, order, events,
-    most, cap, sums, states, seen, columns, signs, merged, local,
+    weights,
+    diagonal,
+    z,
+    x,
+    first,
+    neurons,
+    slots,
+    guard,
+    keys,
+    slot,
+    threshold,
+    order,
+    events,
+    most,
+    cap,
+    sums,
+    states,
+    seen,
+    columns,
+    signs,
+    merged,
+    local,
 ):
     """Run the local neurons through their tickets, in order of time, against `events`.
 
@@ -331,8 +388,8 @@ def replay(
     time. A ticket whose threshold lies beyond z at the window's start by more than guard[slot] is
     decided by that alone; a negative guard: never. sums: int64, states: uint8, seen: int64 [slots]
     work space: z and x of each slot after the first `seen` merged events; columns: uint64,
-    signs: int64, of the merged events. The window ends right after the `most`-th local event, or an event that
-    lifts its own neuron's s z above `cap`.
+    signs: int64, of the merged events. The window ends right after the `most`-th local event, or
+    an event that lifts its own neuron's s z above `cap`.
     Returns (merged, local, stop): how many events in all, how many of this rank, and the event
     after which the window ends (NO_EVENT: its width).
     """
@@ -389,6 +446,60 @@ def replay(
         count += 1
         remote += 1
     return count, made, NO_EVENT
+
+
+@njit(cache=True)
+def sweep(
+    weights, z, x, neurons, slots, keys, slot, threshold, events, sums, states, merged, local
+):
+    """`replay` for a BM, whose tickets come by time: each event's column is pushed to the slots.
+
+    The neurons of a sequential scan follow each other, and then that is one short vector.
+    events: uint64[K], the events of other ranks by time; sums: int64, states: uint8 [slots] work
+    space. Returns (merged, local): how many events in all, how many of this rank.
+    """
+    for a in range(slots):
+        sums[a] = z[neurons[a]]
+        states[a] = x[neurons[a]]
+    in_a_row = slots > 0 and neurons[slots - 1] - neurons[0] == slots - 1
+    count = 0
+    made = 0
+    remote = 0
+    for t in range(keys.size):
+        a = slot[t]
+        while remote < events.size and events[remote] < keys[t]:
+            _push(weights, events[remote], neurons, a, slots, in_a_row, sums)
+            merged[count] = events[remote]
+            count += 1
+            remote += 1
+        state = states[a]
+        if (sums[a] if state == 0 else -sums[a]) >= threshold[t, state]:
+            states[a] = 1 - state
+            merged[count] = keys[t] | np.uint64(states[a])
+            _push(weights, merged[count], neurons, a, slots, in_a_row, sums)
+            local[made] = merged[count]
+            count += 1
+            made += 1
+    while remote < events.size:
+        merged[count] = events[remote]
+        count += 1
+        remote += 1
+    return count, made
+
+
+@njit(inline="always")
+def _push(weights, event, neurons, present, slots, in_a_row, sums):
+    """Add an event's column to the sums; slots in a row are done before the present one."""
+    w = weights[neuron_of(event)]
+    s = sign_of(event)
+    if in_a_row:
+        part = w[neurons[0] + present : neurons[0] + slots]
+        to = sums[present:slots]
+        for k in range(part.size):
+            to[k] += s * np.int64(part[k])
+    else:
+        for a in range(slots):
+            sums[a] += s * np.int64(w[neurons[a]])
 
 
 @njit(cache=True)
@@ -561,23 +672,30 @@ def adjust(weights, changes, end, high, low):
 
 
 @njit(cache=True)
-def reached(x, changed, high, low, bound, cap, candidates, need):
+def reached(x, first, events, high, low, bound, cap, candidates, need):
     """Neurons that may have reached a ticket not drawn, and the largest s z of all on the way.
 
-    changed: uint8[n], 1 for neurons with events: these count with both signs.
-    candidates, need: int64[n] (out). Returns (how many, largest s z).
+    A neuron with events counts with both signs. candidates, need: int64[n + events] (out).
+    Returns (how many, largest s z).
     """
     found = 0
     top = np.int64(-LIMIT)
     for i in range(x.size):
-        up = np.int64(high[i])
-        down = -np.int64(low[i])
-        reach = max(up, down) if changed[i] else up if x[i] == 0 else down
+        reach = np.int64(high[i]) if x[i] == 0 else -np.int64(low[i])
         top = max(top, reach)
         if min(reach, cap) >= bound[i]:
             candidates[found] = i
             need[found] = min(reach, cap)
             found += 1
+    for e in range(events.size):
+        i = neuron_of(events[e]) - first
+        if 0 <= i < x.size:
+            reach = -np.int64(low[i]) if x[i] == 0 else np.int64(high[i])
+            top = max(top, reach)
+            if min(reach, cap) >= bound[i]:
+                candidates[found] = i
+                need[found] = min(reach, cap)
+                found += 1
     return found, top
 
 
@@ -591,14 +709,11 @@ def largest_response(z, x):
 
 
 @njit(cache=True)
-def crossing(weights, events, z, x, first, changed, high, low, cap):
+def crossing(weights, events, z, x, first, high, low, cap):
     """Index of the first event after which some s z is above `cap`; events.size if none."""
     best = events.size
     for i in range(z.size):
-        up = np.int64(high[i])
-        down = -np.int64(low[i])
-        reach = max(up, down) if changed[i] else up if x[i] == 0 else down
-        if reach <= cap:
+        if max(np.int64(high[i]), -np.int64(low[i])) <= cap:
             continue
         total = np.int64(z[i])
         state = x[i]
@@ -620,15 +735,6 @@ def commit(events, first, x):
         i = neuron_of(events[e]) - first
         if 0 <= i < x.size:
             x[i] = np.uint8(events[e] & _ONE)
-
-
-@njit(cache=True)
-def mark(events, first, changed, value):
-    """Set changed[n] of the local neurons that have events."""
-    for e in range(events.size):
-        i = neuron_of(events[e]) - first
-        if 0 <= i < changed.size:
-            changed[i] = value
 
 
 # ------------------------------------------------------------------------- output of events
