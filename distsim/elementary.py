@@ -103,10 +103,9 @@ def normal_pair(a, b):
             )
         )
     )
-    if quadrant & 1:
-        sine, cosine = cosine, sine
-    if (quadrant + 1) & 2:
-        cosine = -cosine
-    if quadrant & 2:
-        sine = -sine
-    return radius * cosine, radius * sine
+    swap = (quadrant & 1) == 1
+    across = sine if swap else cosine
+    up = cosine if swap else sine
+    across = -across if (quadrant + 1) & 2 else across
+    up = -up if quadrant & 2 else up
+    return radius * across, radius * up

@@ -798,35 +798,15 @@ def magnitudes(weights, absolute):
     return squares
 
 
-@njit(inline="always")
-def _normals(seed, group, j):
-    """Deviates of the weights onto neurons 4 group .. 4 group + 3 from j."""
-    a, b, c, d = draw(seed, group, j, 0, WEIGHT)
-    n0, n1 = normal_pair(a, b)
-    n2, n3 = normal_pair(c, d)
-    return n0, n1, n2, n3
-
-
-@njit(inline="always")
-def gaussian_weight(seed, i, j, scale, symmetric):
-    """W[i, j] of the Gaussian network; of a symmetric one without diagonal f(min, max)."""
-    if symmetric:
-        if i == j:
-            return 0.0
-        if i > j:
-            i, j = j, i
-    a, b, c, d = draw(seed, i >> 2, j, 0, WEIGHT)
-    n0, n1 = normal_pair(a, b) if i & 2 == 0 else normal_pair(c, d)
-    return scale * (n0 if i & 1 == 0 else n1)
-
-
 @njit(cache=True)
 def gaussian_rows(seed, start, stop, neurons, scale, symmetric):
     """float64[stop - start, neurons]: rows of the Gaussian network's W."""
     rows = np.empty((stop - start, neurons))
-    for i in range(start, stop):
-        for j in range(neurons):
-            rows[i - start, j] = gaussian_weight(seed, i, j, scale, symmetric)
+    words = np.empty(2 * (stop - start) + 8, np.uint32)
+    deviates = np.empty(words.size)
+    for j in range(neurons):
+        _gaussian_column(seed, start, stop, j, scale, symmetric, words, deviates)
+        rows[:, j] = deviates[: stop - start]
     return rows
 
 
@@ -835,18 +815,55 @@ def fill_gaussian(seed, first, scale, unit, symmetric, weights):
     """The rank's shard of the Gaussian network, weights[N, n] (out), in weight units."""
     n = weights.shape[1]
     kind = weights.dtype.type
+    words = np.empty(2 * n + 8, np.uint32)
+    deviates = np.empty(words.size)
     for j in range(weights.shape[0]):
         column = weights[j]
-        if symmetric:
-            for i in range(n):
-                column[i] = kind(np.rint(gaussian_weight(seed, first + i, j, scale, True) / unit))
-            continue
-        for group in range(first >> 2, (first + n + 3) >> 2):
-            deviates = _normals(seed, group, j)
-            for k in range(4):
-                i = 4 * group + k - first
-                if 0 <= i < n:
-                    column[i] = kind(np.rint(scale * deviates[k] / unit))
+        _gaussian_column(seed, first, first + n, j, scale, symmetric, words, deviates)
+        for i in range(n):
+            column[i] = kind(np.rint(deviates[i] / unit))
+
+
+@njit(cache=True)
+def _gaussian_column(seed, start, stop, j, scale, symmetric, words, deviates):
+    """deviates[: stop - start] = W[start:stop, j]; of a symmetric W the function of (min, max).
+
+    A draw gives four deviates, onto the neurons 4 g .. 4 g + 3 from j. words: uint32, deviates:
+    float64 [2 (stop - start) + 8] work space.
+    """
+    upper = max(start, min(stop, j)) if symmetric else stop  # below it the draws are named (i, j)
+    offset = start & 3
+    groups = (upper - start + offset + 3) >> 2
+    for g in range(groups):
+        a, b, c, d = draw(seed, (start >> 2) + g, j, 0, WEIGHT)
+        words[4 * g] = np.uint32(a)
+        words[4 * g + 1] = np.uint32(b)
+        words[4 * g + 2] = np.uint32(c)
+        words[4 * g + 3] = np.uint32(d)
+    _normals(words, 2 * groups, deviates)
+    for i in range(upper - start):
+        deviates[i] = scale * deviates[i + offset]
+    if upper == stop:
+        return
+    lower = max(start, j)  # from here on (j, i): one deviate of each draw
+    rest = stop - lower
+    for k in range(rest):
+        a, b, c, d = draw(seed, j >> 2, lower + k, 0, WEIGHT)
+        words[2 * k] = np.uint32(a) if j & 2 == 0 else np.uint32(c)
+        words[2 * k + 1] = np.uint32(b) if j & 2 == 0 else np.uint32(d)
+    tail = deviates[upper - start :]
+    _normals(words, rest, tail)
+    for k in range(rest):
+        tail[k] = scale * tail[2 * k + (j & 1)]
+    if lower == j:
+        tail[0] = 0.0
+
+
+@njit(cache=True)
+def _normals(words, pairs, deviates):
+    """Two standard normal deviates of each pair of words."""
+    for p in range(pairs):
+        deviates[2 * p], deviates[2 * p + 1] = normal_pair(words[2 * p], words[2 * p + 1])
 
 
 @njit(cache=True)
