@@ -1,0 +1,241 @@
+"""A chain on GPUs, one rank a GPU, the host out of the loop: the twin of `simulation.Chain`.
+
+A round is a fixed sequence of kernels and one exchange; a state on the device (which window, what
+is next, how many events so far) lets each round do the right thing: window rule, clock, digest and
+the run's end included. The host launches many rounds at once, looks at the state now and then,
+takes recorded events from a ring, and enlarges what became too small. Every decision here follows
+from states that are the same on all ranks, so that all ranks launch the same.
+
+Two exchanges: NCCL's collectives between the kernels of a CUDA graph, or peer memory inside one
+resident kernel (one rank needs none and takes the resident kernel).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim import partition
+from distsim.communicator import Communicator
+from distsim.config import Config
+from distsim.errors import InputError
+from distsim.kernels import cuda
+from distsim.mcculloch_pitts import _CAP_BITS, _START_BITS
+from distsim.network import Gaussian, Network
+from distsim.recorder import Recorder
+from distsim.shard import _unit
+from distsim.timer import Timer
+from distsim.window import target_events
+
+_TILE = 1 << 22  # elements of W read at a time
+_MARGIN = 3.25  # standard deviations of z's change in a window: that far tickets are drawn
+_WIDEST_MARGIN = 3.0  # but no more than a factor of e^3 in a rate
+_RING = 1 << 21  # recorded events that wait for the host
+_GRAPH_ROUNDS = 32
+_LIMIT = 2**62
+
+
+class DeviceChain:
+    """A network in motion on this rank's GPU."""
+
+    def __init__(
+        self, network: Network, config: Config, ranks: Communicator,
+        initial: NDArray[np.uint8], collectives: Any = None,
+    ) -> None:  # fmt: skip
+        self.config = config
+        self.ranks = ranks
+        self.timer = Timer()
+        self.initial = initial
+        self.law = self
+        self.windows = self.replays = self.applies = 0
+        self._now = 0.0
+        self._taken = 0  # recorded events that the sink has
+        self._rounds = 64
+        self._collectives = collectives
+        self._begun = False
+        self._running = False
+        self._load(network, config.weight_bits)
+        self._build(network.name)
+
+    # ------------------------------------------------------------------------------------- set-up
+    def _load(self, network: Network, bits: int) -> None:
+        """The rank's rows, tile by tile, into columns on its GPU."""
+        ranks = self.ranks
+        self.neurons = network.neurons
+        self.first = partition.start(ranks.rank, network.neurons, ranks.size)
+        stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
+        n = stop - self.first
+        self.unit = unit = _unit(ranks.largest(network.peak(self.first, stop)), bits)
+        self.weights = cuda.Columns(network.neurons, n, bits)
+        if isinstance(network, Gaussian):
+            cuda.fill_gaussian(
+                network.seed, self.first, network.scale, unit, network.symmetric, self.weights
+            )
+        else:
+            step = max(1, _TILE // network.neurons)
+            for start in range(self.first, stop, step):
+                rows = network.rows(start, min(stop, start + step))
+                rows /= unit
+                tile = np.rint(rows, out=rows).astype(f"int{bits}")
+                cuda.store_rows(tile, start - self.first, self.weights)
+        absolute = np.zeros(n, np.int64)
+        squares = cuda.magnitudes(self.weights, absolute)
+        in_units = network.bias[self.first : stop] / unit
+        largest = int(absolute.max(initial=0))
+        reach = ranks.largest(largest + float(np.abs(in_units).max(initial=0.0)))
+        if reach >= 2.0**61:
+            raise InputError(
+                f"weights and biases of {network.name} are too large for exact sums: a linear "
+                f"response may reach {reach:.3g} units of {unit:.3g}, allowed are less than 2^61; "
+                "the biases are too large beside the weights"
+            )
+        bias = np.rint(in_units)
+        self.bias = bias.astype(np.int64)
+        self.rest = in_units - bias
+        self.kind = np.int32 if bits < 32 and reach < 2.0**30 else np.int64
+        total = ranks.total(int(absolute.sum(dtype=object)))
+        self.strength = total * unit / network.neurons**2
+        self.spread = math.sqrt(squares / max(1, self.weights.size))
+
+    def _build(self, name: str) -> None:
+        """The device's constants, buffers and first state."""
+        config, ranks = self.config, self.ranks
+        boltzmann = config.model == "bm"
+        n = self.weights.n
+        x = self.initial[self.first : self.first + n].copy()
+        z = self._responses(self.initial)
+        self.target = config.window or target_events(self.neurons, self.strength, config.tau)
+        self.device = cuda.Device(
+            self.weights, z, x, self.rest, boltzmann=boltzmann, race=config.engine == "race",
+            neurons=self.neurons, first=self.first, ranks=ranks.size, rank=ranks.rank,
+        )  # fmt: skip
+        scale = (1.0 if boltzmann else 2.0) * config.tau / self.unit
+        rise = _MARGIN * self.spread * math.sqrt(self.target)
+        margin = int(min(_LIMIT, rise, _WIDEST_MARGIN * scale)) if not boltzmann else 0
+        self.device.set(
+            seed=config.seed, scale=scale, margin=margin, guard=margin, target=self.target,
+            sequential=config.scan != "random",
+            per_neuron=self.target.bit_length() - self.neurons.bit_length(),
+            cap_bits=_CAP_BITS, start_bits=_START_BITS,
+        )  # fmt: skip
+        share = -(-2 * self.target // ranks.size) + 64
+        events = max(share, 4 * self.target + 64) if config.engine == "race" else share
+        if ranks.size == 1:
+            events = max(events, 4 * self.target + 64)
+        self._reserve(slots=n + 1, tickets=8 * events + 4096, events=events)
+        if boltzmann:
+            self.device.write_state(exponent=self.target.bit_length() - 1)
+        top = int(np.where(x == 0, z, -z).max()) if n else -_LIMIT
+        self._top = ranks.maximum(top)
+
+    def _reserve(self, *, slots: int, tickets: int, events: int) -> None:
+        self._capacity = {"slots": slots, "tickets": tickets, "events": events}
+        self.device.reserve(slots, tickets, events)
+        if self._collectives is not None:
+            self._collectives.connect(self.device)
+
+    def _begin(self, recorder: Recorder) -> None:
+        """What only the recorder knows: the run's length, and whether events are wanted."""
+        wanted = self.ranks.maximum(int(recorder.sink is not None)) == 1
+        ring = max(_RING, 1 << (8 * self.target).bit_length()) if wanted else 0
+        self.device.reserve_ring(ring, recording=recorder.sink is not None)
+        self.device.set(
+            limit=-1 if recorder.limit is None else recorder.limit,
+            timed=recorder.until is not None, until=recorder.until or 0.0,
+        )  # fmt: skip
+        self.device.upload()
+        self.device.begin(self._top, again=False)
+        self._begun = True
+
+    # ----------------------------------------------------------------------------------- the loop
+    def advance(self, recorder: Recorder) -> None:
+        """Many windows, or what of them belongs to the run."""
+        if not self._begun:
+            self._begin(recorder)
+        if not self._running:
+            self._launch()
+        state = self.device.look()
+        self._running = False
+        if state["halted"]:
+            self._resume(state)
+        elif not state["finished"]:
+            self._rounds = min(2 * self._rounds, 2048)
+            self.device.set_tail(self._taken)
+            self._launch()
+        head = int(state["ring_head"])
+        if recorder.sink is not None and head > self._taken:
+            entries = self.device.recorded(self._taken, head)
+            who = entries[:, 1]
+            recorder.sink.append(
+                np.ascontiguousarray(entries[:, 0]).view(np.float64),
+                (who >> np.uint64(1)).astype(np.int64),
+                (who & np.uint64(1)).astype(np.uint8),
+            )
+        self._taken = head
+        recorder.transitions = int(state["transitions"])
+        recorder.total = int(state["digest"])
+        recorder.last = float(state["last"])
+        # The clock of a window moves before its events are recorded: say what is recorded.
+        self._now = float(state["high"] if state["finished"] else state["record_high"])
+        self.windows = int(state["windows"])
+        self.replays = int(state["replays"])
+        self.applies = int(state["applies"])
+        self._current = int(state["current"])
+        self._finished = bool(state["finished"])
+        self.timer.phases = {
+            stage: spent * 1e-9
+            for stage, spent in zip(cuda.STAGES, state["spent"].tolist(), strict=True)
+            if spent
+        }
+
+    def _launch(self) -> None:
+        if self._collectives is None and self.config.engine == "relax":
+            self.device.run_resident(self._rounds)
+        else:
+            if not self.device.captured:
+                self.device.capture(_GRAPH_ROUNDS, self._exchange())
+            self.device.replay_graph(max(1, self._rounds // _GRAPH_ROUNDS))
+        self._running = True
+
+    def _exchange(self) -> Any:
+        return None
+
+    def _resume(self, state: Any) -> None:
+        """Enlarge what became too small, on all ranks alike, and do the window once more."""
+        halted = int(state["halted"])
+        if halted & cuda.LOST_RANK:
+            raise RuntimeError(f"rank {self.ranks.rank}: waited in vain for another rank's events")
+        if halted & cuda.AT_REST:
+            raise InputError(
+                f"the network is at rest: its largest rate is 2^{state['octaves']:.0f} and no "
+                f"neuron has changed state by model time {state['high']:.3g}; allowed: rates that "
+                "make a transition before model time 2^1000 (a larger tau, or another network)"
+            )
+        capacity = dict(self._capacity)
+        for name, bit in (
+            ("slots", cuda.SLOTS), ("tickets", cuda.TICKETS), ("events", cuda.EVENTS)
+        ):  # fmt: skip
+            if halted & bit:
+                capacity[name] = max(2 * capacity[name], int(state[f"need_{name}"]) + 64)
+        self._reserve(**capacity)
+        self.device.upload()
+        self.device.begin(0, again=True)
+
+    def now(self) -> float:
+        """Model time or steps at the end of the last window."""
+        return self._now
+
+    def final(self) -> NDArray[np.uint8]:
+        """The state of all neurons, uint8[N]."""
+        return self.ranks.gather(self.device.states())
+
+    def consistent(self, final: NDArray[np.uint8]) -> bool:
+        """Whether z == W x + b holds exactly on every rank."""
+        z = self.device.responses(self._current)
+        return self.ranks.minimum(int(np.array_equal(z, self._responses(final)))) == 1
+
+    def _responses(self, states: NDArray[np.uint8]) -> NDArray[Any]:
+        z = self.bias.astype(self.kind)
+        cuda.multiply(self.weights, states, z)
+        return z

@@ -1,0 +1,247 @@
+// apply: add the events' columns to z, with the extremes on the way; a neuron that may have
+// reached a ticket not drawn draws deeper. A twin of cpu.apply, cpu.reached and cpu.crossing.
+//
+// A block takes a chunk of neurons, each of its warps a stretch of the events; sums and extremes
+// of the stretches meet in shared memory. This is where the memory is read: all weights of the
+// events' columns, once.
+#pragma once
+#include "draw.cuh"
+
+#define TILE 4096  // events at a time: stretches of 256, whose sums of int8 fit 16 bits
+#define APART 8    // columns that a lane loads at once
+
+#if WEIGHT_BITS == 8
+typedef short part_t;
+#elif WEIGHT_BITS == 16
+typedef i32 part_t;
+#else
+typedef i64 part_t;
+#endif
+
+// BYTES of a column, weights of as many neurons as fit.
+template <int BYTES>
+struct Raw;
+template <>
+struct Raw<4> {
+    u32 word[1];
+    __device__ __forceinline__ void load(const void* from) {
+        asm("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(word[0]) : "l"(from));
+    }
+    __device__ __forceinline__ void clear() { word[0] = 0; }
+};
+template <>
+struct Raw<8> {
+    u32 word[2];
+    __device__ __forceinline__ void load(const void* from) {
+        asm("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];"
+            : "=r"(word[0]), "=r"(word[1])
+            : "l"(from));
+    }
+    __device__ __forceinline__ void clear() { word[0] = word[1] = 0; }
+};
+
+// Sum and extremes of one stretch, for V neurons of a lane.
+#if WEIGHT_BITS == 8
+__device__ __forceinline__ u32 add_halves(u32 a, u32 b) {
+    u32 c;
+    asm("add.s16x2 %0, %1, %2;" : "=r"(c) : "r"(a), "r"(b));
+    return c;
+}
+
+template <int BYTES, bool EXTREMES>
+struct Stretch {  // two neurons a word
+    static const int PAIRS = BYTES / 2;
+    u32 sum[PAIRS], high[PAIRS], low[PAIRS];
+
+    __device__ __forceinline__ void clear() {
+#pragma unroll
+        for (int p = 0; p < PAIRS; p++) sum[p] = high[p] = low[p] = 0;
+    }
+    // falls: ~0 where the column counts negative, w -> ~w + 1, else 0
+    __device__ __forceinline__ void add(const Raw<BYTES>& raw, u32 falls) {
+        u32 one = falls & 0x00010001u;
+#pragma unroll
+        for (int p = 0; p < PAIRS; p++) {
+            u32 bytes = raw.word[p >> 1] ^ falls, w;
+            if (p & 1) asm("prmt.b32 %0, %1, 0, 0xB3A2;" : "=r"(w) : "r"(bytes));
+            else asm("prmt.b32 %0, %1, 0, 0x9180;" : "=r"(w) : "r"(bytes));
+            u32 before = add_halves(sum[p], one);
+            if (EXTREMES) {
+                high[p] = __viaddmax_s16x2(before, w, high[p]);
+                low[p] = __viaddmin_s16x2(before, w, low[p]);
+            }
+            sum[p] = add_halves(before, w);
+        }
+    }
+    __device__ __forceinline__ void store(part_t* part, int lane) const {  // part: [3, 32 V]
+        const int SPAN = 32 * BYTES;
+        u32* word = (u32*)part;
+#pragma unroll
+        for (int p = 0; p < PAIRS; p++) {
+            word[lane * PAIRS + p] = sum[p];
+            if (EXTREMES) {
+                word[SPAN / 2 + lane * PAIRS + p] = high[p];
+                word[SPAN + lane * PAIRS + p] = low[p];
+            }
+        }
+    }
+};
+#else
+template <int BYTES, bool EXTREMES>
+struct Stretch {
+    static const int V = 8 * BYTES / WEIGHT_BITS;
+    part_t sum[V], high[V], low[V];
+
+    __device__ __forceinline__ void clear() {
+#pragma unroll
+        for (int v = 0; v < V; v++) sum[v] = high[v] = low[v] = 0;
+    }
+    __device__ __forceinline__ void add(const Raw<BYTES>& raw, u32 falls) {
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+#if WEIGHT_BITS == 16
+            i32 w = (short)(raw.word[v >> 1] >> (16 * (v & 1)));
+#else
+            i32 w = (i32)raw.word[v];
+#endif
+            sum[v] += (w ^ (i32)falls) - (i32)falls;
+            if (EXTREMES) {
+                high[v] = max(high[v], sum[v]);
+                low[v] = min(low[v], sum[v]);
+            }
+        }
+    }
+    __device__ __forceinline__ void store(part_t* part, int lane) const {
+        const int SPAN = 32 * V;
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+            part[lane * V + v] = sum[v];
+            if (EXTREMES) {
+                part[SPAN + lane * V + v] = high[v];
+                part[2 * SPAN + lane * V + v] = low[v];
+            }
+        }
+    }
+};
+#endif
+
+// The first event after which s z of a neuron is above the cap, exactly.
+__device__ __noinline__ void find_crossing(i64 i, int x) {
+    const State* s = C.state;
+    const u64* events = C.events[s->parity];
+    i64 total = C.z[s->current][i], count = s->count, cap = s->cap;
+    for (i64 k = 0; k < count; k++) {
+        u64 event = events[k];
+        i64 j = neuron_of(event);
+        total += sign_of(event) * (i64)C.weights[j * C.stride + i];
+        if (j == C.first + i) x ^= 1;
+        if ((x ? -total : total) > cap) {
+            atomicMin(&C.state->cross, k);
+            return;
+        }
+    }
+}
+
+// A neuron's z over the window: high, low, and `total` at its end.
+__device__ __forceinline__ void check_neuron(const State* s, i64 i, z_t start, z_t high, z_t low) {
+    u8 byte = C.x[i];
+    i64 cap = s->cap, up = high, down = -(i64)low;
+    i64 reach = byte & X_FIRED ? max(up, down) : byte & X_START ? down : up;
+    if (reach > cap) find_crossing(i, byte & X_START);
+    reach = min(reach, cap);
+    bool deeper = reach >= (i64)C.bound[i];
+    if (byte & X_ACTIVE) {
+        bool far = up - (i64)start > C.guard || down + (i64)start > C.guard;
+        if (deeper || far) {
+            Slot* slot = C.slots + C.slot_of[i];
+            if (deeper) slot->need = reach;
+            if (far && !slot->exact) {
+                slot->exact = 1;
+                deeper = true;
+            }
+        }
+    } else if (deeper) {
+        C.x[i] = byte | X_ACTIVE;
+        add_slot(i, reach);
+    }
+    if (deeper) C.state->deeper = 1;
+}
+
+template <int BYTES, bool EXTREMES>
+__device__ __forceinline__ void phase_apply(i64 block, i64 blocks, char* shared) {
+    const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V;
+    const State* s = C.state;
+    u32* columns = (u32*)shared;                        // [TILE]: neuron << 1 | falls
+    part_t* parts = (part_t*)(shared + sizeof(u32) * TILE);  // [WARPS, 3, SPAN]
+    const u64* events = C.events[s->parity];
+    const z_t* z = C.z[s->current];
+    z_t* end = C.z[s->current ^ 1];
+    i64 count = s->count, top = -(i64)LIMIT;
+    bool check = !BOLTZMANN && !s->last_pass;
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    auto load_columns = [&](i64 from, int tile) {
+        for (int k = threadIdx.x; k < tile; k += THREADS) {
+            u64 event = events[from + k];
+            columns[k] = (u32)neuron_of(event) << 1 | (u32)(~event & 1);
+        }
+        __syncthreads();
+    };
+    i64 chunks = (C.stride + SPAN - 1) / SPAN;
+    if (block >= chunks) return;
+    if (count <= TILE) load_columns(0, (int)count);
+    for (i64 chunk = block; chunk < chunks; chunk += blocks) {
+        i64 i = chunk * SPAN + threadIdx.x;
+        bool mine = threadIdx.x < SPAN && i < C.size;
+        z_t start = mine ? z[i] : 0, total = start, high = start, low = start;
+        i64 place = chunk * SPAN + lane * V;
+        bool inside = place < C.stride;
+        const weight_t* row = C.weights + place;
+        for (i64 from = 0; from < max(count, 1ll); from += TILE) {
+            int tile = (int)min((i64)TILE, count - from);
+            if (count > TILE) {
+                __syncthreads();
+                load_columns(from, tile);
+            }
+            int k0 = tile * warp / WARPS, k1 = tile * (warp + 1) / WARPS;
+            Stretch<BYTES, EXTREMES> stretch;
+            stretch.clear();
+            for (int k = k0; k < k1; k += APART) {
+                Raw<BYTES> raw[APART];
+                u32 column[APART];
+#pragma unroll
+                for (int u = 0; u < APART; u++) {  // predicated: a remainder loop would be latency
+                    bool there = k + u < k1;
+                    column[u] = there ? columns[k + u] : 0;
+                    raw[u].clear();
+                    if (there && inside) raw[u].load(row + (i64)(column[u] >> 1) * C.stride);
+                }
+#pragma unroll
+                for (int u = 0; u < APART; u++) stretch.add(raw[u], 0u - (column[u] & 1));
+            }
+            stretch.store(parts + warp * 3 * SPAN, lane);
+            __syncthreads();
+            if (mine) {
+#pragma unroll
+                for (int w = 0; w < WARPS; w++) {
+                    const part_t* part = parts + w * 3 * SPAN + threadIdx.x;
+                    if (EXTREMES) {
+                        high = max(high, total + (z_t)part[SPAN]);
+                        low = min(low, total + (z_t)part[2 * SPAN]);
+                    }
+                    total += (z_t)part[0];
+                }
+            }
+            __syncthreads();
+        }
+        if (!mine) continue;
+        end[i] = total;
+        if (EXTREMES) {
+            if (check) check_neuron(s, i, start, high, low);
+            top = max(top, C.x[i] & X_END ? -(i64)total : (i64)total);
+        }
+    }
+    if (EXTREMES) {
+        top = warp_max(top);
+        if (lane == 0 && top > -(i64)LIMIT) atomicMax(&C.state->top, top);
+    }
+}

@@ -1,0 +1,156 @@
+// What all kernels of a chain know: its constants, its state on the device, and the events.
+// Compiled for one width of weights (WEIGHT_BITS), of z (Z_BITS) and one model (BOLTZMANN).
+// Symbols are those of kernels/cpu.py.
+#pragma once
+#include "elementary.cuh"
+
+#if WEIGHT_BITS == 8
+typedef signed char weight_t;
+#elif WEIGHT_BITS == 16
+typedef short weight_t;
+#else
+typedef int weight_t;
+#endif
+#if Z_BITS == 32
+typedef i32 z_t;
+#define LARGEST_Z 2147483647ll
+#else
+typedef i64 z_t;
+#define LARGEST_Z 9223372036854775807ll
+#endif
+
+#define THREADS 512
+#define WARPS 16
+#define HEADER 8  // words before a rank's events in an exchange
+#define NO_EVENT (~0ull)
+#define NEURON_BITS 22
+#define NEURON_MASK 0x3FFFFFll
+#define MPM_TICK_BITS 40
+#define BIN_SHIFT 47
+#define BIN_ORIGIN ((1023ll << 5) - 1)
+#define ALL 0xFFFFFFFFu
+#define UNDRAWN (-9223372036854775807ll)
+#define PEERS 8       // most ranks of a peer exchange
+#define MOST_RANKS 64  // of any exchange
+#define SPINS (1 << 24)  // polls before a rank is given up for lost
+
+// Bits of a neuron's byte in `x`.
+#define X_START 1   // its state at the window's start
+#define X_ACTIVE 2  // it holds tickets
+#define X_END 4     // its state at the window's end
+#define X_FIRED 8   // it has events in this window
+
+// What the next phase is. One phase ends with a control function of this device (control.cuh).
+enum Stage { DRAW, REPLAY, AGREE, TRIM, APPLY, SEARCH, STEP, CLOSE };
+
+// Why the chain stands still until the host acts.
+enum Halt { SLOTS = 1, TICKETS = 2, EVENTS = 4, AT_REST = 8, LOST_RANK = 16 };
+
+// A neuron that holds tickets: those reachable up to response `need` are to be drawn, those up to
+// `drawn` are, tickets [offset, offset + count) by time.
+struct Slot {
+    i64 need, drawn, offset;
+    i32 neuron, count;
+    i32 exact;  // no ticket may be decided by the window's start alone
+    i32 unused;
+};
+
+struct State {
+    i64 stage, halted, finished;
+    // the window
+    i64 number, exponent, started, width, steps, most, cap;
+    double high, low;  // model time at its start
+    i64 count, parity;  // events of the last replay, in events[parity]
+    i64 current;        // z at its start is z[current]
+    i64 early, last_pass, cut, commit, record, finishing;
+    // gathered in a phase
+    i64 made, slots, tickets, differs, deeper, overflow, cross, top;
+    u64 stop, best;
+    // events to be recorded
+    i64 recorded;
+    double record_high, record_low, record_tick, record_offset;
+    // the run so far
+    i64 windows, replays, applies, transitions, rounds;
+    u64 digest;
+    double last;
+    i64 ring_head, ring_tail;
+    i64 need_slots, need_tickets, need_events;
+    double octaves;
+    i64 arrivals, generation, epoch, stamp;
+    i64 spent[8];  // nanoseconds by stage
+};
+
+struct Context {
+    const weight_t* weights;  // [neurons, stride], column by column
+    i64 stride, neurons, first, size, ranks, rank;
+    z_t* z[2];             // [size]: at the window's start, and at its end
+    z_t* bound;            // [size]: threshold of the first ticket not drawn
+    const double* rest;    // [size]
+    u8* x;                 // [size]
+    i32* slot_of;          // [size]
+    const double* levels;  // [BINS]: ln of the least level of ticket 0, by bin of its high word
+    Slot* slots;
+    i64 slot_capacity;
+    u64* keys;        // [tickets]
+    i64* thresholds;  // [tickets, 2]
+    i64 ticket_capacity;
+    u64* heads;  // [size]: BM: window << 32 | last visit + 1
+    i32* links;  // [steps]: BM: the visit before, or -1
+    u64* events[2];
+    i64 event_capacity;
+    u64* out;       // [HEADER + out_capacity]: this rank's events of a replay
+    u64* gathered;  // [ranks, HEADER + out_capacity]
+    i64 out_capacity;
+    u64* peers[PEERS];  // the ranks' areas [2, ranks, HEADER + out_capacity] of tagged words
+    u64* ring;               // [ring_capacity, 2]: time, event word without its tick
+    i64 ring_capacity, recording;
+    State* state;
+    u64 seed;
+    double scale;
+    i64 margin, guard, target, sequential, per_neuron, cap_bits, start_bits, limit, timed;
+    double until;
+};
+
+extern "C" {
+__constant__ Context C;
+}
+
+__device__ __forceinline__ i64 neuron_of(u64 event) { return (event >> 1) & NEURON_MASK; }
+__device__ __forceinline__ i64 tick_of(u64 event) { return (i64)(event >> (NEURON_BITS + 1)); }
+__device__ __forceinline__ u64 event_word(u64 tick, u64 neuron) {
+    return tick << (NEURON_BITS + 1) | neuron << 1;
+}
+__device__ __forceinline__ i64 sign_of(u64 event) { return 2 * (i64)(event & 1) - 1; }
+__device__ __forceinline__ i64 magnitude(i64 v) { return v < 0 ? -v : v; }
+__device__ __forceinline__ z_t to_bound(i64 threshold) {
+    return (z_t)max(min(threshold, LARGEST_Z), -LARGEST_Z);
+}
+__device__ __forceinline__ u64* area_of(int rank, i64 epoch, int from) {
+    return C.peers[rank] + 2 * ((epoch & 1) * C.ranks + from) * (HEADER + C.out_capacity);
+}
+
+// Time of an event, in the order of operations of cpu.event_times.
+__device__ __forceinline__ double time_of(u64 event, double high, double low, double tick,
+                                          double offset) {
+    return high + (low + ((double)tick_of(event) + offset) * tick);
+}
+
+__device__ __forceinline__ double power_of_two(i64 exponent) {  // 0 at and under 2^-1000
+    return exponent > -1000 ? __longlong_as_double((exponent + 1023) << 52) : 0.0;
+}
+
+__device__ __forceinline__ i64 warp_max(i64 v) {
+#pragma unroll
+    for (int d = 16; d; d >>= 1) v = max(v, __shfl_xor_sync(ALL, v, d));
+    return v;
+}
+__device__ __forceinline__ i64 warp_sum(i64 v) {
+#pragma unroll
+    for (int d = 16; d; d >>= 1) v += __shfl_xor_sync(ALL, v, d);
+    return v;
+}
+__device__ __forceinline__ u64 warp_min(u64 v) {
+#pragma unroll
+    for (int d = 16; d; d >>= 1) v = min(v, __shfl_xor_sync(ALL, v, d));
+    return v;
+}

@@ -1,0 +1,77 @@
+// merge: the events of all ranks, by time, and whether they are those of the last replay.
+// Each warp finds the place of its events by counting those before.
+#pragma once
+#include "replay.cuh"
+
+#define SORTED 6144  // events that fit into a block's shared memory
+
+// Where the exchange left the events of each rank.
+enum Source { OWN, GATHERED, PEER };
+
+struct Arrivals {
+    u64 header[MOST_RANKS * HEADER];
+    i64 start[MOST_RANKS + 1];
+};
+
+__device__ __forceinline__ u64 arrived(Source source, i64 rank, i64 word, i64 epoch) {
+    if (source == OWN) return C.out[word];
+    if (source == GATHERED) return C.gathered[rank * (HEADER + C.out_capacity) + word];
+    return get(area_of((int)C.rank, epoch, (int)rank), word, (u32)(epoch + 1));
+}
+
+// All ranks' headers into shared memory; by all threads of a block.
+__device__ inline void receive_headers(Source source, Arrivals& a) {
+    i64 epoch = C.state->epoch;
+    for (i64 k = threadIdx.x; k < C.ranks * HEADER; k += THREADS)
+        a.header[k] = arrived(source, k / HEADER, k % HEADER, epoch);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        i64 start = 0;
+        for (i64 p = 0; p < C.ranks; p++) {
+            a.start[p] = start;
+            start += min((i64)a.header[p * HEADER], C.out_capacity);
+        }
+        a.start[C.ranks] = start;
+    }
+    __syncthreads();
+}
+
+__device__ inline Headers combined(const Arrivals& a) {
+    Headers all = {0, 0, 0, LARGEST_Z, -(i64)LIMIT, 0, 0, NO_EVENT};
+    for (i64 p = 0; p < C.ranks; p++) include(all, a.header + p * HEADER);
+    return all;
+}
+
+__device__ __noinline__ void phase_merge(i64 block, i64 blocks, Source source, const Arrivals& a,
+                                   u64* sorted) {
+    const State* s = C.state;
+    i64 count = min(a.start[C.ranks], C.event_capacity), epoch = s->epoch, last = s->count;
+    if (block >= count) return;
+    auto fetch = [&](i64 k) {
+        i64 rank = 0;
+        while (k >= a.start[rank + 1]) rank++;
+        return arrived(source, rank, HEADER + k - a.start[rank], epoch);
+    };
+    bool fits = count <= SORTED;
+    if (fits) {
+        for (i64 k = threadIdx.x; k < count; k += THREADS) sorted[k] = fetch(k);
+        __syncthreads();
+    }
+    const u64* before = C.events[s->parity];
+    u64* after = C.events[s->parity ^ 1];
+    int lane = threadIdx.x & 31;
+    for (i64 k = (threadIdx.x >> 5) * blocks + block; k < count; k += blocks * WARPS) {
+        u64 event = fits ? sorted[k] : fetch(k);
+        u64 start = event & ~1ull;
+        u32 place = 0;
+        for (i64 q = lane; q < count; q += 32) {
+            u64 other = fits ? sorted[q] : fetch(q);
+            // Events of one neuron at one tick come from one warp, in their order.
+            place += other < start || ((other ^ event) <= 1 && q < k);
+        }
+        place = __reduce_add_sync(ALL, place);
+        if (lane) continue;
+        after[place] = event;
+        if (place < last && before[place] != event) C.state->differs = 1;
+    }
+}

@@ -1,0 +1,143 @@
+// The kernel of `race`: one launch and one all-reduce(min) a transition, in a CUDA graph.
+// Shares draw, the window rule and the record with `relax`, and nothing of how events are found.
+// Twins of cpu.earliest_arrival and cpu.earliest_visit.
+#include "draw.cuh"
+
+// The reduced words: the earliest arrival of all ranks (NO_EVENT: none in this window; 0: the
+// window must end), and the largest s z, counted down from the largest integer.
+enum Word { EARLIEST, HIGHEST };
+
+__device__ __forceinline__ u64 from_top(i64 top) { return 0x7FFFFFFFFFFFFFFFull - (u64)top; }
+__device__ __forceinline__ i64 to_top(u64 word) { return (i64)(0x7FFFFFFFFFFFFFFFull - word); }
+
+#if BOLTZMANN
+__device__ __forceinline__ u64 earliest(const State* s, u64 last, i64 thread, i64 threads) {
+    u64 best = NO_EVENT;
+    const z_t* z = C.z[s->current];
+    for (i64 k = max(tick_of(last) - 1, 0ll) + thread; k < s->steps; k += threads) {
+        i64 i = visited(s->number + k) - C.first;
+        if (i < 0 || i >= C.size) continue;
+        u64 key = event_word(k + 1, C.first + i);
+        if (key <= last) continue;
+        i64 threshold[2];
+        visit_thresholds(s->number + k, i, threshold);
+        int x = C.x[i] & X_START;
+        if ((x ? -(i64)z[i] : (i64)z[i]) >= threshold[x]) return key | (u64)(1 - x);
+    }
+    return best;
+}
+#else
+// The earliest ticket of neuron i after (last, last ticket) that fires at the present z.
+__device__ __noinline__ u64 earliest_ticket(const volatile State* s, i64 i, int x, i64 sz, u64 last) {
+    u32 neuron = (u32)(C.first + i);
+    double rest = C.rest[i], level = 0.0;
+    u64 best = NO_EVENT;
+    i32 fired = C.slot_of[i];  // the ticket that was this neuron's earliest when last asked
+    i32 earliest = fired;
+    for (u32 k = 0;; k++) {
+        Ticket one = ticket(s->number, neuron, k);
+        level += one.step;
+        double theta = level_threshold(level, s->width, C.scale);
+        if (sz < to_threshold(theta - fabs(rest))) break;
+        bool fires = sz >= to_threshold(x ? theta + rest : theta - rest);
+        bool later = one.key > last || (one.key == last && (i32)k > fired);
+        if (fires && later && one.key < (best & ~1ull)) {
+            best = one.key | (u64)(1 - x);
+            earliest = (i32)k;
+        }
+    }
+    C.slot_of[i] = earliest;
+    return best;
+}
+#endif
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
+    volatile State* s = C.state;
+    __shared__ bool last_block;
+    if (s->finished || s->halted) return;
+    if (s->stage == DRAW && s->record &&
+        s->ring_head + s->recorded - s->ring_tail > C.ring_capacity) return;
+    i64 stage = s->stage, thread = (i64)blockIdx.x * THREADS + threadIdx.x;
+    i64 threads = (i64)gridDim.x * THREADS;
+    u64 word = C.gathered[EARLIEST];
+    bool beyond = false;
+    if (stage == STEP && word != 0 && word != NO_EVENT && C.timed) {
+        double tick = BOLTZMANN ? 1.0 : power_of_two(s->width - MPM_TICK_BITS);
+        double high = BOLTZMANN ? (double)s->number : s->high, low = BOLTZMANN ? 0.0 : s->low;
+        beyond = time_of(word, high, low, tick, BOLTZMANN ? 0.0 : -0.5) > C.until;
+    }
+    bool event = stage == STEP && word != 0 && word != NO_EVENT && !beyond;
+    if (stage == DRAW) phase_draw(blockIdx.x, gridDim.x, true);
+    if (stage == SEARCH || event) {
+        z_t* z = C.z[s->current];
+        i64 top = -(i64)LIMIT, cap = s->cap, j = neuron_of(word);
+        u64 best = NO_EVENT, last = event ? word & ~1ull : 0;
+        const weight_t* column = C.weights + j * C.stride;
+        for (i64 i = thread; i < C.size; i += threads) {
+            u8 byte = C.x[i];
+            i64 total = z[i];
+            if (event) {
+                total += sign_of(word) * (i64)column[i];
+                z[i] = (z_t)total;
+                if (C.first + i == j) C.x[i] = byte = (u8)((word & 1) * (X_START | X_END));
+            }
+            i64 sz = byte & X_START ? -total : total;
+            top = max(top, sz);
+#if !BOLTZMANN
+            if (stage == SEARCH) C.slot_of[i] = -1;
+            if (sz > cap) best = 0;
+            else if (best && sz >= (i64)C.bound[i])
+                best = min(best, earliest_ticket(s, i, byte & X_START, sz, last));
+#endif
+        }
+        top = warp_max(top);
+        best = warp_min(best);
+        if ((threadIdx.x & 31) == 0) {
+            if (top > s->top) atomicMax(&C.state->top, top);
+            if (best < s->best) atomicMin(&C.state->best, best);
+        }
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        last_block = atomicAdd((u64*)&C.state->arrivals, 1ull) == gridDim.x - 1;
+        __threadfence();
+    }
+    __syncthreads();
+    if (!last_block) return;
+#if BOLTZMANN  // all z are known now
+    if (stage == SEARCH || event) {
+        u64 best = warp_min(earliest((const State*)C.state, event ? word : 0, threadIdx.x, THREADS));
+        if ((threadIdx.x & 31) == 0) atomicMin(&C.state->best, best);
+        __syncthreads();
+    }
+#endif
+    if (threadIdx.x) return;
+    s->arrivals = 0;
+    if (stage == DRAW) {
+        control_draw(s, SEARCH);
+        s->best = NO_EVENT;
+    } else if (stage == STEP && !event) {
+        s->early = word == 0 && !beyond;
+        close_window(s, to_top(C.gathered[HIGHEST]));
+    } else if (stage == CLOSE) {
+        close_window(s, to_top(C.gathered[HIGHEST]));
+    } else {
+        s->stage = STEP;
+        if (event) {
+            i64 count = s->count + 1;
+            C.events[s->parity][count - 1] = word;
+            s->count = count;
+            s->replays = s->replays + 1;
+            s->applies = s->applies + 1;
+            bool full = !BOLTZMANN && count == s->most;
+            if (full) s->early = 1;
+            if (full || s->transitions + count == C.limit) s->stage = CLOSE;
+        }
+        C.out[EARLIEST] = s->best;
+        C.out[HIGHEST] = from_top(s->top);
+        s->best = NO_EVENT;
+        s->top = -(i64)LIMIT;
+    }
+    s->rounds = s->rounds + 1;
+}

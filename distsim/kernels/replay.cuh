@@ -1,0 +1,283 @@
+// replay: each active neuron runs through its own tickets, in order of time, against the events of
+// the last replay and its own changes. One warp a neuron. A twin of cpu.deepen and cpu.replay.
+#pragma once
+#include "draw.cuh"
+
+#define FEW 8    // tickets that a warp draws at once
+#define BATCH 4  // events a lane holds at once
+
+// 16-byte words {low, tag, high, tag} need no fence: a reader polls until both tags are right.
+__device__ __forceinline__ void put(u64* area, i64 word, u64 value, u32 tag) {
+    asm volatile("st.volatile.global.v4.u32 [%0], {%1, %2, %3, %2};" ::"l"(area + 2 * word),
+                 "r"((u32)value), "r"(tag), "r"((u32)(value >> 32))
+                 : "memory");
+}
+
+__device__ __forceinline__ u64 get(const u64* area, i64 word, u32 tag) {
+    u32 low, first, high, second;
+    int spins = 0;
+    do {
+        asm volatile("ld.volatile.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(low), "=r"(first), "=r"(high), "=r"(second)
+                     : "l"(area + 2 * word)
+                     : "memory");
+        if (++spins > SPINS) {
+            atomicOr((u64*)&C.state->halted, (u64)LOST_RANK);
+            return NO_EVENT;
+        }
+    } while (first != tag || second != tag);
+    return (u64)high << 32 | low;
+}
+
+__device__ __forceinline__ void emit(u64 event, int lane, bool peers, i64 epoch) {
+    i64 place = 0;
+    if (lane == 0) place = (i64)atomicAdd((u64*)&C.state->made, 1ull);
+    place = __shfl_sync(ALL, place, 0);
+    if (place >= C.out_capacity) return;  // the header tells
+    if (!peers) {
+        if (lane == 0) C.out[HEADER + place] = event;
+    } else if (lane < C.ranks) {
+        put(area_of(lane, epoch, (int)C.rank), HEADER + place, event, (u32)(epoch + 1));
+    }
+}
+
+// Room for the tickets of a slot; -1 if there is none.
+__device__ __forceinline__ i64 reserve(i64 count, int lane) {
+    i64 offset = 0;
+    if (lane == 0) {
+        offset = (i64)atomicAdd((u64*)&C.state->tickets, (u64)count);
+        if (offset + count > C.ticket_capacity) {
+            atomicOr((u64*)&C.state->overflow, (u64)TICKETS);
+            offset = -1;
+        }
+    }
+    return __shfl_sync(ALL, offset, 0);
+}
+
+__device__ __forceinline__ void store_ticket(i64 place, u64 key, i64 threshold0, i64 threshold1) {
+    C.keys[place] = key;
+    C.thresholds[2 * place] = threshold0;
+    C.thresholds[2 * place + 1] = threshold1;
+}
+
+#if BOLTZMANN
+// The visits of a slot's neuron, from the last to the first, stored by time.
+__device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
+    i64 i = slot.neuron;
+    i32 last = (i32)(C.heads[i] & 0xFFFFFFFFull) - 1;
+    i64 count = 0;
+    for (i32 k = last; k >= 0; k = C.links[k]) count++;
+    i64 offset = reserve(count, lane);
+    slot.count = offset < 0 ? 0 : (i32)count;
+    slot.offset = offset;
+    slot.drawn = slot.need;
+    if (offset < 0) return;
+    i64 visit = 0;
+    for (i32 k = last; k >= 0; k = C.links[k], visit++) {
+        if ((visit & 31) != lane) continue;
+        i64 place = 0;  // links of one neuron are in no order
+        for (i32 other = last; other >= 0; other = C.links[other]) place += other < k;
+        i64 threshold[2];
+        visit_thresholds(s->number + k, i, threshold);
+        store_ticket(offset + place, event_word(k + 1, C.first + i), threshold[0], threshold[1]);
+    }
+    __syncwarp();
+}
+#else
+// Tickets k, ..., k + FEW - 1 of a neuron, one a lane; `level` is that of the last one before.
+struct Few {
+    u64 key;
+    i64 threshold0, threshold1, lowest;
+};
+
+__device__ __forceinline__ Few draw_few(u64 window, u32 neuron, u32 k, i64 exponent, double rest,
+                                        double& level, int lane) {
+    Ticket mine = ticket(window, neuron, k + (lane & (FEW - 1)));
+    double own = 0.0;
+#pragma unroll
+    for (int q = 0; q < FEW; q++) {
+        level += __shfl_sync(ALL, mine.step, q);
+        if ((lane & (FEW - 1)) == q) own = level;
+    }
+    double theta = level_threshold(own, exponent, C.scale);
+    return {mine.key, to_threshold(theta - rest), to_threshold(theta + rest),
+            to_threshold(theta - fabs(rest))};
+}
+
+// The tickets of a slot's neuron up to response `need`, by time.
+__device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
+    i64 i = slot.neuron, exponent = s->width, need = slot.need;
+    u32 neuron = (u32)(C.first + i);
+    u64 window = s->number;
+    double rest = C.rest[i], level = 0.0;
+    Few few;
+    i64 count = 0;
+    int under;
+    do {
+        few = draw_few(window, neuron, (u32)count, exponent, rest, level, lane);
+        u32 above = __ballot_sync(ALL, few.lowest > need) & ((1u << FEW) - 1);
+        under = above ? __ffs(above) - 1 : FEW;
+        count += under;
+    } while (under == FEW);
+    z_t bound = to_bound(__shfl_sync(ALL, few.lowest, under));
+    bool at_once = count < FEW;
+    i64 offset = reserve(at_once ? count : 2 * count, lane);
+    slot.count = offset < 0 ? 0 : (i32)count;
+    slot.offset = offset;
+    slot.drawn = need;
+    if (offset < 0) return;
+    if (lane == 0) C.bound[i] = bound;
+    if (at_once) {
+        int place = 0;
+        for (int q = 0; q < (int)count; q++) {
+            u64 key = __shfl_sync(ALL, few.key, q);
+            place += key < few.key || (key == few.key && q < lane);
+        }
+        if (lane < count) store_ticket(offset + place, few.key, few.threshold0, few.threshold1);
+    } else {
+        i64 spare = offset + count;
+        level = 0.0;
+        for (i64 k = 0; k < count; k += FEW) {
+            few = draw_few(window, neuron, (u32)k, exponent, rest, level, lane);
+            if (lane < FEW && k + lane < count)
+                store_ticket(spare + k + lane, few.key, few.threshold0, few.threshold1);
+        }
+        __syncwarp();
+        for (i64 k = lane; k < count; k += 32) {
+            u64 key = C.keys[spare + k];
+            i64 place = 0;
+            for (i64 q = 0; q < count; q++) {
+                u64 other = C.keys[spare + q];
+                place += other < key || (other == key && q < k);
+            }
+            i64 from = 2 * (spare + k);
+            store_ticket(offset + place, key, C.thresholds[from], C.thresholds[from + 1]);
+        }
+    }
+    __syncwarp();
+}
+#endif
+
+#if WEIGHT_BITS == 32
+typedef i64 sum_t;
+__device__ __forceinline__ i64 warp_total(i64 v) { return warp_sum(v); }
+#else
+typedef i32 sum_t;  // of at most 2^15 events a batch, taken into 64 bits then
+__device__ __forceinline__ i64 warp_total(i32 v) { return __reduce_add_sync(ALL, v); }
+#endif
+
+// The sum of the others' changes of one neuron's z before a time, for times in rising order.
+struct Past {
+    const u64* events;
+    i64 count, next, before;  // events; next one to load; sum of the batches gone by
+    const weight_t* row;
+    u64 own;  // the neuron's own event word without time and state
+    u64 event[BATCH];
+    sum_t change[BATCH];
+
+    __device__ __forceinline__ void load(int lane) {
+#pragma unroll
+        for (int u = 0; u < BATCH; u++) {
+            i64 e = next + 32 * u + lane;
+            event[u] = e < count ? events[e] : NO_EVENT;
+        }
+#pragma unroll
+        for (int u = 0; u < BATCH; u++) {
+            bool others = event[u] != NO_EVENT && ((event[u] ^ own) & (2 * NEURON_MASK)) != 0;
+            sum_t w = others ? (sum_t)row[neuron_of(event[u]) * C.stride] : 0;
+            change[u] = event[u] & 1 ? w : -w;
+        }
+        next += 32 * BATCH;
+    }
+
+    __device__ __forceinline__ i64 sum(u64 time, int lane) {
+        if (next == 0) load(lane);
+        while (__shfl_sync(ALL, event[BATCH - 1], 31) < time) {
+            sum_t all = 0;
+#pragma unroll
+            for (int u = 0; u < BATCH; u++) all += change[u];
+            before += warp_total(all);
+            load(lane);
+        }
+        sum_t part = 0;
+#pragma unroll
+        for (int u = 0; u < BATCH; u++) part += event[u] < time ? change[u] : 0;
+        return before + warp_total(part);
+    }
+};
+
+__device__ inline void replay_slot(Slot& slot, const State* s, int lane, bool peers) {
+    i64 i = slot.neuron;
+    u8 byte = C.x[i];
+    i64 z = C.z[s->current][i], cap = s->cap;
+    i64 own_weight = C.weights[(C.first + i) * C.stride + i];
+    int x = byte & X_START;
+    bool guarded = !BOLTZMANN && !slot.exact;
+    i64 guard = C.guard, own = 0;
+    bool fired = false;
+    Past past;
+    past.events = C.events[s->parity];
+    past.count = s->count;
+    past.next = past.before = 0;
+    past.row = C.weights + i;
+    past.own = event_word(0, C.first + i);
+    for (i64 t = slot.offset; t < slot.offset + slot.count; t++) {
+        u64 key = C.keys[t];
+        i64 threshold = C.thresholds[2 * t + x];
+        i64 sign = 1 - 2 * x, sz = sign * z, total = 0;
+        bool clear = false;
+        if (guarded) {  // decided by the window's start alone, if z goes no further than the guard
+            if (sz + guard < threshold) continue;
+            clear = sz - guard >= threshold && guard - sz + magnitude(own_weight) <= cap;
+        }
+        if (!clear) {
+            total = z + own + past.sum(key, lane);
+            if (sign * total < threshold) continue;
+        }
+        fired = true;
+        emit(key | (u64)(1 - x), lane, peers, s->epoch);
+        own += sign * own_weight;
+        x ^= 1;
+        if (!clear && -sign * (total + sign * own_weight) > cap) {
+            if (lane == 0) atomicMin(&C.state->stop, key);
+            break;
+        }
+    }
+    if (lane == 0)
+        C.x[i] = (u8)((byte & X_START) | X_ACTIVE | x * X_END | (fired ? X_FIRED : 0));
+}
+
+__device__ __noinline__ void phase_replay(i64 block, i64 blocks, bool peers) {
+    const State* s = C.state;
+    int lane = threadIdx.x & 31;
+    i64 slots = min(s->slots, C.slot_capacity);
+    for (i64 a = (threadIdx.x >> 5) * blocks + block; a < slots; a += blocks * WARPS) {
+        Slot slot = C.slots[a];
+        if (slot.drawn != slot.need) {
+            draw_tickets(slot, s, lane);
+            if (lane == 0) C.slots[a] = slot;
+        }
+        replay_slot(slot, s, lane, peers);
+    }
+}
+
+// trim: the states at the window's end from the events that were kept. One block.
+__device__ __noinline__ void phase_trim() {
+    const State* s = C.state;
+    i64 slots = min(s->slots, C.slot_capacity);
+    for (i64 a = threadIdx.x; a < slots; a += THREADS) {
+        i64 i = C.slots[a].neuron;
+        int x = C.x[i] & X_START;
+        C.x[i] = (u8)(x | X_ACTIVE | x * X_END);
+    }
+    __syncthreads();
+    const u64* events = C.events[s->parity];
+    for (i64 k = threadIdx.x; k < s->count; k += THREADS) {
+        i64 i = neuron_of(events[k]) - C.first;
+        if (i < 0 || i >= C.size) continue;
+        u32* word = (u32*)(C.x + (i & ~3ll));
+        int shift = 8 * (int)(i & 3);
+        atomicXor(word, (u32)X_END << shift);
+        atomicOr(word, (u32)X_FIRED << shift);
+    }
+}
