@@ -207,10 +207,10 @@ def verify(launch: Launch, /) -> int:
 )
 @click.option(
     "--weight-bits",
+    multiple=True,
     type=click.Choice(["8", "16", "32"]),
-    default="32",
-    show_default=True,
-    help="Bits of a stored weight.",
+    metavar="BITS",
+    help="Bits of a stored weight; may be repeated [default: 32 and 16].",
 )
 @click.option(
     "--model",
@@ -241,20 +241,20 @@ def bench(
     launch: Launch,
     /,
     neurons: tuple[int, ...],
-    weight_bits: str,
+    weight_bits: tuple[str, ...],
     model: tuple[str, ...],
     tau: float,
     seconds: float,
     as_json: bool,
 ) -> None:
     """Measure transitions a second: a plain NumPy loop, race and relax, side by side."""
-    root = launch.connect().rank == 0
+    ranks = launch.connect()
     from distsim import bench
 
-    rows = bench.run(
-        model or ("mpm", "bm"), neurons or (1024, 4096, 16384), int(weight_bits), tau, seconds
-    )
-    if root:
+    bits = [int(text) for text in weight_bits] or [32, 16]
+    sizes = neurons or (1024, 4096, 16384)
+    rows = bench.run(ranks, model or ("mpm", "bm"), sizes, bits, tau, seconds)
+    if ranks.rank == 0:
         click.echo(bench.table(rows))
         if as_json:
             click.echo(json.dumps(rows))
@@ -269,10 +269,10 @@ def bench(
 )
 @click.option(
     "--weight-bits",
+    multiple=True,
     type=click.Choice(["8", "16", "32"]),
-    default="32",
-    show_default=True,
-    help="Bits of a stored weight.",
+    metavar="BITS",
+    help="Bits of a stored weight; may be repeated [default: 32 and 16].",
 )
 @click.option(
     "--ranks",
