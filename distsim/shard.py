@@ -18,7 +18,7 @@ from distsim.communicator import Communicator, agreed
 from distsim.errors import InputError
 from distsim.network import Gaussian, Network
 
-_TILE = 1 << 22  # elements of W read at a time
+_TILE = 1 << 20  # elements of W read at a time
 
 
 @dataclass(frozen=True)
