@@ -189,9 +189,10 @@ class Relax:
         """
         tickets = self.tickets
         self._reserve(remote.size + order.size)
-        if not law.bounded:
+        if isinstance(law, Boltzmann):
             _, made = cpu.sweep(
                 self.shard.weights,
+                law.sequential,
                 z,
                 x,
                 tickets.neurons,

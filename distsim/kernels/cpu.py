@@ -450,7 +450,20 @@ def replay(
 
 @njit(cache=True)
 def sweep(
-    weights, z, x, neurons, slots, keys, slot, threshold, events, sums, states, merged, local
+    weights,
+    sequential,
+    z,
+    x,
+    neurons,
+    slots,
+    keys,
+    slot,
+    threshold,
+    events,
+    sums,
+    states,
+    merged,
+    local,
 ):
     """`replay` for a BM, whose tickets come by time: each event's column is pushed to the slots.
 
@@ -461,7 +474,7 @@ def sweep(
     for a in range(slots):
         sums[a] = z[neurons[a]]
         states[a] = x[neurons[a]]
-    in_a_row = slots > 0 and neurons[slots - 1] - neurons[0] == slots - 1
+    in_a_row = sequential and slots > 0 and neurons[slots - 1] - neurons[0] == slots - 1
     count = 0
     made = 0
     remote = 0
