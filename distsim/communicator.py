@@ -29,7 +29,8 @@ from distsim.errors import InputError
 
 T = TypeVar("T")
 
-# The number of ranks that a launcher promises: MPICH and PMI-2, Open MPI, srun inside a step.
+# The number of ranks that a launcher promises, the nearest launcher first: MPICH and PMI-2,
+# Open MPI, srun (which may itself have started an mpirun's helpers).
 _PROMISES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
@@ -179,7 +180,7 @@ def connect() -> Communicator:
     library finds (the ranks would be so many single runs).
     """
     promised = {name: int(os.environ[name]) for name in _PROMISES if name in os.environ}
-    expected = max(promised.values(), default=1)
+    expected = next(iter(promised.values()), 1)
     if expected == 1:
         return Serial()
     try:
