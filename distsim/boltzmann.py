@@ -64,6 +64,14 @@ class Boltzmann:
         """Steps done, at the end of the last window."""
         return float(self.step)
 
+    def clock(self) -> dict[str, float | None]:
+        """What the next window follows from, besides z and x: for a checkpoint."""
+        return {"step": self.step, "exponent": self.exponent}
+
+    def set_clock(self, clock: dict[str, Any]) -> None:
+        """Go on from a checkpoint's clock."""
+        self.step, self.exponent = clock["step"], clock["exponent"]
+
     def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
         """The tickets of all visits to local neurons."""
         tickets.reserve(window.steps, window.steps)

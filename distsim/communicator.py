@@ -210,5 +210,11 @@ def agreed(ranks: Communicator, action: Callable[[], T]) -> T:
     return result
 
 
+def broadcast(ranks: Communicator, data: bytes) -> bytes:
+    """The root's bytes, on every rank; what the others give is ignored."""
+    mine = data if ranks.rank == 0 else b""
+    return ranks.gather(np.frombuffer(mine, np.uint8)).tobytes()
+
+
 def _describe(promised: dict[str, int]) -> str:
     return ", ".join(f"{name}={value}" for name, value in promised.items())

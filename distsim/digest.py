@@ -26,10 +26,17 @@ def of(
     final: NDArray[np.uint8],
 ) -> str:
     """The digest of events (float64[K], int64[K], uint8[K]) and a final state (uint8[N])."""
-    index = np.arange(len(time), dtype=np.uint64)
+    return text(of_events(time, neuron, state) + of_state(final))
+
+
+def of_events(
+    time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8], before: int = 0
+) -> int:
+    """The part of the digest that events make; `before`: how many events came before them."""
+    index = np.arange(before, before + len(time), dtype=np.uint64)
     words = _mix(np.ascontiguousarray(time, np.float64).view(np.uint64) + index * _STEP)
     words = _mix(words + (2 * neuron + state).astype(np.uint64))
-    return text(int(words.sum(dtype=np.uint64)) + of_state(final))
+    return int(words.sum(dtype=np.uint64))
 
 
 def of_state(final: NDArray[np.uint8]) -> int:

@@ -123,6 +123,20 @@ class McCullochPitts:
         """Model time at the end of the last window."""
         return self.high
 
+    def clock(self) -> dict[str, float | None]:
+        """What the next window follows from, besides z and x: for a checkpoint."""
+        return {
+            "number": self.number,
+            "high": self.high,
+            "low": self.low,
+            "exponent": self.exponent,
+        }
+
+    def set_clock(self, clock: dict[str, Any]) -> None:
+        """Go on from a checkpoint's clock."""
+        self.number, self.exponent = clock["number"], clock["exponent"]
+        self.high, self.low = clock["high"], clock["low"]
+
     def _tick(self, window: Window) -> float:
         exponent = window.exponent - cpu.MPM_TICK_BITS
         return math.ldexp(1.0, exponent) if exponent > -1000 else 0.0

@@ -8,6 +8,8 @@ class Timer:
 
     def __init__(self) -> None:
         self.phases: dict[str, float] = {}
+        self.stamps = 0  # how many so far, and
+        self.phase = "start"  # the last one: what a watchdog looks at
         self._last = perf_counter()
 
     def start(self) -> None:
@@ -17,4 +19,6 @@ class Timer:
     def stamp(self, phase: str) -> None:
         now = perf_counter()
         self.phases[phase] = self.phases.get(phase, 0.0) + now - self._last
+        self.stamps += 1
+        self.phase = phase
         self._last = now

@@ -901,3 +901,30 @@ def _bit(seed, neuron, count, purpose):
     a, b, c, d = draw(seed, neuron >> 2, count, 0, purpose)
     k = neuron & 3
     return np.uint8((a if k == 0 else b if k == 1 else c if k == 2 else d) & _ONE)
+
+
+@njit(inline="always")
+def _factor(k):
+    """The k-th of a sequence of odd numbers without a pattern."""
+    return mix(np.uint64(k) * np.uint64(0x9E3779B97F4A7C15)) | _ONE
+
+
+@njit(cache=True)
+def weights_digest(weights, first):
+    """sum over i, j of W_ij a_i b_j modulo 2^64: a sum that does not depend on who adds up.
+
+    weights: int[N, n] of the neurons from `first` on. a_i, b_j are odd, so that a change of one
+    weight always changes the sum.
+    """
+    n = weights.shape[1]
+    factors = np.empty(n, np.uint64)
+    for i in range(n):
+        factors[i] = _factor(2 * (first + i) + 1)
+    total = np.uint64(0)
+    for j in range(weights.shape[0]):
+        w = weights[j]
+        column = np.uint64(0)
+        for i in range(n):
+            column += np.uint64(np.int64(w[i])) * factors[i]
+        total += column * _factor(2 * j + 2)
+    return total
