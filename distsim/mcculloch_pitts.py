@@ -171,8 +171,8 @@ class McCullochPitts:
         high: NDArray[Any],
         low: NDArray[Any],
         tickets: Tickets,
-    ) -> tuple[bool, int]:
-        """Draw what responses between `low` and `high` may reach: (was there any, largest s z)."""
+    ) -> int:
+        """Draw what responses between `low` and `high` may reach. Returns the largest s z."""
         if self._candidates.size < x.size + events.size:
             size = x.size + 2 * events.size
             self._candidates, self._need = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -189,7 +189,7 @@ class McCullochPitts:
         )
         if found:
             self._deepen(window, tickets, found)
-        return found > 0, top
+        return int(top)
 
     def _deepen(self, window: Window, tickets: Tickets, found: int) -> None:
         tickets.reserve(tickets.slots + found, tickets.count + 2 * found)

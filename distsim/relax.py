@@ -6,9 +6,9 @@
             replay    each rank runs its tickets, in order of time, against the others' events
             exchange  all-gather the local events; sort
         until the events are what they were
-        apply     add the events' columns to z, with the extremes of z on the way;
-                  a neuron that may have reached a ticket not drawn draws deeper
-    until no rank has drawn any
+        apply     add the events' columns to z, with the extremes of z on the way
+        deepen    a neuron that may have reached a ticket not drawn draws more
+    until no ticket on any rank disagrees with the events
     commit    states, z, time
 
 A fixed point is the sequential trajectory, and there is only one: the earliest wrong event would
@@ -85,7 +85,8 @@ class Relax:
             applied = body
             if isinstance(law, Boltzmann):
                 return Solution(events, self._end, False, replays, applies)
-            again, crossed = self._deepen(law, window, z, x, body)
+            end = int(events[-1]) if early else _NONE
+            again, crossed = self._deepen(law, window, z, x, body, end)
             if not again:
                 break
             order = self.tickets.order()
@@ -160,18 +161,36 @@ class Relax:
         z: NDArray[Any],
         x: NDArray[np.uint8],
         events: NDArray[np.uint64],
+        end: int,
     ) -> tuple[bool, bool]:
         """Whether any rank must replay again, or saw some s z above the cap.
 
-        A rank replays again if the extremes of z reach a ticket not drawn, or go past a guard.
+        Tickets are drawn as deep as the extremes of z reach; a rank replays again if one of these,
+        or one whose guard did not hold, makes an event or unmakes one.
         """
         tickets = self.tickets
-        broken = cpu.check_guards(
-            z, tickets.neurons, tickets.slots, tickets.guard, self._high, self._low
+        drawn = tickets.count
+        top = law.deepen(window, x, events, self._high, self._low, tickets)
+        again = cpu.unsettled(
+            self.shard.weights,
+            z,
+            x,
+            self.shard.first,
+            tickets.neurons,
+            tickets.slots,
+            tickets.guard,
+            tickets.keys,
+            tickets.slot,
+            tickets.threshold,
+            drawn,
+            tickets.count,
+            self._high,
+            self._low,
+            events,
+            np.uint64(end),
         )
-        deeper, top = law.deepen(window, x, events, self._high, self._low, tickets)
-        agreed = self.ranks.maximum(2 * (deeper or broken > 0) + (top > window.cap))
-        self.timer.stamp("apply")
+        agreed = self.ranks.maximum(2 * again + (top > window.cap))
+        self.timer.stamp("deepen")
         return agreed >= 2, agreed == 1
 
     def _replay(

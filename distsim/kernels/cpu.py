@@ -516,16 +516,56 @@ def _push(weights, event, neurons, present, slots, in_a_row, sums):
 
 
 @njit(cache=True)
-def check_guards(z, neurons, slots, guard, high, low):
-    """Take back the guards of slots whose z went further than them. Returns how many did."""
-    broken = 0
+def unsettled(
+    weights,
+    z,
+    x,
+    first,
+    neurons,
+    slots,
+    guard,
+    keys,
+    slot,
+    threshold,
+    drawn,
+    count,
+    high,
+    low,
+    events,
+    end,
+):
+    """Whether a ticket that the last replay did not look at closely disagrees with its events.
+
+    These are the tickets from `drawn` to `count`, new since, and those of slots whose z went
+    further than their guard, which is taken back. events: uint64[K], by time; tickets after the
+    event `end` do not count.
+    """
+    answer = False
+    for t in range(count):
+        a = slot[t]
+        i = neurons[a]
+        new = t >= drawn
+        start = np.int64(z[i])
+        within = max(np.int64(high[i]) - start, start - np.int64(low[i])) <= guard[a]
+        if answer or keys[t] > end or not (new or (guard[a] >= 0 and not within)):
+            continue
+        total = start
+        state = x[i]
+        e = 0
+        while e < events.size and events[e] < keys[t]:
+            total += sign_of(events[e]) * np.int64(weights[neuron_of(events[e]), i])
+            if neuron_of(events[e]) == first + i:
+                state = np.uint8(events[e] & _ONE)
+            e += 1
+        fires = (total if state == 0 else -total) >= threshold[t, state]
+        fired = e < events.size and events[e] & ~_ONE == keys[t]
+        answer = fires != fired or (new and fired)
     for a in range(slots):
         i = neurons[a]
-        went = max(np.int64(high[i]) - np.int64(z[i]), np.int64(z[i]) - np.int64(low[i]))
-        if 0 <= guard[a] < went:
+        start = np.int64(z[i])
+        if max(np.int64(high[i]) - start, start - np.int64(low[i])) > guard[a]:
             guard[a] = -1
-            broken += 1
-    return broken
+    return answer
 
 
 @njit(cache=True)
