@@ -1,0 +1,55 @@
+"""How this machine starts ranks: the mpirun of each MPI that is installed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parent
+OPENMPI = TESTS.parent / ".venv-openmpi" / "bin"  # made by launch/test
+
+# Open MPI refuses the superuser, of containers for instance, unless told twice.
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(TESTS.parent),
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+}
+
+
+def found() -> dict[str, list[str]]:
+    """Name of each MPI -> how to start python with it, but for the number of ranks."""
+    launchers = {}
+    mpirun = shutil.which("mpirun", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
+    if mpirun is not None:
+        launchers["mpich"] = [mpirun, "-n", "{ranks}", sys.executable]
+    if (OPENMPI / "mpirun").exists():
+        mpirun = str(OPENMPI / "mpirun")
+        launchers["openmpi"] = [mpirun, "--oversubscribe", "-n", "{ranks}", f"{OPENMPI}/python"]
+    return launchers
+
+
+def start(mpi: str, ranks: int, *arguments: str) -> str:
+    """Run python on so many ranks; its output."""
+    command = [part.format(ranks=ranks) for part in found()[mpi]]
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, timeout=300, env=ENVIRONMENT
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def digests(mpi: str, ranks: int, cases: list[dict[str, Any]], folder: Path) -> list[str]:
+    """The digest of each case, run on so many ranks; z == W x must hold at each end."""
+    path = folder / "cases.json"
+    path.write_text(json.dumps(cases), encoding="utf-8")
+    runs = [
+        json.loads(line)
+        for line in start(mpi, ranks, f"{TESTS}/streams.py", str(path)).splitlines()
+    ]
+    assert len(runs) == len(cases)
+    assert all(consistent for _, consistent in runs)
+    return [digest for digest, _ in runs]

@@ -1,0 +1,312 @@
+"""One event stream: the same bits with either engine, on any number of ranks, with either MPI.
+
+And the stream is the one that the documentation describes: two references in plain Python follow
+the rule of tickets event by event.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import launchers
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from distsim import digest, output, simulation
+from distsim.communicator import Serial
+from distsim.config import Config
+from distsim.network import from_array
+from distsim.recorder import Memory, Recorder
+from distsim.simulation import Chain, simulate
+from distsim.window import Window
+
+TAUS, COUPLINGS, SIZES = (1.0, 0.25, 0.1), (0.5, 1.0, 4.0), (1, 2, 7, 100, 1000, 2500)
+RANKS = (1, 2, 3, 5)
+BITS, INITIAL = (32, 16, 8), ("zeros", "random", "ones")
+
+# A change of one of these is a change of the event stream of an unchanged configuration: it needs
+# a line in CHANGELOG.md that says so.
+GOLDEN: list[tuple[dict[str, Any], str]] = []
+
+
+def cases() -> list[dict[str, Any]]:
+    """All temperatures, couplings and sizes; the other options take turns."""
+    made: list[dict[str, Any]] = []
+    for k, (tau, coupling, neurons) in enumerate(itertools.product(TAUS, COUPLINGS, SIZES)):
+        network = {"network": "gaussian", "neurons": neurons, "coupling": coupling, "seed": k}
+        turns = {"weight_bits": BITS[k % 3], "initial": INITIAL[(k // 3 + k) % 3]}
+        made.append({**network, **turns, "tau": tau, "transitions": 250})
+        scan = {"scan": ("sequential", "random")[k % 2], "steps": 100 + 2 * neurons}
+        temperature = 0.0 if tau == 0.1 else tau
+        made.append({**network, **turns, **scan, "model": "bm", "tau": temperature})
+    celegans = {"network": "celegans", "seed": 2**64 - 1}
+    made.append({**celegans, "time": 2.5})
+    made.append({**celegans, "model": "bm", "sweeps": 10, "scan": "random", "weight_bits": 8})
+    made.append({**celegans, "transitions": 1000, "window": 7, "tau": 2.0})
+    hopfield = {"network": "hopfield", "neurons": 150, "patterns": "5", "model": "bm"}
+    made.append({**hopfield, "tau": 0.0, "sweeps": 4, "initial": "random"})
+    return made
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[str]:
+    """The digest of each case: relax on one rank, without MPI."""
+    summaries = [simulation.run(Config(**case), Serial()) for case in cases()]
+    assert all(summary.consistent for summary in summaries)
+    return [summary.digest for summary in summaries]
+
+
+def test_cases_differ(expected: list[str]) -> None:
+    streams = {wanted for case, wanted in zip(cases(), expected, strict=True) if case.get("tau", 1)}
+    assert len(streams) == sum(1 for case in cases() if case.get("tau", 1))
+
+
+def test_race_makes_the_same_stream(expected: list[str]) -> None:
+    for case, wanted in zip(cases(), expected, strict=True):
+        summary = simulation.run(Config(**case, engine="race"), Serial())
+        assert (summary.digest, summary.consistent) == (wanted, True), case
+
+
+@pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
+@pytest.mark.parametrize("ranks", RANKS)
+def test_ranks_make_the_same_stream(
+    mpi: str, ranks: int, expected: list[str], tmp_path: Path
+) -> None:
+    if mpi not in launchers.found():
+        pytest.skip(f"no mpirun of {mpi}")
+    runs = [
+        ({**case, "engine": engine}, wanted)
+        for engine in ("race", "relax")
+        for case, wanted in zip(cases(), expected, strict=True)
+    ]
+    if mpi == "openmpi":  # what a rank computes does not depend on the library
+        runs = runs[ranks % 3 :: 3]
+    elif ranks == 5:  # ranks that wait for each other on few cores: each case with one engine
+        runs = runs[: len(runs) // 2 : 2] + runs[len(runs) // 2 + 1 :: 2]
+    made = launchers.digests(mpi, ranks, [case for case, _ in runs], tmp_path)
+    wrong = [case for (case, wanted), one in zip(runs, made, strict=True) if one != wanted]
+    assert not wrong
+
+
+@pytest.mark.skipif("mpich" not in launchers.found(), reason="no mpirun of mpich")
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+def test_file_of_three_ranks(model: str, tmp_path: Path) -> None:
+    options = ["--model", model, "--transitions", "70000", "--seed", "3", "--initial", "random"]
+    one, three = str(tmp_path / "one.h5"), str(tmp_path / "three.h5")
+    alone = launchers.start("mpich", 1, "-m", "distsim", *options, "--output", one)
+    together = launchers.start("mpich", 3, "-m", "distsim", *options, "--output", three)
+    first, second = output.read(one), output.read(three)
+    for name in ("time", "neuron", "state", "initial", "final"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    assert len(first.time) == 70_000
+    computed = digest.of(first.time, first.neuron, first.state, first.final)
+    assert computed == first.digest == second.digest
+    assert alone.splitlines()[-1] == together.splitlines()[-1] == f"digest   {computed}"
+
+
+@pytest.mark.parametrize("case", [-4, -3, -2, 6, 7, 0])
+def test_events_lead_from_the_initial_to_the_final_state(case: int) -> None:
+    result = simulate(**cases()[case])
+    x = result.initial.copy()
+    for neuron, state in zip(result.neuron, result.state, strict=True):
+        assert x[neuron] != state
+        x[neuron] = state
+    np.testing.assert_array_equal(x, result.final)
+    assert (np.diff(result.time) >= 0).all()
+    assert digest.of(result.time, result.neuron, result.state, result.final) == result.digest
+
+
+@pytest.mark.parametrize("target", [1, 2, 5, 1000])
+@pytest.mark.parametrize("scan", ["sequential", "random"])
+def test_bm_stream_does_not_depend_on_windows(target: int, scan: str) -> None:
+    options: dict[str, Any] = {"model": "bm", "scan": scan, "sweeps": 20}
+    assert (
+        simulate("gaussian", neurons=50, window=target, **options).digest
+        == simulate("gaussian", neurons=50, **options).digest
+    )
+
+
+@pytest.mark.parametrize("engine", ["race", "relax"])
+def test_a_longer_run_begins_with_the_shorter(engine: str) -> None:
+    long = simulate("celegans", transitions=3000, engine=engine)
+    for count in (1, 17, 2999):
+        short = simulate("celegans", transitions=count, engine=engine)
+        np.testing.assert_array_equal(short.time, long.time[:count])
+        np.testing.assert_array_equal(short.neuron, long.neuron[:count])
+        assert short.summary.consistent
+    until = float(long.time[1500])
+    short = simulate("celegans", time=until, engine=engine)
+    np.testing.assert_array_equal(short.time, long.time[:1501])
+    assert short.summary.consistent
+
+
+@pytest.mark.parametrize(("options", "wanted"), GOLDEN)
+def test_stream_is_that_of_former_versions(options: dict[str, Any], wanted: str) -> None:
+    assert simulate(**options).digest == wanted
+
+
+# ----------------------------------------------------------------- references in plain Python
+# Integers, fractions and the mathematics library; no arrays of events, no compiled code.
+TICKET, FIRST, UPDATE, VISIT = range(4)
+WORD = 2**32
+
+
+def philox(key: int, counter: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    c0, c1, c2, c3 = counter
+    k0, k1 = key % WORD, key // WORD
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = p1 // WORD ^ c1 ^ k0, p1 % WORD, p0 // WORD ^ c3 ^ k1, p0 % WORD
+        k0, k1 = (k0 + 0x9E3779B9) % WORD, (k1 + 0xBB67AE85) % WORD
+    return c0, c1, c2, c3
+
+
+def draw(seed: int, neuron: int, count: int, ticket: int, purpose: int) -> tuple[int, ...]:
+    return philox(seed, (neuron, count % WORD, count // WORD, ticket * 256 + purpose))
+
+
+def uniform(high: int, low: int) -> float:
+    return ((high * WORD + low) // 2**11 + 0.5) / 2**53
+
+
+def mpm_reference(
+    chain: Chain, weights: list[list[float]], bias: list[float], windows: list[Window]
+) -> Iterator[tuple[Fraction, int, int]]:
+    """The events of these windows: (time, neuron, new state)."""
+    x = chain.initial.tolist()
+    seed, tau, unit = chain.config.seed, chain.config.tau, chain.shard.unit
+    start = Fraction(0)
+    for number, window in enumerate(windows):
+        assert window.number == number
+        tickets = []
+        cap = window.cap * unit  # the window ends where some s z comes above this
+        for i, row in enumerate(weights):
+            highest = min(cap, sum(map(abs, row)) + abs(bias[i]))
+            level = 0.0
+            for k in itertools.count():
+                a, b, c, d = draw(seed, i, number, k, TICKET)
+                if k == 0:
+                    a = draw(seed, i // 4, number, 0, FIRST)[i % 4]
+                level -= math.log1p(-uniform(a, b))
+                threshold = 2.0 * tau * (math.log(level) - window.exponent * math.log(2.0))
+                if threshold > highest:
+                    break
+                tickets.append(((c * WORD + d) // 2**24 + 1, i, threshold))
+        width = Fraction(2) ** window.exponent
+        end, made = start + width, 0
+        drive = drives(weights, bias, x)
+        for tick, i, threshold in sorted(tickets):
+            if drive[i] < threshold:
+                continue
+            x[i] = 1 - x[i]
+            drive = drives(weights, bias, x)
+            time = start + (tick - Fraction(1, 2)) * width / 2**40
+            yield time, i, x[i]
+            made += 1
+            if made == window.most or max(drive) > cap:
+                end = time
+                break
+        start = end
+
+
+def bm_reference(
+    chain: Chain, weights: list[list[float]], bias: list[float], steps: int
+) -> Iterator[tuple[Fraction, int, int]]:
+    """The events of these steps: (step, neuron, new state)."""
+    x = chain.initial.tolist()
+    seed, tau = chain.config.seed, chain.config.tau
+    for step in range(steps):
+        i = step % len(x)
+        if chain.config.scan == "random":
+            high, low, _, _ = draw(seed, 0, step, 0, VISIT)
+            i = (high * WORD + low) * len(x) // 2**64
+        z = responses(weights, bias, x)[i]
+        high, low, _, _ = draw(seed, i, step, 0, UPDATE)
+        u = uniform(high, low)
+        new = int(z > tau * (math.log(u) - math.log1p(-u)))
+        if tau == 0.0 and z == 0.0:
+            new = x[i]
+        if new != x[i]:
+            x[i] = new
+            yield Fraction(step + 1), i, new
+
+
+def responses(weights: list[list[float]], bias: list[float], x: list[int]) -> list[float]:
+    return [
+        sum(w * xj for w, xj in zip(row, x, strict=True)) + b
+        for row, b in zip(weights, bias, strict=True)
+    ]
+
+
+def drives(weights: list[list[float]], bias: list[float], x: list[int]) -> list[float]:
+    return [(1 - 2 * xi) * zi for xi, zi in zip(x, responses(weights, bias, x), strict=True)]
+
+
+def tiny(neurons: int, symmetric: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights that are multiples of 2^-10, so that rounding to units changes none; any biases."""
+    random = np.random.default_rng(neurons)
+    weights = np.rint(random.normal(0.0, 1024.0, (neurons, neurons))) / 1024.0
+    if symmetric:
+        weights = np.triu(weights, 1) + np.triu(weights, 1).T
+    return weights, random.normal(0.0, 0.5, neurons)
+
+
+def recorded(
+    config: Config, weights: NDArray[np.float64], bias: NDArray[np.float64]
+) -> tuple[Chain, list[Window], list[tuple[float, int, int]]]:
+    """A run, the windows it took, its events."""
+    chain = Chain(from_array(weights, bias), config, Serial())
+    windows = []
+    open_window = chain.law.open
+
+    def spy(*arguments: Any) -> Window:
+        windows.append(open_window(*arguments))
+        return windows[-1]
+
+    chain.law.open = spy  # type: ignore[method-assign, assignment]
+    memory = Memory()
+    limit = None if config.transitions is None else config.transitions
+    recorder = Recorder(limit, config.steps, memory)
+    while not recorder.finished(chain.law.now()):
+        chain.advance(recorder)
+    recorder.flush()
+    events = [
+        event for block in memory.blocks for event in zip(*(c.tolist() for c in block), strict=True)
+    ]
+    return chain, windows, events
+
+
+@pytest.mark.parametrize("engine", ["race", "relax"])
+@pytest.mark.parametrize("tau", [2.0, 0.5])
+@pytest.mark.parametrize("window", [None, 1, 3])
+def test_mpm_follows_the_rule_of_tickets(engine: str, tau: float, window: int | None) -> None:
+    weights, bias = tiny(6, False)
+    config = Config(
+        network="array", engine=engine, tau=tau, window=window, transitions=200, seed=12345678901,
+        initial="random",
+    )  # fmt: skip
+    chain, windows, events = recorded(config, weights, bias)
+    reference = mpm_reference(chain, weights.tolist(), bias.tolist(), windows)
+    for (time, neuron, state), wanted in zip(events, reference, strict=False):
+        assert (neuron, state) == wanted[1:]
+        assert abs(Fraction(time) - wanted[0]) <= Fraction(math.ulp(time))
+    assert len(windows) > 3
+
+
+@pytest.mark.parametrize("engine", ["race", "relax"])
+@pytest.mark.parametrize("tau", [1.0, 0.25, 0.0])
+@pytest.mark.parametrize("scan", ["sequential", "random"])
+def test_bm_follows_the_rule_of_tickets(engine: str, tau: float, scan: str) -> None:
+    weights, bias = tiny(6, True)
+    bias[:2] = 0.0
+    config = Config(
+        network="array", model="bm", engine=engine, tau=tau, scan=scan, steps=1000, seed=2**63,
+        initial="random",
+    )  # fmt: skip
+    chain, _, events = recorded(config, weights, bias)
+    reference = list(bm_reference(chain, weights.tolist(), bias.tolist(), 1000))
+    assert [(Fraction(time), *rest) for time, *rest in events] == reference
