@@ -21,9 +21,20 @@ from distsim.errors import InputError
 from distsim.output import OutputError
 
 if TYPE_CHECKING:
+    from distsim.checkpoint import Checkpoint
     from distsim.communicator import Communicator
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses
+# Exit statuses; 128 + its number for a signal that ended the run at once.
+FAILED, BAD_INPUT, NOT_WRITTEN, STOPPED, INTERRUPTED = 1, 2, 74, 85, 130
+STATUSES = """\b
+Exit status:
+  0   done
+  1   failed: an error, ranks that died or stalled, a check that did not hold
+  2   bad input; nothing was touched
+  74  a file could not be written; the last checkpoint is good
+  85  stopped by SIGTERM, SIGINT, SIGUSR1 or --max-time: `distsim resume` goes on
+  A second signal ends all ranks at once: 128 + its number.
+"""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -100,16 +111,19 @@ def main(arguments: Sequence[str], launch: Launch) -> int:
         message = f"distsim: {error}"
         launch.complain(lambda: click.echo(message, err=True))
         return BAD_INPUT
-    except OutputError as error:  # on the rank that writes: the others would wait for it
-        click.echo(f"distsim: {error}", err=True)
-        launch.abort(BAD_INPUT)
-        return BAD_INPUT
+    except OutputError as error:  # the same on every rank
+        message = f"distsim: {error}"
+        launch.complain(lambda: click.echo(message, err=True))
+        return NOT_WRITTEN
     except click.Abort:  # Ctrl-C
         launch.abort(INTERRUPTED)
         return INTERRUPTED
 
 
-@click.group(cls=DefaultRun, epilog="The options of run work without its name: distsim --tau 2")
+@click.group(
+    cls=DefaultRun,
+    epilog=f"The options of run work without its name: distsim --tau 2\n\n{STATUSES}",
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def group() -> None:
     """Exact simulation of stochastic recurrent networks of binary neurons."""
@@ -157,7 +171,7 @@ json_option = click.option(
 # ------------------------------------------------------------------------------------ commands
 
 
-@group.command()
+@group.command(epilog=STATUSES)
 @click.argument("file", required=False, type=click.Path(), metavar="[CONFIG.toml]")
 @options()
 @json_option
@@ -169,18 +183,56 @@ def run(launch: Launch, /, file: str | None, as_json: bool, **values: object) ->
     environment, then from the command line.
     """
     ranks = launch.connect()
-    root = ranks.rank == 0
     from distsim.communicator import agreed
 
     settings = agreed(ranks, lambda: config.gather(file, os.environ, values))
-    from distsim import simulation
+    return simulate(ranks, settings, None, as_json)
 
-    summary = simulation.run(settings, ranks, progress.display() if root else None)
-    if root:
-        click.echo(report.summary(summary, settings.output))
-        if as_json:
-            click.echo(json.dumps(dataclasses.asdict(summary)))
-    return 0 if summary.consistent else FAILED
+
+@group.command(epilog=STATUSES)
+@click.argument("file", type=click.Path(), metavar="CHECKPOINT")
+@options(*(name for name in config.FIELDS if name not in config.STREAM))
+@json_option
+@click.pass_obj
+def resume(launch: Launch, /, file: str, as_json: bool, **values: object) -> int:
+    """Go on with a run from its checkpoint.
+
+    On any number of ranks, with any engine, on any device. Options come from the checkpoint, then
+    from variables DISTSIM_<OPTION> of the environment, then from the command line; those that
+    define the events (--model, --tau, --seed ...) stay as they were, a length may become larger.
+    The network's and the output's file may have moved: name them.
+    """
+    ranks = launch.connect()
+    from distsim import checkpoint
+    from distsim.communicator import agreed
+
+    saved = checkpoint.read(file, ranks)
+    settings = agreed(ranks, lambda: config.amend(file, saved.config, os.environ, values))
+    return simulate(ranks, settings, saved, as_json)
+
+
+def simulate(
+    ranks: Communicator, settings: config.Config, saved: Checkpoint | None, as_json: bool
+) -> int:
+    """Run, report, and say how it ended."""
+    from distsim import simulation
+    from distsim.stop import Signals
+
+    root = ranks.rank == 0
+    show = progress.display() if root else None
+    with Signals(leave=ranks.abort) as signals:
+        summary = simulation.run(settings, ranks, show, signals, saved)
+        if root:
+            click.echo(report.summary(summary, settings.output))
+            if as_json:
+                click.echo(json.dumps(dataclasses.asdict(summary)))
+        if summary.stopped is not None:
+            if root:
+                click.echo(f"distsim: stopped by {report.stopped(summary)}", err=True)
+            ranks.barrier()
+    if not summary.consistent:
+        return FAILED
+    return 0 if summary.stopped is None else STOPPED
 
 
 @group.command()

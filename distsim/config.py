@@ -7,6 +7,7 @@ A refusal says what was given, what is allowed, and where the value came from.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -14,7 +15,7 @@ import numbers
 import operator
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
 LENGTHS = ("transitions", "time", "steps", "sweeps")
 LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
 PREFIX = "DISTSIM_"
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SAVE_EVERY = "10m"  # the default of checkpoint_every
+PREVIOUS = ".previous"  # after a checkpoint's name: the one before it
+
+# What defines the event stream of a network: a resumed run has them from its checkpoint. (The
+# network itself is known by its digest, so that its file may have moved.)
+STREAM = ("model", "tau", "seed", "weight_bits", "scan", "initial", "window")
 
 
 # Kinds of values. Each takes what Python, TOML or a line of text can give and returns the value
@@ -111,6 +119,46 @@ class Text:
 
     def __str__(self) -> str:
         return self.metavar
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Seconds, from a number of them or a number with its unit: 90, 30s, 10m, 2h, 1d."""
+
+    metavar = "DURATION"
+
+    def __call__(self, value: object) -> float:
+        unit = 1.0
+        if isinstance(value, str) and value[-1:] in UNITS:
+            value, unit = value[:-1], UNITS[value[-1]]
+        number = _real(value)
+        if number is None or not math.isfinite(number) or number <= 0:
+            raise ValueError(str(self))
+        return number * unit
+
+    def __str__(self) -> str:
+        return "seconds, or a number with its unit: 30s, 10m, 2h, 1d"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A duration with its unit, or a number of events; the text."""
+
+    metavar = "DURATION|'K events'"
+
+    def __call__(self, value: object) -> str:
+        if isinstance(value, str):
+            events = value.removesuffix("events")
+            with contextlib.suppress(ValueError):
+                if events != value:
+                    return f"{Integer(1)(events.strip())} events"
+                if value[-1:] in UNITS:
+                    Duration()(value)
+                    return value
+        raise ValueError(str(self))
+
+    def __str__(self) -> str:
+        return "a number with its unit, 30s, 10m, 2h or 1d, or a number of events, '1e6 events'"
 
 
 @dataclass(frozen=True)
@@ -218,7 +266,19 @@ class Config:
         None, Integer(1), "Events a window to aim at [default: from neurons, tau and weights]."
     )
     output: str | None = option(None, Text("FILE"), "HDF5 file for the events.")
-    overwrite: bool = option(False, Flag(), "Replace an existing output file.")
+    overwrite: bool = option(False, Flag(), "Replace existing output and checkpoint files.")
+    checkpoint: str | None = option(
+        None, Text("FILE"), "Where to save the run, for `distsim resume FILE`."
+    )
+    checkpoint_every: str | None = option(
+        None, Interval(), f"How often, besides at its end [default: {SAVE_EVERY}]."
+    )
+    max_time: float | None = option(
+        None, Duration(), "Stop after so long, as if by a signal: 90, 30s, 10m, 2h, 1d."
+    )
+    watchdog: float = option(
+        60.0, Duration(), "Seconds without progress after which all ranks are ended."
+    )
     sources: InitVar[Mapping[str, str] | None] = None
 
     def __post_init__(self, sources: Mapping[str, str] | None) -> None:
@@ -230,15 +290,20 @@ class Config:
         self._check_temperature(sources)
         self._check_length(sources)
         self._check_scan(sources)
+        self._check_checkpoint(sources)
         if self.device == "gpu":
             raise InputError(
                 f"{_place('device', sources)}: gpu given; allowed: auto or cpu, "
                 "since this version has no kernels for GPUs"
             )
 
+    def asdict(self) -> dict[str, Any]:
+        """Every option, by name."""
+        return dataclasses.asdict(self)
+
     def json(self) -> str:
         """Every option, as stored in the output file."""
-        return json.dumps(dataclasses.asdict(self))
+        return json.dumps(self.asdict())
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
@@ -283,6 +348,31 @@ class Config:
                 f"{_place('scan', sources)}: {self.scan} given for the mpm; allowed for the bm only"
             )
 
+    def _check_checkpoint(self, sources: Mapping[str, str]) -> None:
+        if self.checkpoint is None:
+            if self.checkpoint_every is not None:
+                raise InputError(
+                    f"{_place('checkpoint_every', sources)}: given without a checkpoint; "
+                    f"allowed: with {flag('checkpoint')} FILE"
+                )
+        elif self.checkpoint == self.output:
+            raise InputError(
+                f"{_place('checkpoint', sources)}: {self.checkpoint} given, which is the output "
+                "file; allowed: another file"
+            )
+
+    @property
+    def save_events(self) -> int | None:
+        """Events from one checkpoint to the next, where so configured."""
+        text = self.checkpoint_every or SAVE_EVERY
+        return int(text.split()[0]) if text.endswith("events") else None
+
+    @property
+    def save_seconds(self) -> float | None:
+        """Seconds from one checkpoint to the next, where so configured."""
+        text = self.checkpoint_every or SAVE_EVERY
+        return None if text.endswith("events") else Duration()(text)
+
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {
     field.name: field for field in dataclasses.fields(Config)
@@ -316,19 +406,56 @@ def gather(
     `options` maps fields to values, None where not given. The four lengths are one option in
     four units: a later source's length replaces an earlier one's. Raises InputError.
     """
+    layers = [{} if file is None else _file_values(file), _environment_values(environment)]
+    return _overlaid([*layers, _option_values(options)])
+
+
+def amend(
+    path: str,
+    stored: Mapping[str, object],
+    environment: Mapping[str, str],
+    options: Mapping[str, object],
+) -> Config:
+    """Config of a resumed run: what the checkpoint at `path` stored, then the environment, then
+    the command line, neither of which may change what defines the event stream.
+
+    Further checkpoints go to the same file. Raises InputError.
+    """
+    unknown = sorted(set(stored) - set(FIELDS))
+    if unknown:
+        raise InputError(f"checkpoint {path}: unknown option {unknown[0]}: of another version")
+    base = {name: (value, f"{name} in {path}") for name, value in stored.items()}
+    base["checkpoint"] = (path.removesuffix(PREVIOUS), "checkpoint")
+    before = Config(**stored)  # type: ignore[arg-type]
+    layers = [_environment_values(environment), _option_values(options)]
+    after = _overlaid([base, *layers])
+    for name in STREAM:
+        given, kept = getattr(after, name), getattr(before, name)
+        if given != kept:
+            place = [layer[name][1] for layer in layers if name in layer][-1]
+            raise InputError(
+                f"{place}: {given} given to resume a run with {kept}; allowed: the same, "
+                f"since it defines the events ({', '.join(STREAM)})"
+            )
+    return after
+
+
+def _overlaid(layers: Sequence[Mapping[str, tuple[object, str]]]) -> Config:
+    """Config from layers of field -> (value, place), each overriding those before."""
     values: dict[str, object] = {}
     sources: dict[str, str] = {}
-    for layer in (
-        _file_values(file) if file is not None else {},
-        _environment_values(environment),
-        {name: (value, flag(name)) for name, value in options.items() if value is not None},
-    ):
+    for layer in layers:
         if any(name in layer for name in LENGTHS):
             for name in LENGTHS:
                 values.pop(name, None)
         for name, (value, place) in layer.items():
             values[name], sources[name] = value, place
     return Config(**values, sources=sources)  # type: ignore[arg-type]
+
+
+def _option_values(options: Mapping[str, object]) -> dict[str, tuple[object, str]]:
+    """Field -> (value, place) from the command line."""
+    return {name: (value, flag(name)) for name, value in options.items() if value is not None}
 
 
 def _file_values(path: str) -> dict[str, tuple[object, str]]:
@@ -358,23 +485,25 @@ def _environment_values(environment: Mapping[str, str]) -> dict[str, tuple[objec
 
 
 def check_output(config: Config) -> None:
-    """Raise InputError where the output file of a run cannot be written. For root, before it."""
+    """Raise InputError where the files of a new run cannot be written. For root, before it."""
     if config.output is not None:
         check_writable(config.output, config.overwrite)
+    if config.checkpoint is not None:
+        check_writable(config.checkpoint, config.overwrite, "checkpoint")
 
 
-def check_writable(path: str, overwrite: bool) -> None:
+def check_writable(path: str, overwrite: bool, what: str = "output") -> None:
     """Raise InputError if a file cannot be made at `path`, or is there and not to be replaced."""
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path):
-        raise InputError(f"output {path}: a folder; allowed: a file")
+        raise InputError(f"{what} {path}: a folder; allowed: a file")
     if os.path.lexists(path) and not overwrite:
         raise InputError(
-            f"output {path}: exists; allowed: a new file, or this one with --overwrite"
+            f"{what} {path}: exists; allowed: a new file, or this one with --overwrite"
         )
     if not os.path.isdir(folder):
         raise InputError(
-            f"output {path}: no folder {folder}; allowed: a file in an existing folder"
+            f"{what} {path}: no folder {folder}; allowed: a file in an existing folder"
         )
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"output {path}: folder {folder} is not writable")
+        raise InputError(f"{what} {path}: folder {folder} is not writable")

@@ -45,6 +45,14 @@ def of_state(final: NDArray[np.uint8]) -> int:
     return int(_mix(index * _STEP + np.uint64(1) + final).sum(dtype=np.uint64))
 
 
+def of_biases(bias: NDArray[np.int64], rest: NDArray[np.float64], first: int) -> int:
+    """What a rank's biases add to the digest of a network: int64[n] and float64[n], from neuron
+    `first` on (see shard.py)."""
+    index = np.arange(first, first + len(bias), dtype=np.uint64)
+    words = _mix(bias.view(np.uint64) + index * _STEP)
+    return int(_mix(words + (rest + 0.0).view(np.uint64)).sum(dtype=np.uint64))
+
+
 def text(total: int) -> str:
     return f"{total % 2**64:016x}"
 

@@ -8,7 +8,9 @@
     attributes        config (JSON of every option), digest, version
 
 The file grows under FILE.partial and takes its own name when it is whole and on the disk, so
-under its own name it is whole or absent. Not compressed: events come faster than a compressor.
+under its own name it is whole or absent. Whatever ends the process, the partial file is an HDF5
+file with all events up to a block (see `Disk`); a run that goes on from a checkpoint cuts it back.
+Not compressed: events come faster than a compressor.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import io
 import json
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK = 32_768  # events a chunk: 256 KiB of times
+BLOCK = 1 << 20  # events read at a time
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
 
@@ -43,73 +48,144 @@ class OutputError(OSError):
 class EventFile:
     """An output file in the making. One rank, the root, holds it.
 
-    `append` block by block (each is flushed, so that a killed run leaves a partial file that can
-    be read up to there: give it large ones), then `finish`; `discard` where the run failed.
-    Raises OutputError.
+    `begin` or `reopen` it, `append` block by block (each is flushed: give it large ones), then
+    `finish`, or `leave` it to a run that goes on later, or `discard` it. Raises OutputError.
     """
 
-    def __init__(self, path: str, config: Config, initial: NDArray[np.uint8]) -> None:
-        """Begin the file at `path` with every option and the initial state, uint8[N].
+    def __init__(self, path: str, disk: Disk, file: Any) -> None:
+        self.path = path
+        self.partial = partial_path(path)
+        self._disk = disk
+        self._file = file
+
+    @classmethod
+    def begin(cls, path: str, config: Config, initial: NDArray[np.uint8]) -> EventFile:
+        """A new file at `path`, with every option and the initial state, uint8[N].
 
         A partial file that is there is replaced, unless it is that of a run at work.
         """
         import h5py
 
-        self.path = path
-        self.partial = partial_path(path)
-        try:
-            self._disk = Disk(self.partial)
-        except OSError as error:
-            raise OutputError(f"output {self.partial}: {error.strerror}") from error
-        self._file = h5py.File(self._disk, "w")
-        self._file.attrs["config"] = config.json()
-        self._file.attrs["version"] = __version__
+        disk = _opened(partial_path(path), new=True)
+        self = cls(path, disk, h5py.File(disk, "w"))
         self._file["state/initial"] = initial
-        self._events = {
-            name: self._file.create_dataset(
+        for name, kind in EVENTS.items():
+            self._file.create_dataset(
                 f"events/{name}", (0,), kind, maxshape=(None,), chunks=(CHUNK,)
             )
-            for name, kind in EVENTS.items()
-        }
         try:
-            self._flush()
+            self._describe(config)
         except OutputError:
             self.discard()
             raise
+        return self
+
+    @classmethod
+    def reopen(cls, path: str, config: Config, transitions: int, total: int) -> EventFile:
+        """The file of an earlier run, partial or finished, cut back to its first events.
+
+        total: their part of the digest. Raises InputError, and leaves the file as it is, if these
+        are not the events that it holds.
+        """
+        import h5py
+
+        partial = partial_path(path)
+        found = partial if os.path.exists(partial) else path
+        if not os.path.exists(found):
+            raise InputError(
+                f"output: neither {partial} nor {path}; allowed: the event file of the run that is "
+                "resumed (--output, if it was moved)"
+            )
+        disk = _opened(found, new=False)
+        try:
+            self = cls(path, disk, h5py.File(disk, "r+"))
+        except OSError as error:
+            disk.abandon()
+            raise InputError(f"output {found}: not an HDF5 file: {error}") from None
+        try:
+            self._check(found, transitions, total)
+            disk.rename(partial)
+        except BaseException:
+            self._file.close()
+            disk.abandon()
+            raise
+        for name in EVENTS:
+            self._file["events"][name].resize(transitions, axis=0)
+        for name in self._file["state"].keys() & {"final"}:
+            del self._file["state"][name]
+        for name in self._file.attrs.keys() & {"digest"}:
+            del self._file.attrs[name]
+        self._describe(config)
+        return self
 
     def append(
         self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
     ) -> None:
         """Write K more events: float64[K], int64[K], uint8[K]."""
         for name, block in (("time", time), ("neuron", neuron), ("state", state)):
-            dataset = self._events[name]
+            dataset = self._file["events"][name]
             before = dataset.shape[0]
             dataset.resize(before + len(block), axis=0)
             dataset[before:] = block
         self._flush()
 
+    def sync(self) -> None:
+        """Have the disk hold all that was appended."""
+        with self._named():
+            self._disk.sync()
+
     def finish(self, final: NDArray[np.uint8], digest: str) -> None:
         """Complete the file with the final state, uint8[N], and give it its name."""
         self._file["state/final"] = final
         self._file.attrs["digest"] = digest
+        self.leave()
+        with self._named():
+            os.replace(self.partial, self.path)
+            sync_folder(os.path.dirname(self.path) or ".")
+
+    def leave(self) -> None:
+        """Close the file under its partial name."""
         self._file.close()
         with self._named():
             self._disk.close()
-            os.replace(self.partial, self.path)
-            _sync_folder(os.path.dirname(self.path) or ".")
 
     def discard(self) -> None:
         """Remove what was written. Nothing happens after `finish`."""
         self._file.close()
-        with contextlib.suppress(OSError):
-            self._disk.close()
+        self._disk.abandon()
         with contextlib.suppress(OSError):
             os.unlink(self.partial)
+
+    def _check(self, path: str, transitions: int, total: int) -> None:
+        """Raise InputError if the file's first events are not those that made digest `total`."""
+        from distsim import digest  # it imports NumPy
+
+        found = 0
+        try:
+            datasets = [self._file["events"][name] for name in EVENTS]
+            count = min(len(dataset) for dataset in datasets)
+            for start in range(0, min(transitions, count), BLOCK):
+                part = slice(start, min(start + BLOCK, transitions))
+                time, neuron, state = (dataset[part] for dataset in datasets)
+                found += digest.of_events(time, neuron, state, before=start)
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(f"output {path}: not an event file of distsim: {error}") from None
+        if count < transitions or digest.text(found) != digest.text(total):
+            raise InputError(
+                f"output {path}: {count} events given, digest {digest.text(found)}; allowed: the "
+                f"event file of the run that is resumed, whose first {transitions} events have the "
+                f"digest {digest.text(total)}"
+            )
+
+    def _describe(self, config: Config) -> None:
+        self._file.attrs["config"] = config.json()
+        self._file.attrs["version"] = __version__
+        self._flush()
 
     def _flush(self) -> None:
         self._file.flush()
         with self._named():
-            self._disk.check()
+            self._disk.commit()
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -119,17 +195,37 @@ class EventFile:
             raise OutputError(f"output {self.path}: {error.strerror}") from error
 
 
+def _opened(path: str, *, new: bool) -> Disk:
+    try:
+        return Disk(path, new=new)
+    except OSError as error:
+        raise OutputError(f"output {path}: {error.strerror}") from error
+
+
 class Disk(io.RawIOBase):
-    """The file under HDF5, which must never see a write fail.
+    """The file under HDF5: it never fails before HDF5's eyes, and goes from whole to whole.
 
     HDF5 cannot close a file after a failed write: it fails again, and crashes the interpreter at
-    its end. So the first error is kept for `check`, and HDF5 is told that all went well.
+    its end. So the first error is kept for `commit`, and HDF5 is told that all went well.
+
+    HDF5 overwrites its indices in place, so that a process killed among these writes leaves a heap
+    of bytes. So between two commits only what is new is written, behind the end of the file; what
+    overwrites is kept in memory. `commit` writes these changes behind all else, with a checksum,
+    then to their places, then cuts them off. A killed process leaves the file of its last commit,
+    or one whose changes, whole and at its end, the next to open it applies.
     """
 
-    def __init__(self, path: str) -> None:
+    _RECORD = struct.Struct("<QQ")  # a change: offset, bytes that follow
+    _TRAILER = struct.Struct("<QQ16s8s")  # size of the file, bytes of changes, checksum, _MARK
+    _MARK = b"distsim\n"
+
+    def __init__(self, path: str, *, new: bool) -> None:
         """Raises OSError, also if another process has the file in its hands."""
-        self._file = io.FileIO(path, "r+", opener=_open_or_create)
+        self._path = path
+        self._file = io.FileIO(path, "r+", opener=_open_or_create if new else None)
         self._error: OSError | None = None
+        self._changes: list[tuple[int, bytes]] = []
+        self._position = 0
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -137,47 +233,145 @@ class Disk(io.RawIOBase):
             raise OSError(errno.EBUSY, "another run is writing it") from None
         except OSError:
             pass  # a file system without locks
-        self._file.truncate(0)
+        if new:
+            self._file.truncate(0)
+        else:
+            self._repair()
+        self._whole = self._size = os.fstat(self._file.fileno()).st_size
 
-    def check(self) -> None:
-        """Raise the first error of a write, if there was one."""
-        if self._error is not None:
-            raise self._error
+    def commit(self) -> None:
+        """Bring the file to what HDF5 has written. Raises the first error of a write."""
+        try:
+            if self._error is not None:
+                raise self._error
+            if not os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if self._changes:
+                self._put(max(self._size, self._whole), self._journal())
+                self._whole = -1  # from here on the changes are what makes the file whole
+                for offset, data in self._changes:
+                    self._put(offset, data)
+            self._file.truncate(self._size)
+        except OSError as error:
+            self._error = error
+            raise
+        self._changes = []
+        self._whole = self._size
+
+    def sync(self) -> None:
+        """Have the disk hold everything. Raises OSError."""
+        os.fsync(self._file.fileno())
+
+    def rename(self, path: str) -> None:
+        """Raises OSError."""
+        if path != self._path:
+            os.rename(self._path, path)
+            self._path = path
 
     def close(self) -> None:
-        """Have the disk hold everything, and close. Raises OSError."""
+        """Commit, sync and close. Raises OSError."""
         if not self.closed:
             super().close()
-            with self._file:
-                self.check()
-                os.fsync(self._file.fileno())
+            try:
+                self.commit()
+                self.sync()
+            finally:
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Close the file as the last commit left it."""
+        if not self.closed:
+            super().close()
+        if not self._file.closed:
+            with contextlib.suppress(OSError), self._file:
+                if self._whole >= 0:
+                    self._file.truncate(self._whole)
 
     def write(self, data: ReadableBuffer, /) -> int:
         view = memoryview(data).cast("B")
-        written = 0
-        while written < len(view) and self._error is None:
+        offset = self._position
+        inside = max(0, min(len(view), self._whole - offset))
+        if inside:
+            self._changes.append((offset, bytes(view[:inside])))
+        if self._error is None:
             try:
-                written += self._file.write(view[written:])
+                self._put(offset + inside, view[inside:])
             except OSError as error:
                 self._error = error
+        self._position += len(view)
+        self._size = max(self._size, self._position)
         return len(view)
 
     def truncate(self, size: int | None = None, /) -> int:
-        if self._error is None:
+        self._size = self._position if size is None else size
+        if self._error is None and self._size >= self._whole:
             try:
-                return self._file.truncate(size)
+                self._file.truncate(self._size)
             except OSError as error:
                 self._error = error
-        return size or 0
+        return self._size
 
     def readinto(self, data: WriteableBuffer, /) -> int:
-        return self._file.readinto(data)
+        view = memoryview(data).cast("B")
+        start, stop = self._position, min(self._position + len(view), self._size)
+        self._file.seek(start)
+        filled = self._file.readinto(view[: max(0, stop - start)]) or 0
+        for offset, change in self._changes:
+            first, last = max(start, offset), min(stop, offset + len(change))
+            if first < last:
+                view[first - start : last - start] = change[first - offset : last - offset]
+                filled = max(filled, last - start)
+        self._position += filled
+        return filled
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        return self._file.seek(offset, whence)
+        self._position = offset + {os.SEEK_CUR: self._position, os.SEEK_END: self._size}.get(
+            whence, 0
+        )
+        return self._position
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._position
+
+    def _put(self, offset: int, data: ReadableBuffer) -> None:
+        view = memoryview(data).cast("B")
+        while view:
+            count = os.pwrite(self._file.fileno(), view, offset)
+            view, offset = view[count:], offset + count
+
+    def _journal(self) -> bytes:
+        """The changes, and what tells that they are all there."""
+        body = b"".join(
+            part
+            for offset, data in self._changes
+            for part in (self._RECORD.pack(offset, len(data)), data)
+        )
+        return body + self._TRAILER.pack(self._size, len(body), _checksum(body), self._MARK)
+
+    def _repair(self) -> None:
+        """Do what a killed process had begun to do."""
+        descriptor = self._file.fileno()
+        end = os.fstat(descriptor).st_size - self._TRAILER.size
+        if end < 0:
+            return
+        trailer = os.pread(descriptor, self._TRAILER.size, end)
+        size, count, checksum, mark = self._TRAILER.unpack(trailer)
+        if mark != self._MARK or count > end:
+            return
+        body = os.pread(descriptor, count, end - count)
+        if _checksum(body) != checksum:
+            return
+        at = 0
+        while at < count:
+            offset, length = self._RECORD.unpack_from(body, at)
+            at += self._RECORD.size
+            self._put(offset, body[at : at + length])
+            at += length
+        self._file.truncate(size)
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def partial_path(path: str) -> str:
@@ -189,7 +383,7 @@ def _open_or_create(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CREAT, 0o666)
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
     """Have the disk hold the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -41,9 +41,10 @@ def bar(fraction: float) -> str:
 def describe(progress: Progress) -> str:
     """Events, rate and time left, on one line."""
     left = "?"
-    if progress.fraction > 0:
-        left = duration(progress.seconds * (1 / progress.fraction - 1))
-    rate = progress.transitions / progress.seconds
+    done = progress.fraction - progress.resumed
+    if done > 0:
+        left = duration(progress.seconds * (1 - progress.fraction) / done)
+    rate = (progress.transitions - progress.before) / progress.seconds
     return (
         f"{100 * progress.fraction:.0f}%  {progress.transitions:,} transitions, "
         f"{rate:,.0f} a second, {left} left"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.kernels import cpu
+from distsim.output import OutputError
 
 BLOCK = 1 << 16  # events that wait for the sink at most,
 PATIENCE = 10.0  # and seconds that they wait
@@ -34,6 +35,28 @@ class Memory:
         self.blocks.append((time.copy(), neuron.copy(), state.copy()))
 
 
+class Guarded:
+    """A sink whose first error is kept for an agreed stop: the other ranks know nothing of it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self.error: OutputError | None = None
+
+    def append(
+        self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
+    ) -> None:
+        if self.error is None:
+            try:
+                self.sink.append(time, neuron, state)
+            except OutputError as error:
+                self.error = error
+
+    def check(self) -> None:
+        """Raise the error, if there was one."""
+        if self.error is not None:
+            raise self.error
+
+
 class Recorder:
     """Counts events up to the run's length, keeps the digest, fills the root's sink.
 
@@ -52,6 +75,10 @@ class Recorder:
         self._time = np.empty(BLOCK)
         self._neuron = np.empty(BLOCK, np.int64)
         self._state = np.empty(BLOCK, np.uint8)
+
+    def go_on(self, transitions: int, last: float, total: int) -> None:
+        """After the events of an earlier run."""
+        self.transitions, self.last, self.total = transitions, last, total
 
     def keep(self, times: NDArray[np.float64]) -> int:
         """How many of a window's events belong to the run."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distsim.output import partial_path
+
 if TYPE_CHECKING:
     from distsim.simulation import Summary
 
@@ -29,10 +31,25 @@ def summary(run: Summary, output: str | None) -> str:
             for phase, spent in run.phases.items()
         ),
         "check": "z == W x at the end" if run.consistent else "FAILED: z != W x at the end",
-        "output": output or "none (--output FILE.h5)",
+        "output": _output(run, output),
+        **({} if run.checkpoint is None else {"saved": run.checkpoint}),
+        **({} if run.stopped is None else {"stopped": stopped(run)}),
         "digest": run.digest,
     }
     return "\n".join(f"{name:9}{text}" for name, text in lines.items())
+
+
+def stopped(run: Summary) -> str:
+    """Why a run ended before its length, and how it goes on."""
+    if run.checkpoint is None:
+        return f"{run.stopped}; cannot be resumed: no --checkpoint FILE was given"
+    return f"{run.stopped}; goes on with: distsim resume {run.checkpoint}"
+
+
+def _output(run: Summary, output: str | None) -> str:
+    if output is None:
+        return "none (--output FILE.h5)"
+    return output if run.stopped is None else partial_path(output)
 
 
 def plural(count: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim import partition
+from distsim import digest, partition
 from distsim.communicator import Communicator, agreed
 from distsim.errors import InputError
 from distsim.network import Gaussian, Network
@@ -86,6 +86,23 @@ def load(network: Network, bits: int, ranks: Communicator, kernels: Any) -> Shar
         strength=ranks.total(int(absolute.sum(dtype=object))) * unit / network.neurons**2,
         spread=math.sqrt(squares / max(1, weights.size)),
     )
+
+
+def network_digest(
+    weights: int,
+    bias: NDArray[np.int64],
+    rest: NDArray[np.float64],
+    first: int,
+    neurons: int,
+    unit: float,
+    ranks: Communicator,
+) -> str:
+    """The digest of a network as integers: the same on any number of ranks.
+
+    weights: kernels.weights_digest of this rank's columns; the rest as in `Shard`.
+    """
+    part = (weights + digest.of_biases(bias, rest, first)) % 2**64
+    return f"{digest.text(ranks.total(part))}-{neurons}-{unit.hex()}"
 
 
 def _unit(peak: float, bits: int) -> float:

@@ -2,7 +2,7 @@
 
 network file -> network -> (partition) -> shard
 per window:  open -> solve (draw, replay, exchange, apply) -> record -> commit -> close
--> recorder -> output file
+-> recorder -> output file;  keeper -> checkpoint, and the decision to stop
 """
 
 import time as clock
@@ -16,33 +16,47 @@ from numpy.typing import NDArray
 
 from distsim import digest, partition
 from distsim.boltzmann import Boltzmann
+from distsim.checkpoint import Checkpoint, Position, remove
 from distsim.communicator import Communicator, Serial, agreed
 from distsim.config import Config, check_output
 from distsim.errors import InputError
+from distsim.keeper import Keeper
 from distsim.kernels import cpu
+from distsim.likeness import check_alike
 from distsim.mcculloch_pitts import McCullochPitts
 from distsim.network import Network, check_model, from_array, open_network
 from distsim.output import EventFile, OutputError
 from distsim.race import Race
-from distsim.recorder import Memory, Recorder
+from distsim.recorder import Guarded, Memory, Recorder
 from distsim.relax import Relax
-from distsim.shard import Shard, load
+from distsim.shard import Shard, load, network_digest
+from distsim.stop import Signals
 from distsim.timer import Timer
+from distsim.watchdog import Watchdog
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: transitions and model time so far, fraction of its length, seconds."""
+    """How far a run is: transitions and model time so far, fraction of its length, seconds.
+
+    before, resumed: transitions and fraction with which these seconds began.
+    """
 
     transitions: int
     time: float
     fraction: float
     seconds: float
+    before: int = 0
+    resumed: float = 0.0
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run was and did; `consistent`: z == W x held exactly at its end."""
+    """What a run was and did; `consistent`: z == W x held exactly at its end.
+
+    Of a resumed run, seconds and rates are those since then. stopped: why it ended before its
+    length was reached; checkpoint: the file from which it can go on.
+    """
 
     model: str
     network: str
@@ -64,6 +78,8 @@ class Summary:
     consistent: bool
     digest: str
     phases: dict[str, float] = field(default_factory=dict)
+    stopped: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,18 +102,28 @@ class Result:
 class Chain:
     """A network in motion: its shard, law and engine, and the state at a window's start.
 
-    x: uint8[n]; z: int[n], linear responses in weight units with the integer part of the bias.
+    x: uint8[n]; z: int[n], linear responses in weight units with the integer part of the bias;
+    left: where a run is to be resumed that ended inside a window.
     """
 
-    def __init__(self, network: Network, config: Config, ranks: Communicator) -> None:
+    def __init__(
+        self,
+        network: Network,
+        config: Config,
+        ranks: Communicator,
+        states: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """`states`: of all neurons, uint8[N]; without them those that the configuration names."""
         self.config = config
         self.ranks = ranks
         self.timer = Timer()
         self.shard: Shard = load(network, config.weight_bits, ranks, cpu)
-        self.initial = _initial(config, network.neurons, ranks)
+        if states is None:
+            states = _initial(config, network.neurons, ranks)
+        self.initial = states
         stop = self.shard.first + self.shard.size
-        self.x = self.initial[self.shard.first : stop].copy()
-        self.z = self._responses(self.initial)
+        self.x = states[self.shard.first : stop].copy()
+        self.z = self._responses(states)
         self.law: McCullochPitts | Boltzmann
         if config.model == "mpm":
             self.law = McCullochPitts(self.shard, config.tau, config.seed, config.window, ranks)
@@ -109,6 +135,13 @@ class Chain:
         engine = Relax if config.engine == "relax" else Race
         self.engine = engine(self.shard, ranks, self.timer)
         self.windows = self.replays = self.applies = 0
+        self.left: Position | None = None
+
+    def resume(self, position: Position) -> None:
+        """Go on from where an earlier chain stood; its states were given at construction."""
+        self.law.set_clock(position.clock)
+        self.windows, self.replays = position.windows, position.replays
+        self.applies = position.applies
 
     def advance(self, recorder: Recorder) -> None:
         """One window, or what of it belongs to the run."""
@@ -119,6 +152,8 @@ class Chain:
         times = self.law.times(window, solution.events)
         kept = recorder.keep(times)
         events = solution.events[:kept]
+        if kept < solution.events.size:  # the run ends here; another would need the whole window
+            self.left = self.position(recorder)
         recorder.record(times[:kept], events)
         self.timer.stamp("record")
         if kept == solution.events.size:
@@ -131,6 +166,33 @@ class Chain:
         self.replays += solution.replays
         self.applies += solution.applies
         self.timer.stamp("commit")
+
+    def now(self) -> float:
+        """Model time or steps at the end of the last window."""
+        return self.law.now()
+
+    def position(self, recorder: Recorder) -> Position:
+        """Where this chain would be resumed, on all ranks: the start of the coming window."""
+        if self.left is not None:
+            return self.left
+        return Position(
+            states=self.ranks.gather(self.x).copy(),
+            clock=self.law.clock(),
+            windows=self.windows,
+            replays=self.replays,
+            applies=self.applies,
+            transitions=recorder.transitions,
+            last=recorder.last,
+            total=recorder.total % 2**64,
+        )
+
+    def network_digest(self) -> str:
+        """The digest of the weights and biases that are simulated: the same for any ranks."""
+        shard = self.shard
+        part = int(cpu.weights_digest(shard.weights, shard.first))
+        return network_digest(
+            part, shard.bias, shard.rest, shard.first, shard.neurons, shard.unit, self.ranks
+        )
 
     def final(self) -> NDArray[np.uint8]:
         """The state of all neurons, uint8[N]."""
@@ -148,23 +210,44 @@ class Chain:
 
 
 def run(
-    config: Config, ranks: Communicator, report: Callable[[Progress], None] | None = None
+    config: Config,
+    ranks: Communicator,
+    report: Callable[[Progress], None] | None = None,
+    signals: Signals | None = None,
+    saved: Checkpoint | None = None,
 ) -> Summary:
-    """Run one chain on all ranks, with its output file.
+    """Run one chain on all ranks, with its output file and its checkpoints.
 
-    `report` is called on the root, again and again. Raises InputError on every rank alike for
-    what cannot be done as asked, before anything is written.
+    `report` is called on the root, again and again; `signals` may ask for a stop; `saved` is an
+    earlier run to go on with. Raises InputError on every rank alike for what cannot be done as
+    asked, before anything is written, and OutputError for what could not be written later.
     """
-    network = agreed(ranks, lambda: _open(config, ranks))
-    chain = Chain(network, config, ranks)
-    file = agreed(ranks, lambda: _create(config, ranks, chain.initial))
+    begun = clock.monotonic()
+    check_alike(config, ranks)
+    network = agreed(ranks, lambda: _open(config, ranks, saved))
+    chain = Chain(network, config, ranks, None if saved is None else saved.position.states)
+    recorder = Recorder(*_length(config, network), None)
+    name = "" if config.checkpoint is None and saved is None else chain.network_digest()
+    if saved is not None:
+        agreed(ranks, lambda: _check(saved, name, recorder))
+        chain.resume(saved.position)
+        recorder.go_on(saved.position.transitions, saved.position.last, saved.position.total)
+    file = agreed(ranks, lambda: _create(config, ranks, chain.initial, saved))
+    recorder.sink = None if file is None else Guarded(file)
+    watchdog = Watchdog(
+        config.watchdog,
+        ranks,
+        progress=lambda: (chain.windows, chain.timer.stamps),
+        doing=lambda: f"after `{chain.timer.phase}` in window {chain.windows}",
+    )
+    saving = saved is not None
+    keeper = Keeper(config, ranks, name, recorder, file, watchdog, signals, begun, saving)
     try:
-        summary, final = _drive(chain, network, Recorder(*_length(config, network), file), report)
-        if file is not None:
-            file.finish(final, summary.digest)
+        with watchdog:
+            summary, final = _drive(chain, network, recorder, report, keeper)
+        keeper.close(lambda file: file.finish(final, summary.digest))
     except BaseException:
-        if file is not None:
-            file.discard()
+        keeper.fail()
         raise
     return summary
 
@@ -186,29 +269,43 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
     check_model(source, config.model, 0, source.neurons)
     chain = Chain(source, config, Serial())
     memory = Memory()
-    summary, final = _drive(chain, source, Recorder(*_length(config, source), memory), None)
+    summary, final = _drive(chain, source, Recorder(*_length(config, source), memory))
     time, neuron, state = (np.concatenate(column) for column in zip(*memory.blocks, strict=True))
     return Result(time, neuron, state, chain.initial, final, summary)
 
 
 def _drive(
-    chain: Chain, network: Network, recorder: Recorder, report: Callable[[Progress], None] | None
+    chain: Chain,
+    network: Network,
+    recorder: Recorder,
+    report: Callable[[Progress], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> tuple[Summary, NDArray[np.uint8]]:
-    """The loop over windows, from the chain's state to the recorder's end."""
-    config, law = chain.config, chain.law
+    """The loop over windows, from the chain's state to the recorder's end, or to a stop."""
+    config = chain.config
     begin = clock.perf_counter()
-    while not recorder.finished(law.now()):
+    before, since = recorder.transitions, chain.now()
+    resumed = recorder.fraction(since)
+    while not recorder.finished(chain.now()):
         chain.advance(recorder)
+        if keeper is not None and not keeper.goes_on(chain):
+            break
         if report is not None and chain.ranks.rank == 0:
             seconds = clock.perf_counter() - begin
-            fraction = recorder.fraction(law.now())
-            report(Progress(recorder.transitions, law.now(), fraction, seconds))
+            now = chain.now()
+            fraction = recorder.fraction(now)
+            report(Progress(recorder.transitions, now, fraction, seconds, before, resumed))
     recorder.flush()
     chain.ranks.barrier()
     seconds = clock.perf_counter() - begin
+    if keeper is not None:
+        keeper.end(chain)
 
     final = chain.final()
+    stopped = None if keeper is None else keeper.stopped
     end = recorder.last if recorder.until is None else recorder.until
+    if stopped is not None:
+        end = chain.now()
     steps = int(end) if config.model == "bm" else None
     summary = Summary(
         model=config.model,
@@ -223,14 +320,16 @@ def _drive(
         time=end,
         steps=steps,
         seconds=seconds,
-        transitions_per_second=recorder.transitions / seconds,
-        steps_per_second=None if steps is None else steps / seconds,
+        transitions_per_second=(recorder.transitions - before) / seconds,
+        steps_per_second=None if steps is None else (steps - since) / seconds,
         windows=chain.windows,
         replays=chain.replays,
         applies=chain.applies,
         consistent=chain.consistent(final),
         digest=digest.text(recorder.total + digest.of_state(final)),
         phases=chain.timer.phases,
+        stopped=stopped,
+        checkpoint=config.checkpoint,
     )
     return summary, final
 
@@ -242,21 +341,36 @@ def _length(config: Config, network: Network) -> tuple[int | None, float | None]
     return config.transitions, config.time if config.steps is None else float(config.steps)
 
 
-def _create(config: Config, ranks: Communicator, initial: NDArray[np.uint8]) -> EventFile | None:
+def _create(
+    config: Config, ranks: Communicator, initial: NDArray[np.uint8], saved: Checkpoint | None
+) -> EventFile | None:
     """The output file, on the root."""
-    if config.output is None or ranks.rank != 0:
+    if ranks.rank != 0:
         return None
     try:
-        return EventFile(config.output, config, initial)
+        if saved is None and config.checkpoint is not None:
+            remove(config.checkpoint)
+        if config.output is None:
+            return None
+        if saved is None:
+            return EventFile.begin(config.output, config, initial)
+        return EventFile.reopen(
+            config.output, config, saved.position.transitions, saved.position.total
+        )
     except OutputError as error:
         raise InputError(str(error)) from error
 
 
-def _open(config: Config, ranks: Communicator) -> Network:
+def _open(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Network:
     """The network, checked for this rank's rows; the output's place."""
-    if ranks.rank == 0:
+    if ranks.rank == 0 and saved is None:
         check_output(config)
     network = open_network(config)
+    if saved is not None and network.neurons != saved.neurons:
+        raise InputError(
+            f"network {config.network}: {network.neurons} neurons given; allowed: the network of "
+            f"the run that is resumed, {saved.neurons} neurons"
+        )
     check_model(
         network,
         config.model,
@@ -264,6 +378,24 @@ def _open(config: Config, ranks: Communicator) -> Network:
         partition.start(ranks.rank + 1, network.neurons, ranks.size),
     )
     return network
+
+
+def _check(saved: Checkpoint, network: str, recorder: Recorder) -> None:
+    """Refuse to resume with another network, or to a length that is passed already."""
+    if network != saved.network:
+        raise InputError(
+            f"network: digest {network} given; allowed: the network of the run that is resumed, "
+            f"{saved.network}"
+        )
+    if recorder.limit is not None and recorder.limit < saved.transitions:
+        raise InputError(
+            f"{recorder.limit} transitions given; allowed: the {saved.transitions} that are done, "
+            "or more"
+        )
+    if recorder.until is not None and recorder.until < saved.time:
+        raise InputError(
+            f"length {recorder.until:g} given; allowed: {saved.time:g}, which is done, or more"
+        )
 
 
 def _initial(config: Config, neurons: int, ranks: Communicator) -> NDArray[np.uint8]:

@@ -261,7 +261,7 @@ def test_full_disk_is_one_message(
         raise OutputError("output run.h5: No space left on device")
 
     monkeypatch.setattr("distsim.simulation.run", run)
-    assert cli.main([], cli.Launch()) == 2
+    assert cli.main([], cli.Launch()) == 74
     assert capsys.readouterr().err == "distsim: output run.h5: No space left on device\n"
 
 

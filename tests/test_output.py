@@ -33,7 +33,7 @@ def some_events(count: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 
 
 def write(path: Path, count: int, blocks: int = 1, **options: Any) -> None:
-    file = EventFile(str(path), Config(**options), INITIAL)
+    file = EventFile.begin(str(path), Config(**options), INITIAL)
     columns = some_events(count)
     for block in zip(*(np.array_split(column, blocks) for column in columns), strict=True):
         file.append(*block)
@@ -67,7 +67,7 @@ def test_what_goes_in_comes_out(count: int, blocks: int, tmp_path: Path) -> None
 
 def test_absent_until_finished_and_after_discard(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
-    file = EventFile(str(path), Config(), INITIAL)
+    file = EventFile.begin(str(path), Config(), INITIAL)
     file.append(*some_events(100))
     assert not path.exists()
     file.discard()
@@ -76,7 +76,7 @@ def test_absent_until_finished_and_after_discard(tmp_path: Path) -> None:
 
 def test_discard_after_finish_leaves_the_file(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
-    file = EventFile(str(path), Config(), INITIAL)
+    file = EventFile.begin(str(path), Config(), INITIAL)
     file.finish(INITIAL, "00")
     file.discard()
     assert path.exists()
@@ -85,23 +85,23 @@ def test_discard_after_finish_leaves_the_file(tmp_path: Path) -> None:
 def test_a_partial_file_is_replaced_unless_a_run_is_at_work(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     path.with_suffix(".h5.partial").write_text("of a killed run" * 10_000)
-    first = EventFile(str(path), Config(), INITIAL)
+    first = EventFile.begin(str(path), Config(), INITIAL)
     with pytest.raises(OutputError, match=r"run\.h5\.partial: another run is writing it"):
-        EventFile(str(path), Config(), INITIAL)
+        EventFile.begin(str(path), Config(), INITIAL)
     first.finish(INITIAL, "00")
     assert output.read(str(path)).time.size == 0
 
 
 def test_folder_missing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"none/run\.h5\.partial: No such file or directory"):
-        EventFile(str(tmp_path / "none" / "run.h5"), Config(), INITIAL)
+        EventFile.begin(str(tmp_path / "none" / "run.h5"), Config(), INITIAL)
 
 
 FULL_DISK = """
 import resource, sys, numpy as np
 from distsim.config import Config
 from distsim.output import EventFile, OutputError
-file = EventFile(sys.argv[1], Config(), np.zeros(10, np.uint8))
+file = EventFile.begin(sys.argv[1], Config(), np.zeros(10, np.uint8))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 many = 200_000
 try:
@@ -129,7 +129,7 @@ KILLED = """
 import os, signal, sys, numpy as np
 from distsim.config import Config
 from distsim.output import EventFile
-file = EventFile(sys.argv[1], Config(), np.zeros(10, np.uint8))
+file = EventFile.begin(sys.argv[1], Config(), np.zeros(10, np.uint8))
 for start in range(0, 1_000_000, 100_000):
     block = np.arange(start, start + 100_000)
     file.append(block.astype(float), block, (block % 2).astype(np.uint8))

@@ -1,0 +1,173 @@
+"""Keeps a run: saves it now and then, and stops it where all ranks agree to.
+
+Whatever the reason, a run leaves its loop on every rank after the same window: at its length, for
+a signal on any rank, at `max_time`, or because the root cannot write a file.
+"""
+
+import signal
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol
+
+from distsim import checkpoint
+from distsim.checkpoint import Checkpoint, Position, Schedule
+from distsim.communicator import Communicator
+from distsim.config import Config
+from distsim.errors import InputError
+from distsim.output import EventFile, OutputError
+from distsim.recorder import Guarded, Recorder
+from distsim.stop import Agreement, Decision, Signals, Wish
+from distsim.watchdog import Watchdog
+
+
+class Moving(Protocol):
+    """What a keeper needs of a chain: where it would be resumed, and its time."""
+
+    def position(self, recorder: Recorder) -> Position: ...
+
+    def now(self) -> float: ...
+
+
+class Keeper:
+    """The files of a run, and its end.
+
+    network: its digest; file: the root's output, which the recorder fills; begun: when the run
+    began (time.monotonic); saved: whether there is a checkpoint of it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        ranks: Communicator,
+        network: str,
+        recorder: Recorder,
+        file: EventFile | None,
+        watchdog: Watchdog,
+        signals: Signals | None,
+        begun: float,
+        saved: bool,
+    ) -> None:
+        self.saved = saved
+        self.stopped: str | None = None  # why, before the run's length was reached
+        self._config = config
+        self._ranks = ranks
+        self._network = network
+        self._recorder = recorder
+        self._file = file
+        self._watchdog = watchdog
+        self._signals = signals
+        self._begun = begun
+        self._agreement = Agreement(ranks)
+        self._schedule = Schedule(config, recorder.transitions)
+
+    def goes_on(self, chain: Moving) -> bool:
+        """Do what is due after a window; False: leave the loop. Raises OutputError."""
+        self._watchdog.begun()
+        decision = self._agreement.reach(self._wish)
+        due = self._config.checkpoint is not None and self._schedule.due(self._recorder.transitions)
+        if decision.wish == Wish.FAIL:
+            self._check()
+        if decision.wish == Wish.STOP:
+            self.stopped = self._reason(decision)
+            return False
+        if due or decision.wish == Wish.SAVE:
+            self.save(chain)
+        return True
+
+    def save(self, chain: Moving) -> None:
+        """Write a checkpoint, where one is configured. Raises OutputError on every rank alike."""
+        path = self._config.checkpoint
+        if path is None:
+            return
+        position = chain.position(self._recorder)
+        self._recorder.flush()
+        self._check()
+        saved = Checkpoint(
+            config=self._config.asdict(),
+            network=self._network,
+            neurons=position.states.size,
+            position=position,
+            transitions=self._recorder.transitions,
+            time=self._time(chain, position),
+        )
+        self._written(lambda: self._write(path, saved))
+        self._schedule.saved(self._recorder.transitions)
+        self.saved = True
+
+    def end(self, chain: Moving) -> None:
+        """After the loop: nothing waits any more, and there is a checkpoint. Raises OutputError."""
+        self._watchdog.over()  # a disk may take its time
+        self._recorder.flush()
+        self._check()
+        self.save(chain)
+
+    def close(self, finish: Callable[[EventFile], None]) -> None:
+        """Leave the output partial, or have it finished. Raises OutputError on every rank alike."""
+        file = self._file
+        if file is None:
+            self._written(lambda: None)
+        elif self.stopped is None:
+            self._written(lambda: finish(file))
+        else:
+            self._written(file.leave)
+
+    def fail(self) -> None:
+        """After an error: the output stays if there is a checkpoint to go on from."""
+        if self._file is None:
+            return
+        if self.saved:
+            try:
+                self._file.leave()
+            except OutputError:
+                return  # it is closed; its last commit is on the disk
+        else:
+            self._file.discard()
+
+    def _wish(self) -> tuple[Wish, int]:
+        sink = self._recorder.sink
+        if isinstance(sink, Guarded) and sink.error is not None:
+            return Wish.FAIL, 0
+        if self._signals is not None and self._signals.received:
+            return Wish.STOP, self._signals.received
+        limit = self._config.max_time
+        if limit is not None and monotonic() - self._begun >= limit:
+            return Wish.STOP, 0
+        if self._config.checkpoint is not None and self._ranks.rank == 0:
+            return (Wish.SAVE if self._schedule.overdue() else Wish.GO_ON), 0
+        return Wish.GO_ON, 0
+
+    def _reason(self, decision: Decision) -> str:
+        if decision.signal:
+            return f"{signal.Signals(decision.signal).name} on rank {decision.rank}"
+        return f"--max-time {self._config.max_time:g} s"
+
+    def _time(self, chain: Moving, position: Position) -> float:
+        """Model time up to which all is recorded."""
+        if self._recorder.until is not None:
+            return min(self._recorder.until, chain.now())
+        cut = position.transitions < self._recorder.transitions
+        return self._recorder.last if cut else chain.now()
+
+    def _write(self, path: str, saved: Checkpoint) -> None:
+        """On the root: the events first, which the checkpoint refers to."""
+        if self._ranks.rank == 0:
+            if self._file is not None:
+                self._file.sync()
+            checkpoint.write(path, checkpoint.pack(saved))
+
+    def _check(self) -> None:
+        """Raise the sink's OutputError on every rank alike."""
+        sink = self._recorder.sink
+        self._written(sink.check if isinstance(sink, Guarded) else lambda: None)
+
+    def _written(self, action: Callable[[], None]) -> None:
+        """Do what only the root does; its OutputError is raised on every rank alike."""
+        error = None
+        try:
+            action()
+        except OutputError as bad:
+            error = str(bad)
+        try:
+            self._ranks.agree(error)
+        except InputError as agreed:
+            raise OutputError(str(agreed)) from None
