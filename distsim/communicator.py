@@ -12,12 +12,14 @@ One contract, two implementations:
 | exchange(words, stop) | uint64[k] of every rank, concatenated in order of rank; the least `stop` |
 | gather(states) | uint8[n] of every rank, concatenated in order of rank |
 | agree(error) | raises InputError on every rank alike if any rank has an error message |
+| here() | (rank, size) among the ranks of this host |
 | barrier(), abort(status) | wait for all ranks; end all ranks at once |
 
 Without a launcher neither MPI nor mpi4py is needed or imported.
 """
 
 import os
+import pickle
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -47,6 +49,7 @@ class Communicator(Protocol):
     def exchange(self, words: NDArray[np.uint64], stop: int) -> tuple[NDArray[np.uint64], int]: ...
     def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
     def agree(self, error: str | None) -> None: ...
+    def here(self) -> tuple[int, int]: ...
     def barrier(self) -> None: ...
     def abort(self, status: int) -> NoReturn: ...
 
@@ -79,6 +82,9 @@ class Serial:
     def agree(self, error: str | None) -> None:
         if error is not None:
             raise InputError(error)
+
+    def here(self) -> tuple[int, int]:
+        return 0, 1
 
     def barrier(self) -> None:
         pass
@@ -158,6 +164,12 @@ class Mpi:
         text = (error or "").encode() if self.rank == failed else b""
         raise InputError(self.gather(np.frombuffer(text, np.uint8)).tobytes().decode())
 
+    def here(self) -> tuple[int, int]:
+        host = self._world.Split_type(self._mpi.COMM_TYPE_SHARED)
+        place = host.Get_rank(), host.Get_size()
+        host.Free()
+        return place
+
     def barrier(self) -> None:
         self._world.Barrier()
 
@@ -166,6 +178,34 @@ class Mpi:
         sys.stderr.flush()
         self._world.Abort(status)
         os._exit(status)
+
+
+class Nccl:
+    """The ranks' GPUs, one each, by NVIDIA's library: collectives on device memory and streams.
+
+    `barrier` of the ranks must have been passed by all before a GPU is used again after a failure:
+    on failure a rank leaves by `abort` and never destroys its NCCL communicator.
+    """
+
+    def __init__(self, ranks: Communicator) -> None:
+        os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast is not to be relied on
+        from cupy.cuda import nccl
+
+        self._nccl = nccl
+        name = pickle.dumps(nccl.get_unique_id() if ranks.rank == 0 else None).ljust(4096, b"\0")
+        root = ranks.gather(np.frombuffer(name, np.uint8))[:4096].tobytes()
+        ranks.barrier()
+        self._communicator = nccl.NcclCommunicator(ranks.size, pickle.loads(root), ranks.rank)
+
+    def all_gather(self, send: int, receive: int, words: int, stream: int) -> None:
+        """`words` 64-bit words of every rank at device address `send` to all, by rank."""
+        self._communicator.allGather(send, receive, words, self._nccl.NCCL_UINT64, stream)
+
+    def minimum(self, send: int, receive: int, words: int, stream: int) -> None:
+        """The minimum over the ranks of each of `words` unsigned 64-bit words."""
+        self._communicator.allReduce(
+            send, receive, words, self._nccl.NCCL_UINT64, self._nccl.NCCL_MIN, stream
+        )
 
 
 def launched_rank() -> int:

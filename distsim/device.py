@@ -11,13 +11,14 @@ resident kernel (one rank needs none and takes the resident kernel).
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim import partition
-from distsim.communicator import Communicator
+from distsim.communicator import Communicator, Nccl
 from distsim.config import Config
 from distsim.errors import InputError
 from distsim.kernels import cuda
@@ -29,11 +30,20 @@ from distsim.timer import Timer
 from distsim.window import target_events
 
 _TILE = 1 << 22  # elements of W read at a time
-_MARGIN = 3.25  # standard deviations of z's change in a window: that far tickets are drawn
-_WIDEST_MARGIN = 3.0  # but no more than a factor of e^3 in a rate
+# In standard deviations of z's change in a window: how far tickets are drawn, and how near to its
+# threshold z must start for a ticket to be decided by the events, not by the start.
+_MARGIN, _GUARD = 3.5, 4.5
+_WIDEST = 3.0  # but no more than a factor of e^3 in a rate
 _RING = 1 << 21  # recorded events that wait for the host
 _GRAPH_ROUNDS = 32
 _LIMIT = 2**62
+_SPARE = 768 << 20  # bytes: CUDA's context, NCCL's buffers, events, tickets
+
+
+def needed_bytes(neurons: int, bits: int, size: int) -> int:
+    """Bytes on the GPU of the rank with most neurons, of `size` ranks; CUDA and NCCL included."""
+    n = neurons - partition.start(size - 1, neurons, size)
+    return cuda.columns_bytes(neurons, n, bits) + cuda.LOCAL_BYTES * n + 16 * neurons + _SPARE
 
 
 class DeviceChain:
@@ -41,7 +51,7 @@ class DeviceChain:
 
     def __init__(
         self, network: Network, config: Config, ranks: Communicator,
-        initial: NDArray[np.uint8], collectives: Any = None,
+        initial: NDArray[np.uint8],
     ) -> None:  # fmt: skip
         self.config = config
         self.ranks = ranks
@@ -52,13 +62,60 @@ class DeviceChain:
         self._now = 0.0
         self._taken = 0  # recorded events that the sink has
         self._rounds = 64
-        self._collectives = collectives
+        self._nccl: Nccl | None = None
         self._begun = False
         self._running = False
+        self._take_gpu()
+        self._check_memory(network)
         self._load(network, config.weight_bits)
-        self._build(network.name)
+        self._build()
 
     # ------------------------------------------------------------------------------------- set-up
+    def _take_gpu(self) -> None:
+        """One GPU a rank, and how they exchange. Raises InputError for two ranks on one GPU."""
+        ranks, (place, here) = self.ranks, self.ranks.here()
+        name = cuda.choose(place)
+        names = [part.decode().rstrip() for part in self._gathered(name.encode().ljust(160))]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            users = [str(rank) for rank, name in enumerate(names) if name == twice]
+            raise InputError(
+                f"GPU {twice}: taken by ranks {' and '.join(users)}; allowed: one rank a GPU, so "
+                "as many ranks on a host as it has GPUs"
+            )
+        wish = self.config.exchange
+        if wish == "peer" and (self.config.engine == "race" or here < ranks.size):
+            raise InputError(
+                f"exchange peer given for engine {self.config.engine} and {ranks.size} ranks, "
+                f"{here} of them on this host; allowed: nccl, or peer for relax on one host"
+            )
+        together = ranks.minimum(here) == ranks.size <= cuda.PEERS
+        peers = self.config.engine == "relax" and wish != "nccl" and together
+        self.exchange = "peer" if peers else "nccl"
+
+    def _gathered(self, part: bytes) -> list[bytes]:
+        """The same number of bytes of every rank, by rank."""
+        whole = self.ranks.gather(np.frombuffer(part, np.uint8)).tobytes()
+        return [whole[k : k + len(part)] for k in range(0, len(whole), len(part))]
+
+    def _check_memory(self, network: Network) -> None:
+        """Refuse a network that does not fit, before anything is allocated."""
+        bits, size = self.config.weight_bits, self.ranks.size
+        wanted = needed_bytes(network.neurons, bits, size)
+        free = self.ranks.minimum(cuda.free_memory())
+        if wanted <= free:
+            return
+        enough = next(
+            (k for k in range(size, network.neurons + 1)
+             if needed_bytes(network.neurons, bits, k) <= free), None,
+        )  # fmt: skip
+        would = "no number of GPUs" if enough is None else f"{enough} GPUs"
+        raise InputError(
+            f"{network.name} of {network.neurons} neurons with weights of {bits} bits needs "
+            f"{wanted / 2**30:.1f} GiB on each of {size} GPU(s), {free / 2**30:.1f} GiB are free; "
+            f"{would} would do"
+        )
+
     def _load(self, network: Network, bits: int) -> None:
         """The rank's rows, tile by tile, into columns on its GPU."""
         ranks = self.ranks
@@ -98,7 +155,7 @@ class DeviceChain:
         self.strength = total * unit / network.neurons**2
         self.spread = math.sqrt(squares / max(1, self.weights.size))
 
-    def _build(self, name: str) -> None:
+    def _build(self) -> None:
         """The device's constants, buffers and first state."""
         config, ranks = self.config, self.ranks
         boltzmann = config.model == "bm"
@@ -111,10 +168,11 @@ class DeviceChain:
             neurons=self.neurons, first=self.first, ranks=ranks.size, rank=ranks.rank,
         )  # fmt: skip
         scale = (1.0 if boltzmann else 2.0) * config.tau / self.unit
-        rise = _MARGIN * self.spread * math.sqrt(self.target)
-        margin = int(min(_LIMIT, rise, _WIDEST_MARGIN * scale)) if not boltzmann else 0
+        deviation = self.spread * math.sqrt(self.target)
+        margin = int(min(_LIMIT, _MARGIN * deviation, _WIDEST * scale))
+        guard = int(min(_LIMIT, _GUARD * deviation, _WIDEST * scale))
         self.device.set(
-            seed=config.seed, scale=scale, margin=margin, guard=margin, target=self.target,
+            seed=config.seed, scale=scale, margin=margin, guard=guard, target=self.target,
             sequential=config.scan != "random",
             per_neuron=self.target.bit_length() - self.neurons.bit_length(),
             cap_bits=_CAP_BITS, start_bits=_START_BITS,
@@ -132,8 +190,25 @@ class DeviceChain:
     def _reserve(self, *, slots: int, tickets: int, events: int) -> None:
         self._capacity = {"slots": slots, "tickets": tickets, "events": events}
         self.device.reserve(slots, tickets, events)
-        if self._collectives is not None:
-            self._collectives.connect(self.device)
+        if self.ranks.size == 1:
+            return
+        if self.exchange == "peer":
+            self._open_peers()
+        if self.exchange == "nccl" and self._nccl is None:
+            self._nccl = Nccl(self.ranks)
+
+    def _open_peers(self) -> None:
+        """Peer memory, or NCCL where it cannot be had and was not asked for."""
+        error = None
+        try:
+            self.device.open_peers(self._gathered, self.ranks.barrier)
+        except Exception as bad:  # of any GPU that cannot reach another
+            error = str(bad)
+        if self.ranks.minimum(error is None) == 1:
+            return
+        if self.config.exchange == "peer":
+            self.ranks.agree(error and f"exchange peer: {error}; allowed here: nccl")
+        self.exchange = "nccl"
 
     def _begin(self, recorder: Recorder) -> None:
         """What only the recorder knows: the run's length, and whether events are wanted."""
@@ -190,16 +265,23 @@ class DeviceChain:
         }
 
     def _launch(self) -> None:
-        if self._collectives is None and self.config.engine == "relax":
+        if self.exchange == "peer":
             self.device.run_resident(self._rounds)
         else:
             if not self.device.captured:
-                self.device.capture(_GRAPH_ROUNDS, self._exchange())
+                self.device.capture(_GRAPH_ROUNDS, self._collective())
             self.device.replay_graph(max(1, self._rounds // _GRAPH_ROUNDS))
         self._running = True
 
-    def _exchange(self) -> Any:
-        return None
+    def _collective(self) -> Callable[[int, int, int], None] | None:
+        """What ranks exchange in a round, from and to device memory, on a stream."""
+        nccl = self._nccl
+        if nccl is None:
+            return None
+        if self.config.engine == "race":
+            return lambda send, receive, stream: nccl.minimum(send, receive, 2, stream)
+        words = cuda.HEADER + self._capacity["events"]
+        return lambda send, receive, stream: nccl.all_gather(send, receive, words, stream)
 
     def _resume(self, state: Any) -> None:
         """Enlarge what became too small, on all ranks alike, and do the window once more."""

@@ -126,8 +126,7 @@ struct Stretch {
 #endif
 
 // The first event after which s z of a neuron is above the cap, exactly.
-__device__ __noinline__ void find_crossing(i64 i, int x) {
-    const State* s = C.state;
+__device__ __noinline__ void find_crossing(const State* s, i64 i, int x) {
     const u64* events = C.events[s->parity];
     i64 total = C.z[s->current][i], count = s->count, cap = s->cap;
     for (i64 k = 0; k < count; k++) {
@@ -147,7 +146,7 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, z_t start, z
     u8 byte = C.x[i];
     i64 cap = s->cap, up = high, down = -(i64)low;
     i64 reach = byte & X_FIRED ? max(up, down) : byte & X_START ? down : up;
-    if (reach > cap) find_crossing(i, byte & X_START);
+    if (reach > cap) find_crossing(s, i, byte & X_START);
     reach = min(reach, cap);
     bool deeper = reach >= (i64)C.bound[i];
     if (byte & X_ACTIVE) {
@@ -168,9 +167,9 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, z_t start, z
 }
 
 template <int BYTES, bool EXTREMES>
-__device__ __forceinline__ void phase_apply(i64 block, i64 blocks, char* shared) {
+__device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 blocks,
+                                            char* shared) {
     const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V;
-    const State* s = C.state;
     u32* columns = (u32*)shared;                        // [TILE]: neuron << 1 | falls
     part_t* parts = (part_t*)(shared + sizeof(u32) * TILE);  // [WARPS, 3, SPAN]
     const u64* events = C.events[s->parity];
@@ -241,7 +240,13 @@ __device__ __forceinline__ void phase_apply(i64 block, i64 blocks, char* shared)
         }
     }
     if (EXTREMES) {
+        i64* tops = (i64*)parts;
         top = warp_max(top);
-        if (lane == 0 && top > -(i64)LIMIT) atomicMax(&C.state->top, top);
+        if (lane == 0) tops[warp] = top;
+        __syncthreads();
+        if (warp == 0) {
+            top = warp_max(tops[lane & (WARPS - 1)]);
+            if (lane == 0 && top > -(i64)LIMIT) atomicMax(&C.state->top, top);
+        }
     }
 }

@@ -1,9 +1,62 @@
 // What happens between two phases: one thread decides what comes next. The window rule and the
 // clock are those of mcculloch_pitts.py, boltzmann.py and window.py, operation by operation.
+//
+// Each block works with a copy of the state in shared memory, read when a phase begins; in a phase
+// only the gathered fields of `C.state` change, by atomics. The block that ends a phase last reads
+// the state once more, decides, and writes it back.
 #pragma once
 #include "chain.cuh"
 
-__device__ __forceinline__ void begin_replays(volatile State* s) {
+#define STATE_WORDS (int)(sizeof(State) / 8)
+
+__device__ __forceinline__ void read_state(State* copy) {
+    if (threadIdx.x < STATE_WORDS)
+        ((u64*)copy)[threadIdx.x] = __ldcg((const u64*)C.state + threadIdx.x);
+    __syncthreads();
+}
+
+// True on the block that is the last to come here: it sees what all blocks have done.
+__device__ inline bool last_block() {
+    __shared__ bool last;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        last = atomicAdd((u64*)&C.state->arrivals, 1ull) == gridDim.x - 1;
+        if (last) C.state->arrivals = 0;
+        __threadfence();
+    }
+    __syncthreads();
+    return last;
+}
+
+// On the last block of a phase: decide what comes next.
+template <typename Control>
+__device__ __forceinline__ void decide(State* copy, Control control) {
+    read_state(copy);
+    if (threadIdx.x == 0) control();
+    __syncthreads();
+    if (threadIdx.x < STATE_WORDS)
+        __stcg((u64*)C.state + threadIdx.x, ((const u64*)copy)[threadIdx.x]);
+    __threadfence();
+    __syncthreads();
+}
+
+// Not done, not halted, and room for the events of the last window where the host takes them.
+__device__ __forceinline__ bool at_work(const State* s) {
+    if (s->finished || s->halted) return false;
+    bool records = s->stage == DRAW && s->record;
+    return !records || s->ring_head + s->recorded - s->ring_tail <= C.ring_capacity;
+}
+
+// Charge the time since the last phase to a stage.
+__device__ inline void stamp(State* s, i64 stage) {
+    i64 now;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+    s->spent[stage] += now - s->stamp;
+    s->stamp = now;
+}
+
+__device__ __forceinline__ void begin_replays(State* s) {
     s->stage = REPLAY;
     s->made = 0;
     s->differs = 0;
@@ -20,7 +73,7 @@ __device__ inline i64 follow(i64 exponent, i64 events, bool may_grow) {
 }
 
 // The next window, from the largest s z of all ranks.
-__device__ inline void open_window(volatile State* s, i64 top) {
+__device__ inline void open_window(State* s, i64 top) {
 #if BOLTZMANN
     s->steps = min(1ll << s->exponent, C.neurons);
     s->width = s->exponent;
@@ -47,14 +100,14 @@ __device__ inline void open_window(volatile State* s, i64 top) {
 }
 
 // Move the clock to the window's end, whose events are all `count` events of events[parity].
-__device__ inline void close_clock(volatile State* s, const u64* events, i64 count) {
+__device__ inline void close_clock(State* s, const u64* events, i64 count) {
 #if BOLTZMANN
     s->record_high = (double)s->number;
     s->record_low = 0.0;
     s->record_tick = 1.0;
     s->record_offset = 0.0;
     bool may_grow = (1ll << s->exponent) < C.neurons;
-    s->number = s->number + s->steps;
+    s->number += s->steps;
     s->exponent = max(0ll, follow(s->exponent, count, may_grow));
     s->high = (double)s->number;
 #else
@@ -73,12 +126,12 @@ __device__ inline void close_clock(volatile State* s, const u64* events, i64 cou
     bool capped = s->width < s->exponent;
     i64 following = follow(s->width, count, !(s->early || capped));
     if (!(capped && following == s->width)) s->exponent = following;
-    s->number = s->number + 1;
+    s->number++;
 #endif
 }
 
 // How many of the window's events belong to the run.
-__device__ inline i64 kept_events(volatile State* s, const u64* events, i64 count) {
+__device__ inline i64 kept_events(State* s, const u64* events, i64 count) {
     i64 kept = count;
     if (C.timed && count) {
         double high = s->record_high, low = s->record_low, tick = s->record_tick;
@@ -99,7 +152,7 @@ __device__ inline i64 kept_events(volatile State* s, const u64* events, i64 coun
 
 // The events of a window are known, z at its end too: record them and open the next one; or, if
 // the run ends inside, first take back the events after its end.
-__device__ inline void close_window(volatile State* s, i64 top) {
+__device__ inline void close_window(State* s, i64 top) {
     const u64* events = C.events[s->parity];
     if (!s->cut) {
         i64 count = s->count;
@@ -114,7 +167,7 @@ __device__ inline void close_window(volatile State* s, i64 top) {
     }
     i64 count = s->count;
     s->recorded = count;
-    s->windows = s->windows + 1;
+    s->windows++;
     i64 done = s->transitions + count;
     bool over = C.limit >= 0 ? done == C.limit : C.timed && s->high >= C.until;
     s->finishing = over;
@@ -125,11 +178,11 @@ __device__ inline void close_window(volatile State* s, i64 top) {
 }
 
 // After `draw`: the window's events are recorded and its states committed.
-__device__ inline void control_draw(volatile State* s, i64 next) {
+__device__ inline void control_draw(State* s, i64 next) {
     if (s->record) {
         i64 count = s->recorded;
-        s->transitions = s->transitions + count;
-        s->ring_head = s->ring_head + count;
+        s->transitions += count;
+        s->ring_head += count;
     }
     s->record = s->commit = 0;
     if (s->finishing) {
@@ -138,11 +191,11 @@ __device__ inline void control_draw(volatile State* s, i64 next) {
     }
     begin_replays(s);
     s->stage = next;
-    if (s->slots > C.slot_capacity) s->overflow = s->overflow | SLOTS;
+    if (s->slots > C.slot_capacity) s->overflow |= SLOTS;
 }
 
 // What a rank tells the others before its events.
-__device__ inline u64 header_word(volatile State* s, int k) {
+__device__ inline u64 header_word(State* s, int k) {
     switch (k) {
         case 0: return s->made;
         case 1: return s->stop;
@@ -172,19 +225,19 @@ __device__ inline void include(Headers& all, const u64* word) {
 }
 
 // Too small a buffer on any rank: all stand still until the hosts have enlarged it.
-__device__ inline bool overflows(volatile State* s, const Headers& all) {
+__device__ inline bool overflows(State* s, const Headers& all) {
     i64 flags = all.flags & 255;
     if (all.made > C.event_capacity) flags |= EVENTS;
     if (!flags) return false;
     s->need_slots = all.slots;
     s->need_tickets = all.tickets;
     s->need_events = max(all.largest, (all.made + C.ranks - 1) / C.ranks);
-    s->halted = s->halted | flags;
+    s->halted |= flags;
     return true;
 }
 
 // After `merge`: events[parity ^ 1] holds what all ranks found, by time.
-__device__ inline void control_merge(volatile State* s, const Headers& all) {
+__device__ inline void control_merge(State* s, const Headers& all) {
     if (overflows(s, all)) return;
     i64 count = all.made;
     const u64* events = C.events[s->parity ^ 1];
@@ -201,15 +254,15 @@ __device__ inline void control_merge(volatile State* s, const Headers& all) {
     bool settled = count == s->count && !s->differs;
     s->early = !BOLTZMANN && (all.stop != NO_EVENT || count == s->most);
     s->count = count;
-    s->parity = s->parity ^ 1;
-    s->replays = s->replays + 1;
+    s->parity ^= 1;
+    s->replays++;
     begin_replays(s);
     // Neurons that fired after the end have to forget it.
     if (settled) s->stage = all.made > count ? TRIM : APPLY;
 }
 
 // After `apply` on all ranks: replay with deeper tickets, cut at the crossing of the cap, or close.
-__device__ inline void control_agree(volatile State* s, const Headers& all) {
+__device__ inline void control_agree(State* s, const Headers& all) {
     if (overflows(s, all)) return;
     if (all.flags >> 8 && !s->last_pass) {
         begin_replays(s);
@@ -219,18 +272,18 @@ __device__ inline void control_agree(volatile State* s, const Headers& all) {
         s->stage = TRIM;
     } else {
         close_window(s, all.top);
-        if (s->stage == DRAW) s->current = s->current ^ 1;
+        if (s->stage == DRAW) s->current ^= 1;
     }
 }
 
-__device__ inline void control_trim(volatile State* s) {
+__device__ inline void control_trim(State* s) {
     begin_replays(s);
     s->stage = APPLY;
 }
 
 // After `apply` on this rank.
-__device__ inline void control_apply(volatile State* s) {
-    s->applies = s->applies + 1;
+__device__ inline void control_apply(State* s) {
+    s->applies++;
     if (C.ranks > 1) {
         s->stage = AGREE;
         return;

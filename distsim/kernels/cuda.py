@@ -31,7 +31,8 @@ BIN_SHIFT, BIN_ORIGIN = 47, (1023 << 5) - 1
 STAGES = ("draw", "replay", "exchange", "trim", "apply", "search", "step", "close")
 DRAW, REPLAY = 0, 1
 SLOTS, TICKETS, EVENTS, AT_REST, LOST_RANK = 1, 2, 4, 8, 16
-SLOT_BYTES, TICKET_BYTES = 48, 24
+SLOT_BYTES = 48
+LOCAL_BYTES = 3 * 8 + 8 + 8 + 4 + 1 + SLOT_BYTES + 16  # of a local neuron besides its weights
 
 _FOLDER = Path(__file__).parent
 _STATE = """
@@ -73,11 +74,11 @@ def missing() -> str | None:
 
 
 def choose(local_rank: int) -> str:
-    """Take the GPU of this rank of its host for this process; its PCI bus and host's boot."""
+    """Take the GPU of this rank of its host for this process; its name and UUID."""
     device = cupy.cuda.Device(local_rank % cupy.cuda.runtime.getDeviceCount())
     device.use()
     properties = cupy.cuda.runtime.getDeviceProperties(device.id)
-    return f"{properties['name'].decode()} {bytes(properties['uuid']).hex()}"
+    return f"{properties['name'].decode()} {bytes(b % 256 for b in properties['uuid']).hex()}"
 
 
 def free_memory() -> int:
@@ -239,20 +240,23 @@ class Device:
         self.race = race
         n = weights.n
         column_bytes = 8 if n * weights.bits // 8 >= 65536 else 4
-        constants = dict(
-            WEIGHT_BITS=weights.bits, Z_BITS=8 * z.itemsize, BOLTZMANN=int(boltzmann),
-            COLUMN_BYTES=column_bytes,
-        )  # fmt: skip
+        constants = {
+            "WEIGHT_BITS": weights.bits,
+            "Z_BITS": 8 * z.itemsize,
+            "BOLTZMANN": int(boltzmann),
+            "COLUMN_BYTES": column_bytes,
+        }
         self._relax = compile_module("relax.cu", **constants)
         self._race = compile_module("race.cu", **constants) if race else None
         self._module = self._race if race else self._relax
         multiprocessors = cupy.cuda.Device().attributes["MultiProcessorCount"]
         span = 32 * column_bytes * 8 // weights.bits
-        most = 2 * multiprocessors
-        self.blocks = max(1, min(most, -(-n // THREADS if race else max(8, -(-n // span)))))
+        wanted = -(-n // THREADS) if race else max(8, -(-n // span))
+        self.blocks = max(1, min(2 * multiprocessors, wanted))
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self._copies = cupy.cuda.Stream(non_blocking=True)
         self._graph: Any = None
+        self._opened = []
         self._kept: dict[str, Any] = {}  # device arrays, by the name of their pointer
         self.context = _Context(
             weights=weights.pointer, stride=weights.stride, neurons=neurons, first=first, size=n,
@@ -312,6 +316,35 @@ class Device:
             self.keep("gathered", cupy.zeros(self.ranks * (HEADER + events), np.uint64))
         self._graph = None
 
+    def open_peers(
+        self, exchange: Callable[[bytes], list[bytes]], wait: Callable[[], None]
+    ) -> None:
+        """Areas for a peer exchange, each rank's open to all ranks of this host.
+
+        exchange: this rank's handle to all ranks' handles; wait: a barrier. Raises CuPy's error
+        where a GPU cannot reach another's memory.
+        """
+        runtime = cupy.cuda.runtime
+        self.close_peers()
+        wait()  # no rank writes any more into what is freed now
+        size = 16 * 2 * self.ranks * (HEADER + self.context.out_capacity)
+        self._area = cupy.cuda.Memory(size)
+        runtime.memset(self._area.ptr, 0, size)
+        runtime.deviceSynchronize()
+        handles = exchange(runtime.ipcGetMemHandle(self._area.ptr))
+        for rank, handle in enumerate(handles):
+            address = self._area.ptr
+            if rank != self.rank:
+                address = runtime.ipcOpenMemHandle(handle)
+                self._opened.append(address)
+            setattr(self.context, f"peer{rank}", address)
+        wait()
+
+    def close_peers(self) -> None:
+        for address in self._opened:
+            cupy.cuda.runtime.ipcCloseMemHandle(address)
+        self._opened: list[int] = []
+
     def reserve_ring(self, entries: int, *, recording: bool) -> None:
         """Room for recorded events, a power of two; 0: they are not kept."""
         self.context.recording = recording
@@ -332,19 +365,14 @@ class Device:
     # --------------------------------------------------------------------------------- launches
     def begin(self, top: int, *, again: bool) -> None:
         """The first window, from the largest s z of all ranks; or the same one with more room."""
-        self._function(self._relax, "begin")((1,), (1,), (np.int64(top), np.int64(again)), stream=self.stream)
-
-    def _function(self, module: Any, name: str) -> Any:
-        function = module.get_function(name)
-        if name in ("apply", "merge", "resident"):
-            function.max_dynamic_shared_size_bytes = SHARED
-        return function
+        first = self._relax.get_function("begin")
+        first((1,), (1,), (np.int64(top), np.int64(again)), stream=self.stream)
 
     def _launch(self, name: str, *given: Any) -> None:
-        shared = SHARED if name in ("apply", "merge", "resident") else 0
-        self._function(self._module, name)(
-            (self.blocks,), (THREADS,), given, shared_mem=shared, stream=self.stream
-        )
+        function, shared = self._module.get_function(name), 0
+        if name in ("apply", "merge", "resident"):
+            function.max_dynamic_shared_size_bytes = shared = SHARED
+        function((self.blocks,), (THREADS,), given, shared_mem=shared, stream=self.stream)
 
     def capture(self, rounds: int, exchange: Callable[[int, int, int], None] | None) -> None:
         """A CUDA graph of so many rounds; `exchange(from, to, stream)` is the ranks' collective."""

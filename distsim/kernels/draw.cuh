@@ -92,8 +92,7 @@ __device__ __forceinline__ u8 starting(u8 x, bool commit) {
 }
 
 // `in_place`: for `race`, whose states are always those at the end.
-__device__ __noinline__ void phase_draw(i64 block, i64 blocks, bool in_place) {
-    const State* s = C.state;
+__device__ __noinline__ void phase_draw(const State* s, i64 block, i64 blocks, bool in_place) {
     bool commit = s->commit;
     if (s->record && block == blocks - 1) record_events(s);
     i64 thread = block * THREADS + threadIdx.x, threads = blocks * THREADS;

@@ -20,10 +20,10 @@ __device__ __forceinline__ u64 arrived(Source source, i64 rank, i64 word, i64 ep
 }
 
 // All ranks' headers into shared memory; by all threads of a block.
-__device__ inline void receive_headers(Source source, Arrivals& a) {
-    i64 epoch = C.state->epoch;
+__device__ inline void receive_headers(State* s, Source source, Arrivals& a) {
     for (i64 k = threadIdx.x; k < C.ranks * HEADER; k += THREADS)
-        a.header[k] = arrived(source, k / HEADER, k % HEADER, epoch);
+        a.header[k] = source == OWN ? header_word(s, (int)k)
+                                    : arrived(source, k / HEADER, k % HEADER, s->epoch);
     __syncthreads();
     if (threadIdx.x == 0) {
         i64 start = 0;
@@ -42,9 +42,8 @@ __device__ inline Headers combined(const Arrivals& a) {
     return all;
 }
 
-__device__ __noinline__ void phase_merge(i64 block, i64 blocks, Source source, const Arrivals& a,
-                                   u64* sorted) {
-    const State* s = C.state;
+__device__ __noinline__ void phase_merge(const State* s, i64 block, i64 blocks, Source source,
+                                       const Arrivals& a, u64* sorted) {
     i64 count = min(a.start[C.ranks], C.event_capacity), epoch = s->epoch, last = s->count;
     if (block >= count) return;
     auto fetch = [&](i64 k) {

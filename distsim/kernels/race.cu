@@ -28,7 +28,7 @@ __device__ __forceinline__ u64 earliest(const State* s, u64 last, i64 thread, i6
 }
 #else
 // The earliest ticket of neuron i after (last, last ticket) that fires at the present z.
-__device__ __noinline__ u64 earliest_ticket(const volatile State* s, i64 i, int x, i64 sz, u64 last) {
+__device__ __noinline__ u64 earliest_ticket(const State* s, i64 i, int x, i64 sz, u64 last) {
     u32 neuron = (u32)(C.first + i);
     double rest = C.rest[i], level = 0.0;
     u64 best = NO_EVENT;
@@ -51,12 +51,21 @@ __device__ __noinline__ u64 earliest_ticket(const volatile State* s, i64 i, int 
 }
 #endif
 
+// The window ends after its `most`-th event, the run after its last.
+__device__ inline void append(State* s, u64 event) {
+    C.events[s->parity][s->count++] = event;
+    s->replays++;
+    s->applies++;
+    bool full = !BOLTZMANN && s->count == s->most;
+    if (full) s->early = 1;
+    if (full || s->transitions + s->count == C.limit) s->stage = CLOSE;
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
-    volatile State* s = C.state;
-    __shared__ bool last_block;
-    if (s->finished || s->halted) return;
-    if (s->stage == DRAW && s->record &&
-        s->ring_head + s->recorded - s->ring_tail > C.ring_capacity) return;
+    __shared__ State state;
+    State* s = &state;
+    read_state(s);
+    if (!at_work(s)) return;
     i64 stage = s->stage, thread = (i64)blockIdx.x * THREADS + threadIdx.x;
     i64 threads = (i64)gridDim.x * THREADS;
     u64 word = C.gathered[EARLIEST];
@@ -67,11 +76,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
         beyond = time_of(word, high, low, tick, BOLTZMANN ? 0.0 : -0.5) > C.until;
     }
     bool event = stage == STEP && word != 0 && word != NO_EVENT && !beyond;
-    if (stage == DRAW) phase_draw(blockIdx.x, gridDim.x, true);
+    if (stage == DRAW) phase_draw(s, blockIdx.x, gridDim.x, true);
     if (stage == SEARCH || event) {
         z_t* z = C.z[s->current];
-        i64 top = -(i64)LIMIT, cap = s->cap, j = neuron_of(word);
-        u64 best = NO_EVENT, last = event ? word & ~1ull : 0;
+        i64 top = -(i64)LIMIT, j = neuron_of(word);
+        u64 best = NO_EVENT;
         const weight_t* column = C.weights + j * C.stride;
         for (i64 i = thread; i < C.size; i += threads) {
             u8 byte = C.x[i];
@@ -85,9 +94,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
             top = max(top, sz);
 #if !BOLTZMANN
             if (stage == SEARCH) C.slot_of[i] = -1;
-            if (sz > cap) best = 0;
+            if (sz > s->cap) best = 0;
             else if (best && sz >= (i64)C.bound[i])
-                best = min(best, earliest_ticket(s, i, byte & X_START, sz, last));
+                best = min(best, earliest_ticket(s, i, byte & X_START, sz, event ? word & ~1ull : 0));
 #endif
         }
         top = warp_max(top);
@@ -97,47 +106,29 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
             if (best < s->best) atomicMin(&C.state->best, best);
         }
     }
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        __threadfence();
-        last_block = atomicAdd((u64*)&C.state->arrivals, 1ull) == gridDim.x - 1;
-        __threadfence();
-    }
-    __syncthreads();
-    if (!last_block) return;
+    if (!last_block()) return;
 #if BOLTZMANN  // all z are known now
     if (stage == SEARCH || event) {
-        u64 best = warp_min(earliest((const State*)C.state, event ? word : 0, threadIdx.x, THREADS));
+        u64 best = warp_min(earliest(s, event ? word : 0, threadIdx.x, THREADS));
         if ((threadIdx.x & 31) == 0) atomicMin(&C.state->best, best);
         __syncthreads();
     }
 #endif
-    if (threadIdx.x) return;
-    s->arrivals = 0;
-    if (stage == DRAW) {
-        control_draw(s, SEARCH);
-        s->best = NO_EVENT;
-    } else if (stage == STEP && !event) {
-        s->early = word == 0 && !beyond;
-        close_window(s, to_top(C.gathered[HIGHEST]));
-    } else if (stage == CLOSE) {
-        close_window(s, to_top(C.gathered[HIGHEST]));
-    } else {
-        s->stage = STEP;
-        if (event) {
-            i64 count = s->count + 1;
-            C.events[s->parity][count - 1] = word;
-            s->count = count;
-            s->replays = s->replays + 1;
-            s->applies = s->applies + 1;
-            bool full = !BOLTZMANN && count == s->most;
-            if (full) s->early = 1;
-            if (full || s->transitions + count == C.limit) s->stage = CLOSE;
+    decide(s, [&] {
+        if (stage == DRAW) {
+            control_draw(s, SEARCH);
+            s->best = NO_EVENT;
+        } else if (stage == CLOSE || (stage == STEP && !event)) {
+            if (stage == STEP) s->early = word == 0;
+            close_window(s, to_top(C.gathered[HIGHEST]));
+        } else {
+            s->stage = STEP;
+            if (event) append(s, word);
+            C.out[EARLIEST] = s->best;
+            C.out[HIGHEST] = from_top(s->top);
+            s->best = NO_EVENT;
+            s->top = -(i64)LIMIT;
         }
-        C.out[EARLIEST] = s->best;
-        C.out[HIGHEST] = from_top(s->top);
-        s->best = NO_EVENT;
-        s->top = -(i64)LIMIT;
-    }
-    s->rounds = s->rounds + 1;
+        s->rounds++;
+    });
 }

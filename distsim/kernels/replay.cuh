@@ -1,10 +1,12 @@
 // replay: each active neuron runs through its own tickets, in order of time, against the events of
-// the last replay and its own changes. One warp a neuron. A twin of cpu.deepen and cpu.replay.
+// the last replay and its own changes. A group of four warps a neuron. A twin of cpu.deepen and cpu.replay.
 #pragma once
 #include "draw.cuh"
 
 #define FEW 8    // tickets that a warp draws at once
-#define BATCH 4  // events a lane holds at once
+#define BATCH 4  // events a thread holds at once
+#define GROUP 128  // threads that share a neuron
+#define GROUPS (THREADS / GROUP)
 
 // 16-byte words {low, tag, high, tag} need no fence: a reader polls until both tags are right.
 __device__ __forceinline__ void put(u64* area, i64 word, u64 value, u32 tag) {
@@ -160,25 +162,50 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
 
 #if WEIGHT_BITS == 32
 typedef i64 sum_t;
-__device__ __forceinline__ i64 warp_total(i64 v) { return warp_sum(v); }
+__device__ __forceinline__ i64 warp_total(i64 v, i64) { return warp_sum(v); }
 #else
-typedef i32 sum_t;  // of at most 2^15 events a batch, taken into 64 bits then
-__device__ __forceinline__ i64 warp_total(i32 v) { return __reduce_add_sync(ALL, v); }
+typedef i32 sum_t;
+__device__ __forceinline__ i64 warp_total(i32 v, i64 events) {
+    return events < 1 << 16 ? (i64)__reduce_add_sync(ALL, v) : warp_sum(v);
+}
 #endif
+
+// The threads that share a neuron, and where their warps' sums meet.
+struct Group {
+    int number, thread;
+    i64* sums;  // shared: [2, warps]
+    int flip;
+
+    __device__ __forceinline__ void wait() const {
+        asm volatile("bar.sync %0, %1;" ::"r"(1 + number), "n"(GROUP) : "memory");
+    }
+    __device__ __forceinline__ i64 total(sum_t part, i64 events) {
+        i64 sum = warp_total(part, events);
+        i64* place = sums + flip * (GROUP / 32);
+        if ((thread & 31) == 0) place[thread >> 5] = sum;
+        wait();
+        flip ^= 1;  // a slow warp may still read here while a fast one writes there
+        sum = 0;
+#pragma unroll
+        for (int w = 0; w < GROUP / 32; w++) sum += place[w];
+        return sum;
+    }
+};
 
 // The sum of the others' changes of one neuron's z before a time, for times in rising order.
 struct Past {
     const u64* events;
-    i64 count, next, before;  // events; next one to load; sum of the batches gone by
+    i64 count, next;  // events; next one to load
     const weight_t* row;
-    u64 own;  // the neuron's own event word without time and state
+    u64 own;       // the neuron's own event word without time and state
+    sum_t before;  // this thread's part of the batches gone by
     u64 event[BATCH];
     sum_t change[BATCH];
 
-    __device__ __forceinline__ void load(int lane) {
+    __device__ __forceinline__ void load(int thread) {
 #pragma unroll
         for (int u = 0; u < BATCH; u++) {
-            i64 e = next + 32 * u + lane;
+            i64 e = next + GROUP * u + thread;
             event[u] = e < count ? events[e] : NO_EVENT;
         }
 #pragma unroll
@@ -187,26 +214,25 @@ struct Past {
             sum_t w = others ? (sum_t)row[neuron_of(event[u]) * C.stride] : 0;
             change[u] = event[u] & 1 ? w : -w;
         }
-        next += 32 * BATCH;
+        next += GROUP * BATCH;
     }
 
-    __device__ __forceinline__ i64 sum(u64 time, int lane) {
-        if (next == 0) load(lane);
-        while (__shfl_sync(ALL, event[BATCH - 1], 31) < time) {
-            sum_t all = 0;
+    __device__ __forceinline__ i64 sum(u64 time, Group& group) {
+        if (next == 0) load(group.thread);
+        while (next < count && events[next - 1] < time) {
 #pragma unroll
-            for (int u = 0; u < BATCH; u++) all += change[u];
-            before += warp_total(all);
-            load(lane);
+            for (int u = 0; u < BATCH; u++) before += change[u];
+            load(group.thread);
         }
-        sum_t part = 0;
+        sum_t part = before;
 #pragma unroll
         for (int u = 0; u < BATCH; u++) part += event[u] < time ? change[u] : 0;
-        return before + warp_total(part);
+        return group.total(part, count);
     }
 };
 
-__device__ inline void replay_slot(Slot& slot, const State* s, int lane, bool peers) {
+__device__ __forceinline__ void replay_slot(const Slot& slot, const State* s, Group& group,
+                                            bool peers) {
     i64 i = slot.neuron;
     u8 byte = C.x[i];
     i64 z = C.z[s->current][i], cap = s->cap;
@@ -218,7 +244,8 @@ __device__ inline void replay_slot(Slot& slot, const State* s, int lane, bool pe
     Past past;
     past.events = C.events[s->parity];
     past.count = s->count;
-    past.next = past.before = 0;
+    past.next = 0;
+    past.before = 0;
     past.row = C.weights + i;
     past.own = event_word(0, C.first + i);
     for (i64 t = slot.offset; t < slot.offset + slot.count; t++) {
@@ -231,39 +258,46 @@ __device__ inline void replay_slot(Slot& slot, const State* s, int lane, bool pe
             clear = sz - guard >= threshold && guard - sz + magnitude(own_weight) <= cap;
         }
         if (!clear) {
-            total = z + own + past.sum(key, lane);
+            total = z + own;
+            if (past.count) total += past.sum(key, group);
             if (sign * total < threshold) continue;
         }
         fired = true;
-        emit(key | (u64)(1 - x), lane, peers, s->epoch);
+        if (group.thread < 32) emit(key | (u64)(1 - x), group.thread, peers, s->epoch);
         own += sign * own_weight;
         x ^= 1;
         if (!clear && -sign * (total + sign * own_weight) > cap) {
-            if (lane == 0) atomicMin(&C.state->stop, key);
+            if (group.thread == 0) atomicMin(&C.state->stop, key);
             break;
         }
     }
-    if (lane == 0)
+    group.wait();  // all have read the neuron's byte
+    if (group.thread == 0)
         C.x[i] = (u8)((byte & X_START) | X_ACTIVE | x * X_END | (fired ? X_FIRED : 0));
 }
 
-__device__ __noinline__ void phase_replay(i64 block, i64 blocks, bool peers) {
-    const State* s = C.state;
-    int lane = threadIdx.x & 31;
+__device__ __noinline__ void phase_replay(const State* s, i64 block, i64 blocks, bool peers) {
+    __shared__ i64 sums[GROUPS][2 * GROUP / 32];
+    Group group = {(int)threadIdx.x / GROUP, (int)threadIdx.x % GROUP, nullptr, 0};
+    group.sums = sums[group.number];
     i64 slots = min(s->slots, C.slot_capacity);
-    for (i64 a = (threadIdx.x >> 5) * blocks + block; a < slots; a += blocks * WARPS) {
-        Slot slot = C.slots[a];
-        if (slot.drawn != slot.need) {
-            draw_tickets(slot, s, lane);
-            if (lane == 0) C.slots[a] = slot;
+    for (i64 a = group.number * blocks + block; a < slots; a += blocks * GROUPS) {
+        if (C.slots[a].drawn != C.slots[a].need) {  // the same for all: written by one, after all
+            group.wait();
+            if (group.thread < 32) {
+                Slot slot = C.slots[a];
+                draw_tickets(slot, s, group.thread);
+                if (group.thread == 0) C.slots[a] = slot;
+            }
+            group.wait();
         }
-        replay_slot(slot, s, lane, peers);
+        Slot slot = C.slots[a];
+        replay_slot(slot, s, group, peers);
     }
 }
 
 // trim: the states at the window's end from the events that were kept. One block.
-__device__ __noinline__ void phase_trim() {
-    const State* s = C.state;
+__device__ __noinline__ void phase_trim(const State* s) {
     i64 slots = min(s->slots, C.slot_capacity);
     for (i64 a = threadIdx.x; a < slots; a += THREADS) {
         i64 i = C.slots[a].neuron;
