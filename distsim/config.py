@@ -251,6 +251,9 @@ class Config:
         "relax", Choice(("relax", "race")), "relax: many transitions a collective; race: one."
     )
     device: str = option("auto", Choice(("auto", "cpu", "gpu")), "Where to run.")
+    exchange: str = option(
+        "auto", Choice(("auto", "nccl", "peer")), "Between GPUs: peer memory of one host, or NCCL."
+    )
     weight_bits: int = option(32, Choice((8, 16, 32)), "Bits of a stored weight.")
     scan: str | None = option(
         None,
