@@ -99,11 +99,16 @@ def checks() -> Iterable[Check]:
             yield from of(f"mpm, tau {tau:g}, {engine}", mpm_p_values(result, asymmetric, tau))
         off = mpm_p_values(result, asymmetric, 1.1 * tau)
         yield from of(f"mpm, tau {tau:g}", off, control=True)
-    name = "mpm, tau 1, from one state to model time 1: state"
-    yield Check(name, transient_p_value(asymmetric, 1.0, 1.0, 2000))
+    found = final_states(asymmetric, 0.5, 1.0, copies=100, runs=200)
+    p_value = transient_p_value(found, asymmetric, 0.5, 1.0)
+    yield from of("mpm, tau 0.5, from a state to time 1", {"state": p_value})
+    p_value = transient_p_value(found, asymmetric, 0.55, 1.0)
+    yield from of("mpm, tau 0.5, from a state to time 1", {"state": p_value}, control=True)
     result = follow_mpm(symmetric, 1.0, 50_000)
-    name = "mpm, tau 1, symmetric, exp(-E / tau) / Z: occupation"
-    yield Check(name, boltzmann_p_value(result, symmetric, 1.0))
+    name = "mpm, tau 1, symmetric, exp(-E / tau) / Z"
+    yield from of(name, {"occupation": boltzmann_p_value(result, symmetric, 1.0)})
+    p_value = boltzmann_p_value(result, symmetric, 1.1)
+    yield from of(name, {"occupation": p_value}, control=True)
     for scan in ("sequential", "random"):
         for seed, engine in enumerate(("race", "relax")):
             result = follow_bm(symmetric, 1.0, 100_000, scan, seed=seed, engine=engine)
@@ -214,17 +219,27 @@ def boltzmann_p_value(result: Result, network: Small, tau: float) -> float:
     return occupation(spent, law, enumeration.spread(generator))
 
 
-def transient_p_value(network: Small, tau: float, time: float, runs: int, **options: Any) -> float:
-    """States at `time` of so many runs of the McCulloch-Pitts machine, by seed, against the law."""
-    final = np.zeros((1, 1 << network.neurons))
+def final_states(
+    network: Small, tau: float, time: float, copies: int, runs: int, **options: Any
+) -> Floats:
+    """How often the McCulloch-Pitts machine is in each state at `time`, from state 0, [S].
+
+    Each run, by seed, is of so many copies side by side, which do not see each other.
+    """
+    weights = np.kron(np.eye(copies), network.weights)
+    bias = np.tile(network.bias, copies)
+    found = np.zeros(1 << network.neurons)
     for seed in range(runs):
-        result = simulate(
-            network.weights, bias=network.bias, tau=tau, time=time, seed=seed, **options
-        )
-        final[0, number(result.final)] += 1
+        result = simulate(weights, bias=bias, tau=tau, time=time, seed=seed, **options)
+        numbers = result.final.reshape(copies, -1) @ (1 << np.arange(network.neurons))
+        found += np.bincount(numbers, minlength=len(found))
+    return found
+
+
+def transient_p_value(found: Floats, network: Small, tau: float, time: float) -> float:
+    """Final states of independent runs from state 0 against the law at `time`."""
     generator = enumeration.generator(enumeration.rates(network.weights, network.bias, tau))
-    law = enumeration.transient(generator, number(result.initial), time)
-    return chi_square(final, law[None, :])
+    return chi_square(found[None, :], enumeration.transient(generator, 0, time)[None, :])
 
 
 def bm_p_values(result: Result, network: Small, tau: float, scan: str) -> dict[str, float]:
