@@ -59,19 +59,20 @@ class Keeper:
         self._begun = begun
         self._agreement = Agreement(ranks)
         self._schedule = Schedule(config, recorder.transitions)
+        self._saves = config.checkpoint is not None
 
     def goes_on(self, chain: Moving) -> bool:
         """Do what is due after a window; False: leave the loop. Raises OutputError."""
-        self._watchdog.begun()
         decision = self._agreement.reach(self._wish)
-        due = self._config.checkpoint is not None and self._schedule.due(self._recorder.transitions)
+        due = self._saves and self._schedule.due(self._recorder.transitions)
+        if decision.wish == Wish.GO_ON and not due:
+            return True
         if decision.wish == Wish.FAIL:
             self._check()
         if decision.wish == Wish.STOP:
             self.stopped = self._reason(decision)
             return False
-        if due or decision.wish == Wish.SAVE:
-            self.save(chain)
+        self.save(chain)
         return True
 
     def save(self, chain: Moving) -> None:
@@ -124,6 +125,7 @@ class Keeper:
             self._file.discard()
 
     def _wish(self) -> tuple[Wish, int]:
+        self._watchdog.begun()
         sink = self._recorder.sink
         if isinstance(sink, Guarded) and sink.error is not None:
             return Wish.FAIL, 0
@@ -132,7 +134,7 @@ class Keeper:
         limit = self._config.max_time
         if limit is not None and monotonic() - self._begun >= limit:
             return Wish.STOP, 0
-        if self._config.checkpoint is not None and self._ranks.rank == 0:
+        if self._saves and self._ranks.rank == 0:
             return (Wish.SAVE if self._schedule.overdue() else Wish.GO_ON), 0
         return Wish.GO_ON, 0
 

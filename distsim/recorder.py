@@ -105,7 +105,8 @@ class Recorder:
         """Take a window's events, already cut to what belongs to the run."""
         start = 0
         while start < events.size:
-            part = slice(start, start + BLOCK - self._waiting)
+            # Blocks end at multiples of BLOCK, where chunks of the file do.
+            part = slice(start, start + BLOCK - self.transitions % BLOCK)
             block = events[part]
             into = slice(self._waiting, self._waiting + block.size)
             time, neuron, state = self._time[into], self._neuron[into], self._state[into]
@@ -115,7 +116,7 @@ class Recorder:
             self.last = float(time[-1])
             self._waiting += block.size
             start += block.size
-            if self._waiting == BLOCK:
+            if self.transitions % BLOCK == 0:
                 self.flush()
         if monotonic() - self._flushed > PATIENCE:
             self.flush()

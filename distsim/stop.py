@@ -41,6 +41,9 @@ class Decision:
     signal: int = 0
 
 
+_GO_ON = Decision(Wish.GO_ON)
+
+
 class Agreement:
     """Has all ranks take the same decision at the same window."""
 
@@ -56,7 +59,7 @@ class Agreement:
         """
         self._left -= 1
         if self._left:
-            return Decision(Wish.GO_ON)
+            return _GO_ON
         now = monotonic()
         pace = _EVERY / max(now - self._moment, 1e-6)
         self._moment = now
