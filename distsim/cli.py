@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from distsim.output import OutputError
 if TYPE_CHECKING:
     from distsim.checkpoint import Checkpoint
     from distsim.communicator import Communicator
+    from distsim.simulation import Summary
 
 # Exit statuses; 128 + its number for a signal that ended the run at once.
 FAILED, BAD_INPUT, NOT_WRITTEN, STOPPED, INTERRUPTED = 1, 2, 74, 85, 130
@@ -212,9 +214,13 @@ def resume(launch: Launch, /, file: str, as_json: bool, **values: object) -> int
 
 
 def simulate(
-    ranks: Communicator, settings: config.Config, saved: Checkpoint | None, as_json: bool
+    ranks: Communicator,
+    settings: config.Config,
+    saved: Checkpoint | None,
+    as_json: bool,
+    keep: Callable[[Summary], None] | None = None,
 ) -> int:
-    """Run, report, and say how it ended."""
+    """Run, report, and say how it ended. On every rank `keep` gets the summary of a whole run."""
     from distsim import simulation
     from distsim.stop import Signals
 
@@ -232,7 +238,11 @@ def simulate(
             ranks.barrier()
     if not summary.consistent:
         return FAILED
-    return 0 if summary.stopped is None else STOPPED
+    if summary.stopped is not None:
+        return STOPPED
+    if keep is not None:
+        keep(summary)
+    return 0
 
 
 @group.command()
@@ -395,6 +405,162 @@ def network(spec: str, output: str, overwrite: bool | None, **values: object) ->
     from distsim import export
 
     export.write(settings, output)
+
+
+@group.group()
+def sweep() -> None:
+    """Run every combination of the values that a TOML file lists.
+
+    FILE.toml is a configuration of run in which any option may be a list. Each point has its
+    files in the folder FILE, named by its number.
+    """
+
+
+sweep_file = click.argument("file", type=click.Path(), metavar="FILE.toml")
+
+
+@sweep.command()
+@sweep_file
+def count(file: str) -> None:
+    """Print the number of points."""
+    from distsim import sweep
+
+    click.echo(len(sweep.read(file)))
+
+
+@sweep.command("run", epilog=STATUSES)
+@sweep_file
+@click.argument("index", required=False, type=int, metavar="[POINT]")
+@click.pass_obj
+def run_points(launch: Launch, /, file: str, index: int | None) -> int:
+    """Run one point, 0 to count - 1, or all, one after the other.
+
+    A point that was begun goes on from its checkpoint; one that is done is not run again.
+    """
+    ranks = launch.connect()
+    from distsim import sweep
+    from distsim.communicator import agreed
+
+    for point in agreed(ranks, lambda: sweep.chosen(sweep.read(file), index)):
+        state = sweep.state(point, ranks)
+        if ranks.rank == 0:
+            click.echo(sweep.title(point, state))
+        if state == sweep.State.DONE:
+            continue
+        settings, saved = sweep.resumed(point, ranks) if state else (point.config, None)
+        keep = functools.partial(sweep.save, point, ranks)
+        status = simulate(ranks, settings, saved, as_json=False, keep=keep)
+        if status:
+            return status
+    return 0
+
+
+@sweep.command()
+@sweep_file
+@json_option
+def collect(file: str, as_json: bool) -> int:
+    """Show the points that are done as a table, and which are not.
+
+    The exit status is 1 if any is not.
+    """
+    from distsim import sweep
+
+    found = sweep.collect(sweep.read(file))
+    click.echo(sweep.table(found))
+    if as_json:
+        click.echo(json.dumps(found))
+    return FAILED if found["begun"] or found["missing"] else 0
+
+
+@group.command()
+@click.argument("file", type=click.Path(), metavar="FILE.jsonl")
+@click.option(
+    "--ranks",
+    multiple=True,
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    help="Measure on so many ranks; may be repeated [default: show what FILE holds].",
+)
+@click.option(
+    "--neurons",
+    multiple=True,
+    default=(4096,),
+    show_default="4096",
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    help="Neurons: all, and in weak scaling on the fewest ranks; may be repeated.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    metavar="INTEGER",
+    help="Measure each so often; the median counts.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    show_default=True,
+    metavar="NUMBER",
+    help="Time for each measurement.",
+)
+@click.option(
+    "--launcher",
+    default="mpirun -n {ranks}",
+    show_default=True,
+    metavar="COMMAND",
+    help="Starts {ranks} ranks, on {nodes} nodes.",
+)
+@click.option(
+    "--ranks-per-node",
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    help="Ranks on a node [default: all].",
+)
+@options("model", "tau", "coupling", "weight_bits", "device", "exchange")
+@click.option(
+    "--picture",
+    type=click.Path(),
+    metavar="FILE.png",
+    help="Draw speed-up and phases, replacing FILE.png.",
+)
+@json_option
+def scaling(
+    file: str,
+    ranks: tuple[int, ...],
+    neurons: tuple[int, ...],
+    repeats: int,
+    seconds: float,
+    launcher: str,
+    ranks_per_node: int | None,
+    picture: str | None,
+    as_json: bool,
+    **values: object,
+) -> None:
+    """Measure strong and weak scaling of both engines; explain and predict it.
+
+    FILE.jsonl gets a line for each measurement; those it holds are not made again. The table, the
+    model with its predictions, and the picture are of all it holds, so that the measurements of
+    several jobs can be put together. Start this command without mpirun: it starts the runs.
+    """
+    from distsim import scaling, scaling_report
+
+    if picture is not None:
+        config.check_writable(picture, overwrite=True)
+    if ranks:
+        settings = config.gather(None, {}, {**values, "network": "gaussian", "transitions": 1})
+        chosen = {name: getattr(settings, name) for name in values}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        plan = scaling.Plan(ranks, neurons, repeats, seconds, launcher, ranks_per_node, given)
+        scaling.measure(file, plan, lambda line: click.echo(line, err=True))
+    found = scaling.analyse(scaling.read(file))
+    click.echo(scaling_report.table(found))
+    if picture is not None:
+        scaling_report.picture(found, picture)
+    if as_json:
+        click.echo(json.dumps(scaling_report.as_json(found)))
 
 
 def silent(line: str) -> None:

@@ -1,0 +1,248 @@
+"""Many runs from one file: every combination of the values that a configuration lists.
+
+    network = "celegans"
+    transitions = 1e6
+    tau = [0.5, 1.0, 2.0]
+    seed = [1, 2, 3, 4]
+
+in sweep.toml are 12 points, 0 to 11; the last list changes fastest. Point 7 has its files in a
+folder beside it: sweep/0007.h5, sweep/0007.checkpoint, and when it is done its line of JSON,
+sweep/0007.json. Points are independent: any number of jobs may work on one sweep, each on its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import tomllib
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distsim import checkpoint
+from distsim.communicator import Communicator, agreed
+from distsim.config import FIELDS, LENGTHS, STREAM, Config, amend
+from distsim.errors import InputError
+from distsim.output import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from distsim.checkpoint import Checkpoint
+    from distsim.simulation import Summary
+
+OWN = ("output", "overwrite", "checkpoint", "max_time")  # not for a sweep's file to say
+NETWORK = ("network", "bias", "neurons", "coupling", "network_seed", "patterns")
+
+
+class State(IntEnum):
+    """How far a point has come: nothing yet, a checkpoint, its line of JSON."""
+
+    NEW = 0
+    BEGUN = 1
+    DONE = 2
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep: its number, the values that are its own, and its configuration."""
+
+    index: int
+    values: dict[str, object]
+    config: Config
+
+    @property
+    def checkpoint(self) -> str:
+        return str(self.config.checkpoint)
+
+    @property
+    def result(self) -> Path:
+        """The file of its line of JSON."""
+        return Path(self.checkpoint).with_suffix(".json")
+
+
+def read(path: str) -> list[Point]:
+    """All points of a sweep's file, each checked. Raises InputError."""
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"sweep {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"sweep {path}: not TOML: {error}") from None
+    allowed = [name for name in FIELDS if name not in OWN]
+    for key, value in table.items():
+        if key not in allowed:
+            raise InputError(f"sweep {path}: key {key}; allowed: {', '.join(allowed)}")
+        if value == []:
+            raise InputError(f"sweep {path}: {key} is an empty list; allowed: a value, or several")
+    folder = Path(path).with_suffix("")
+    if folder == Path(path):
+        raise InputError(f"sweep {path}: allowed: a name that ends with .toml")
+    lists = {key: value for key, value in table.items() if isinstance(value, list)}
+    fixed = {key: value for key, value in table.items() if key not in lists}
+    sources = {key: f"{key} in {path}" for key in table}
+    return [
+        _point(index, folder, fixed, dict(zip(lists, values, strict=True)), sources)
+        for index, values in enumerate(itertools.product(*lists.values()))
+    ]
+
+
+def _point(
+    index: int,
+    folder: Path,
+    fixed: dict[str, Any],
+    values: dict[str, Any],
+    sources: dict[str, str],
+) -> Point:
+    own: dict[str, Any] = {
+        "output": str(folder / f"{index:04d}.h5"),
+        "checkpoint": str(folder / f"{index:04d}.checkpoint"),
+        "overwrite": True,  # what an earlier attempt left, if it left no checkpoint
+    }
+    return Point(index, values, Config(**fixed, **values, **own, sources=sources))
+
+
+def chosen(points: Sequence[Point], index: int | None) -> Sequence[Point]:
+    """The points to run: one, or all. Raises InputError."""
+    if index is None:
+        return points
+    if not 0 <= index < len(points):
+        raise InputError(f"point {index} given; allowed: 0 to {len(points) - 1}")
+    return points[index : index + 1]
+
+
+def state(point: Point, ranks: Communicator) -> State:
+    """How far a point has come; its folder is made. Raises InputError on every rank alike."""
+    return State(ranks.maximum(agreed(ranks, lambda: _prepare(point) if ranks.rank == 0 else 0)))
+
+
+def _prepare(point: Point) -> int:
+    try:
+        point.result.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"sweep: folder {point.result.parent}: {error.strerror}") from None
+    return _state(point)
+
+
+def _state(point: Point) -> State:
+    if result(point) is not None:
+        return State.DONE
+    return State.BEGUN if os.path.exists(point.checkpoint) else State.NEW
+
+
+def resumed(point: Point, ranks: Communicator) -> tuple[Config, Checkpoint]:
+    """What a point that was begun goes on with. Raises InputError on every rank alike."""
+    saved = checkpoint.read(point.checkpoint, ranks)
+    given = {name: value for name, value in asdict(point.config).items() if value is not None}
+    return agreed(ranks, lambda: amend(point.checkpoint, saved.config, {}, given)), saved
+
+
+def save(point: Point, ranks: Communicator, summary: Summary) -> None:
+    """Write the line of JSON of a point that is done: whole, or not at all.
+
+    Raises OutputError on every rank alike.
+    """
+    error = None
+    if ranks.rank == 0:
+        line = {"index": point.index, "options": _options(point), **asdict(summary)}
+        temporary = point.result.with_suffix(".json.writing")
+        try:
+            temporary.write_text(json.dumps(line) + "\n", encoding="utf-8")
+            os.replace(temporary, point.result)
+        except OSError as failed:
+            error = f"result {point.result}: {failed.strerror}"
+    try:
+        ranks.agree(error)
+    except InputError as agreed_error:
+        raise OutputError(str(agreed_error)) from None
+
+
+def title(point: Point, state: State) -> str:
+    """Which point, and what is to be done with it."""
+    values = ", ".join(f"{name} {_text(value)}" for name, value in point.values.items())
+    doing = {State.NEW: "runs", State.BEGUN: "goes on", State.DONE: "is done"}[state]
+    return f"point {point.index} ({values}) {doing}"
+
+
+def result(point: Point) -> dict[str, Any] | None:
+    """What `save` wrote; None if the point is not done. Raises InputError."""
+    try:
+        line: dict[str, Any] = json.loads(point.result.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"sweep: result {point.result}: {error}") from None
+    given, asked = line.get("options"), _options(point)
+    if given != asked:
+        differing = [
+            key for key in asked if not isinstance(given, dict) or given.get(key) != asked[key]
+        ]
+        raise InputError(
+            f"sweep: result {point.result} is of a point with other options "
+            f"({', '.join(differing)}); allowed: the file it was made from, or a new name for it"
+        )
+    return line
+
+
+def _options(point: Point) -> dict[str, Any]:
+    """What defines a point: its network, model and length, not how or where it runs."""
+    values = asdict(point.config)
+    return {name: values[name] for name in (*STREAM, *NETWORK, *LENGTHS)}
+
+
+def collect(points: Sequence[Point]) -> dict[str, Any]:
+    """points: own values and result of each that is done; begun, missing: the numbers of those
+    that can be resumed, and of those that have nothing. Raises InputError."""
+    states = {point.index: _state(point) for point in points}
+    return {
+        "points": [
+            {"values": point.values, **(result(point) or {})}
+            for point in points
+            if states[point.index] == State.DONE
+        ],
+        "begun": [index for index, state in states.items() if state == State.BEGUN],
+        "missing": [index for index, state in states.items() if state == State.NEW],
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """One line a point, then what is not done."""
+    rows = [["point", *(found["points"][0]["values"] if found["points"] else ())]]
+    rows[0] += ["ranks", "transitions", "time", "transitions/s", "digest"]
+    for line in found["points"]:
+        rows.append(
+            [
+                str(line["index"]),
+                *(_text(value) for value in line["values"].values()),
+                str(line["ranks"]),
+                f"{line['transitions']:,}",
+                f"{line['time']:.6g}",
+                f"{line['transitions_per_second']:,.0f}",
+                line["digest"],
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.rjust, row, widths)) for row in rows]
+    total = sum(len(found[part]) for part in ("points", "begun", "missing"))
+    lines.append(f"{len(found['points'])} of {total} points done")
+    for part in ("begun", "missing"):
+        if found[part]:
+            lines.append(f"{part}: {ranges(found[part])}")
+    return "\n".join(lines)
+
+
+def _text(value: object) -> str:
+    return os.path.basename(value) if isinstance(value, str) else f"{value:g}"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers as `sbatch --array` takes them: 0,3-5,9."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ",".join(f"{g[0]}-{g[-1]}" if len(g) > 1 else str(g[0]) for g in groups)
