@@ -29,6 +29,8 @@ typedef i64 z_t;
 #define BIN_SHIFT 47
 #define BIN_ORIGIN ((1023ll << 5) - 1)
 #define ALL 0xFFFFFFFFu
+#define MOST_CHANGES 512  // that a replay takes up; after more it sums all events
+#define DIFFERENCE (1ull << 32)  // counted above the changes
 #define UNDRAWN (-9223372036854775807ll)
 #define PEERS 8       // most ranks of a peer exchange
 #define MOST_RANKS 64  // of any exchange
@@ -51,8 +53,8 @@ enum Halt { SLOTS = 1, TICKETS = 2, EVENTS = 4, AT_REST = 8, LOST_RANK = 16 };
 struct Slot {
     i64 need, drawn, offset;
     i32 neuron, count;
-    i32 exact;  // no ticket may be decided by the window's start alone
-    i32 unused;
+    i32 exact;   // no ticket may be decided by the window's start alone
+    i32 summed;  // the last replay that left the sums of its tickets, or -1
 };
 
 struct State {
@@ -61,6 +63,7 @@ struct State {
     i64 number, exponent, started, width, steps, most, cap;
     double high, low;  // model time at its start
     i64 count, parity;  // events of the last replay, in events[parity]
+    i64 changes;        // how they differ from those before, in `changes`; -1: not known
     i64 current;        // z at its start is z[current]
     i64 early, last_pass, cut, commit, record, finishing;
     // gathered in a phase
@@ -70,7 +73,7 @@ struct State {
     i64 recorded;
     double record_high, record_low, record_tick, record_offset;
     // the run so far
-    i64 windows, replays, applies, transitions, rounds;
+    i64 windows, replays, applies, transitions, rounds, draws;
     u64 digest;
     double last;
     i64 ring_head, ring_tail;
@@ -93,10 +96,12 @@ struct Context {
     i64 slot_capacity;
     u64* keys;        // [tickets]
     i64* thresholds;  // [tickets, 2]
+    i64* sums;        // [tickets]: the others' changes of z before a ticket
     i64 ticket_capacity;
-    u64* heads;  // [size]: BM: window << 32 | last visit + 1
+    u64* heads;  // [size]: BM: draw << 32 | last visit + 1
     i32* links;  // [steps]: BM: the visit before, or -1
     u64* events[2];
+    u64* changes;  // [MOST_CHANGES]: events that came, and those that went, with the other state
     i64 event_capacity;
     u64* out;       // [HEADER + out_capacity]: this rank's events of a replay
     u64* gathered;  // [ranks, HEADER + out_capacity]

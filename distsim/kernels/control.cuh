@@ -97,6 +97,7 @@ __device__ inline void open_window(State* s, i64 top) {
 #endif
     s->early = s->last_pass = s->cut = 0;
     s->count = 0;
+    s->changes = -1;
 }
 
 // Move the clock to the window's end, whose events are all `count` events of events[parity].
@@ -185,6 +186,7 @@ __device__ inline void control_draw(State* s, i64 next) {
         s->ring_head += count;
     }
     s->record = s->commit = 0;
+    s->draws++;
     if (s->finishing) {
         s->finished = 1;
         return;
@@ -251,7 +253,9 @@ __device__ inline void control_merge(State* s, const Headers& all) {
         count = from;
     }
     count = min(count, s->most);
-    bool settled = count == s->count && !s->differs;
+    bool settled = count == s->count && s->differs < (i64)DIFFERENCE;
+    i64 changes = s->differs % (i64)DIFFERENCE;
+    s->changes = count == all.made && changes <= MOST_CHANGES ? changes : -1;
     s->early = !BOLTZMANN && (all.stop != NO_EVENT || count == s->most);
     s->count = count;
     s->parity ^= 1;

@@ -24,6 +24,7 @@ os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast: not to be re
 THREADS = 512
 HEADER = 8
 PEERS = 8
+MOST_CHANGES = 512
 ALIGNMENT = 16  # bytes: what a column's length is rounded up to
 SHARED = 49152  # bytes of shared memory of a block: events to be sorted, or stretches of columns
 BINS = 32 * 32 + 1
@@ -37,9 +38,9 @@ LOCAL_BYTES = 3 * 8 + 8 + 8 + 4 + 1 + SLOT_BYTES + 16  # of a local neuron besid
 _FOLDER = Path(__file__).parent
 _STATE = """
     stage halted finished number exponent started width steps most cap high:f8 low:f8 count parity
-    current early last_pass cut commit record finishing made slots tickets differs deeper overflow
-    cross top stop:u8 best:u8 recorded record_high:f8 record_low:f8 record_tick:f8 record_offset:f8
-    windows replays applies transitions rounds digest:u8 last:f8 ring_head ring_tail need_slots
+    changes current early last_pass cut commit record finishing made slots tickets differs deeper
+    overflow cross top stop:u8 best:u8 recorded record_high:f8 record_low:f8 record_tick:f8 record_offset:f8
+    windows replays applies transitions rounds draws digest:u8 last:f8 ring_head ring_tail need_slots
     need_tickets need_events octaves:f8 arrivals generation epoch stamp
 """
 STATE = np.dtype(
@@ -48,8 +49,8 @@ STATE = np.dtype(
 )
 _CONTEXT = """
     weights stride neurons first size ranks rank z0 z1 bound rest x slot_of levels slots
-    slot_capacity keys thresholds ticket_capacity heads links events0 events1 event_capacity out
-    gathered out_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring ring_capacity
+    slot_capacity keys thresholds sums ticket_capacity heads links events0 events1 changes
+    event_capacity out gathered out_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring ring_capacity
     recording state seed scale:f8 margin guard target sequential per_neuron cap_bits start_bits
     limit timed until:f8
 """
@@ -305,10 +306,12 @@ class Device:
         self.context.ticket_capacity = tickets
         self.keep("keys", cupy.zeros(tickets, np.uint64))
         self.keep("thresholds", cupy.zeros(2 * tickets, np.int64))
+        self.keep("sums", cupy.zeros(tickets, np.int64))
         self.context.out_capacity = events
         self.context.event_capacity = self.ranks * events
         self.keep("events0", cupy.zeros(self.ranks * events, np.uint64))
         self.keep("events1", cupy.zeros(self.ranks * events, np.uint64))
+        self.keep("changes", cupy.zeros(MOST_CHANGES, np.uint64))
         self.keep("out", cupy.zeros(HEADER + events, np.uint64))
         if self.ranks == 1:
             self.keep("gathered", self._kept["out"])

@@ -81,7 +81,7 @@ __device__ inline void record_events(const State* s) {
 __device__ __forceinline__ void add_slot(i64 i, i64 need) {
     i64 a = (i64)atomicAdd((u64*)&C.state->slots, 1ull);
     if (a >= C.slot_capacity) return;  // control sees the count
-    C.slots[a] = {need, UNDRAWN, 0, (i32)i, 0, 0, 0};
+    C.slots[a] = {need, UNDRAWN, 0, (i32)i, 0, 0, -1};
     C.slot_of[i] = (i32)a;
 }
 
@@ -100,12 +100,12 @@ __device__ __noinline__ void phase_draw(const State* s, i64 block, i64 blocks, b
 #if BOLTZMANN
     for (i64 i = thread; i < C.size; i += threads) C.x[i] = starting(C.x[i], commit);
     if (over || in_place) return;
-    u64 window = (u64)(s->windows + 1) << 32;
+    u64 now = (u64)(s->draws + 1) << 32;  // an older head ends no chain
     for (i64 k = thread; k < s->steps; k += threads) {
         i64 i = visited(s->number + k) - C.first;
         if (i < 0 || i >= C.size) continue;
-        u64 before = atomicExch(&C.heads[i], window | (u64)(k + 1));
-        bool known = before >> 32 == window >> 32;
+        u64 before = atomicExch(&C.heads[i], now | (u64)(k + 1));
+        bool known = before >> 32 == now >> 32;
         C.links[k] = known ? (i32)(before & 0xFFFFFFFFull) - 1 : -1;
         if (!known) add_slot(i, 0);
     }

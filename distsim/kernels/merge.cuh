@@ -45,32 +45,48 @@ __device__ inline Headers combined(const Arrivals& a) {
 __device__ __noinline__ void phase_merge(const State* s, i64 block, i64 blocks, Source source,
                                        const Arrivals& a, u64* sorted) {
     i64 count = min(a.start[C.ranks], C.event_capacity), epoch = s->epoch, last = s->count;
-    if (block >= count) return;
+    if (block >= count + last) return;
     auto fetch = [&](i64 k) {
         i64 rank = 0;
         while (k >= a.start[rank + 1]) rank++;
         return arrived(source, rank, HEADER + k - a.start[rank], epoch);
     };
-    bool fits = count <= SORTED;
-    if (fits) {
-        for (i64 k = threadIdx.x; k < count; k += THREADS) sorted[k] = fetch(k);
-        __syncthreads();
-    }
+    // Tasks: a place among all for each event that came, and whether it is new; for each event of
+    // the last replay, whether it went.
     const u64* before = C.events[s->parity];
     u64* after = C.events[s->parity ^ 1];
+    bool fits = count + last <= SORTED;
+    u64* old = sorted + count;
+    if (fits) {
+        for (i64 k = threadIdx.x; k < count + last; k += THREADS)
+            sorted[k] = k < count ? fetch(k) : before[k - count];
+        __syncthreads();
+    }
     int lane = threadIdx.x & 31;
-    for (i64 k = (threadIdx.x >> 5) * blocks + block; k < count; k += blocks * WARPS) {
-        u64 event = fits ? sorted[k] : fetch(k);
+    for (i64 k = (threadIdx.x >> 5) * blocks + block; k < count + last; k += blocks * WARPS) {
+        bool came = k < count;
+        u64 event = fits ? sorted[k] : came ? fetch(k) : before[k - count];
         u64 start = event & ~1ull;
         u32 place = 0;
+        bool known = false;
         for (i64 q = lane; q < count; q += 32) {
             u64 other = fits ? sorted[q] : fetch(q);
             // Events of one neuron at one tick come from one warp, in their order.
             place += other < start || ((other ^ event) <= 1 && q < k);
+            known |= other == event;
+        }
+        if (came) {
+            known = false;
+            for (i64 q = lane; q < last; q += 32) known |= (fits ? old[q] : before[q]) == event;
         }
         place = __reduce_add_sync(ALL, place);
+        known = __any_sync(ALL, known);
         if (lane) continue;
-        after[place] = event;
-        if (place < last && before[place] != event) C.state->differs = 1;
+        if (came) after[place] = event;
+        if (known) continue;
+        // An event that came after all the old ones may be cut off again: no difference in itself.
+        u64 one = came && place >= last ? 1 : 1 | DIFFERENCE;
+        u32 change = (u32)atomicAdd((u64*)&C.state->differs, one);
+        if (change < MOST_CHANGES) C.changes[change] = came ? event : event ^ 1;
     }
 }

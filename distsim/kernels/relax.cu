@@ -174,6 +174,7 @@ extern "C" __global__ void begin(i64 top, i64 again) {
     s->commit = s->record = s->finishing = 0;
     if (!again) open_window(s, top);
     s->early = s->last_pass = s->cut = s->count = 0;
+    s->changes = -1;
     s->stage = DRAW;
     i64 now;
     asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));

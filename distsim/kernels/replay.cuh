@@ -192,37 +192,37 @@ struct Group {
     }
 };
 
-// The sum of the others' changes of one neuron's z before a time, for times in rising order.
+// The others' changes of one neuron's z: sums of those before a time. A thread holds BATCH of them.
 struct Past {
     const u64* events;
     i64 count, next;  // events; next one to load
-    const weight_t* row;
-    u64 own;       // the neuron's own event word without time and state
-    sum_t before;  // this thread's part of the batches gone by
+    bool ordered;     // by time, and times are asked for in order; else they are few
+    sum_t before;     // this thread's part of the batches gone by
     u64 event[BATCH];
     sum_t change[BATCH];
 
-    __device__ __forceinline__ void load(int thread) {
+    __device__ __forceinline__ void load_events(int thread) {
 #pragma unroll
         for (int u = 0; u < BATCH; u++) {
             i64 e = next + GROUP * u + thread;
             event[u] = e < count ? events[e] : NO_EVENT;
         }
+        next += GROUP * BATCH;
+    }
+    __device__ __forceinline__ void load_weights(const weight_t* row, u64 own) {
 #pragma unroll
         for (int u = 0; u < BATCH; u++) {
             bool others = event[u] != NO_EVENT && ((event[u] ^ own) & (2 * NEURON_MASK)) != 0;
             sum_t w = others ? (sum_t)row[neuron_of(event[u]) * C.stride] : 0;
             change[u] = event[u] & 1 ? w : -w;
         }
-        next += GROUP * BATCH;
     }
-
-    __device__ __forceinline__ i64 sum(u64 time, Group& group) {
-        if (next == 0) load(group.thread);
-        while (next < count && events[next - 1] < time) {
+    __device__ __forceinline__ i64 sum(u64 time, const weight_t* row, u64 own, Group& group) {
+        while (ordered && next < count && events[next - 1] < time) {
 #pragma unroll
             for (int u = 0; u < BATCH; u++) before += change[u];
-            load(group.thread);
+            load_events(group.thread);
+            load_weights(row, own);
         }
         sum_t part = before;
 #pragma unroll
@@ -231,49 +231,81 @@ struct Past {
     }
 };
 
-__device__ __forceinline__ void replay_slot(const Slot& slot, const State* s, Group& group,
-                                            bool peers) {
-    i64 i = slot.neuron;
-    u8 byte = C.x[i];
-    i64 z = C.z[s->current][i], cap = s->cap;
-    i64 own_weight = C.weights[(C.first + i) * C.stride + i];
-    int x = byte & X_START;
-    bool guarded = !BOLTZMANN && !slot.exact;
-    i64 guard = C.guard, own = 0;
-    bool fired = false;
+// What is the same for all neurons of a replay.
+__device__ __forceinline__ Past past_events(const State* s, bool changes, int thread) {
     Past past;
-    past.events = C.events[s->parity];
-    past.count = s->count;
+    past.events = changes ? C.changes : C.events[s->parity];
+    past.count = changes ? s->changes : s->count;
+    past.ordered = !changes;
     past.next = 0;
     past.before = 0;
-    past.row = C.weights + i;
-    past.own = event_word(0, C.first + i);
+    past.load_events(thread);
+    return past;
+}
+
+// How a ticket stands: it fires or not whatever happens, as long as z goes no further than the
+// guard from the window's start; or it is for the others' events to say.
+enum Standing { IDLE, OPEN, CLEAR };
+
+__device__ __forceinline__ Standing standing(i64 sz, i64 threshold, i64 own, i64 guard, i64 cap) {
+    if (sz + guard < threshold) return IDLE;
+    return sz - guard >= threshold && guard - sz + own <= cap ? CLEAR : OPEN;
+}
+
+__device__ __forceinline__ void replay_slot(i64 a, const State* s, const Past& first,
+                                            Group& group, bool peers) {
+    Slot slot = C.slots[a];
+    i64 i = slot.neuron;
+    u8 byte = C.x[i];
+    i64 z = C.z[s->current][i], cap = s->cap, guard = C.guard, own = 0;
+    i64 own_weight = C.weights[(C.first + i) * C.stride + i];
+    u64 own_word = event_word(0, C.first + i);
+    int x = byte & X_START;
+    bool guarded = !BOLTZMANN && !slot.exact, fired = false, loaded = false;
+    i32 number = (i32)(s->replays & 0x7FFFFFFF);
+    bool changes = !first.ordered && slot.summed == ((number - 1) & 0x7FFFFFFF);
+    Past past = first;
+    if (!first.ordered && !changes) past = past_events(s, false, group.thread);
+    i32 summed = number;
     for (i64 t = slot.offset; t < slot.offset + slot.count; t++) {
         u64 key = C.keys[t];
-        i64 threshold = C.thresholds[2 * t + x];
-        i64 sign = 1 - 2 * x, sz = sign * z, total = 0;
-        bool clear = false;
-        if (guarded) {  // decided by the window's start alone, if z goes no further than the guard
-            if (sz + guard < threshold) continue;
-            clear = sz - guard >= threshold && guard - sz + magnitude(own_weight) <= cap;
+        i64 threshold0 = C.thresholds[2 * t], threshold1 = C.thresholds[2 * t + 1];
+        Standing of[2] = {OPEN, OPEN};
+        if (guarded) {
+            of[0] = standing(z, threshold0, magnitude(own_weight), guard, cap);
+            of[1] = standing(-z, threshold1, magnitude(own_weight), guard, cap);
         }
-        if (!clear) {
-            total = z + own;
-            if (past.count) total += past.sum(key, group);
-            if (sign * total < threshold) continue;
+        i64 others = 0;
+        if ((of[0] == OPEN || of[1] == OPEN) && past.count + changes) {
+            if (changes) others = C.sums[t];
+            if (past.count) {
+                if (!loaded) past.load_weights(C.weights + i, own_word);
+                loaded = true;
+                others += past.sum(key, C.weights + i, own_word, group);
+            }
+            if (group.thread == 0) C.sums[t] = others;
+        } else if (group.thread == 0) {
+            C.sums[t] = 0;
         }
+        Standing now = x ? of[1] : of[0];
+        if (now == IDLE) continue;
+        i64 sign = 1 - 2 * x, total = z + own + others;
+        if (now == OPEN && sign * total < (x ? threshold1 : threshold0)) continue;
         fired = true;
         if (group.thread < 32) emit(key | (u64)(1 - x), group.thread, peers, s->epoch);
         own += sign * own_weight;
         x ^= 1;
-        if (!clear && -sign * (total + sign * own_weight) > cap) {
+        if (now == OPEN && -sign * (total + sign * own_weight) > cap) {
             if (group.thread == 0) atomicMin(&C.state->stop, key);
+            summed = -1;
             break;
         }
     }
-    group.wait();  // all have read the neuron's byte
-    if (group.thread == 0)
+    group.wait();  // all have read the neuron's byte and sums
+    if (group.thread == 0) {
         C.x[i] = (u8)((byte & X_START) | X_ACTIVE | x * X_END | (fired ? X_FIRED : 0));
+        C.slots[a].summed = summed;
+    }
 }
 
 __device__ __noinline__ void phase_replay(const State* s, i64 block, i64 blocks, bool peers) {
@@ -281,18 +313,19 @@ __device__ __noinline__ void phase_replay(const State* s, i64 block, i64 blocks,
     Group group = {(int)threadIdx.x / GROUP, (int)threadIdx.x % GROUP, nullptr, 0};
     group.sums = sums[group.number];
     i64 slots = min(s->slots, C.slot_capacity);
+    Past first = past_events(s, s->changes >= 0, group.thread);
     for (i64 a = group.number * blocks + block; a < slots; a += blocks * GROUPS) {
         if (C.slots[a].drawn != C.slots[a].need) {  // the same for all: written by one, after all
             group.wait();
             if (group.thread < 32) {
                 Slot slot = C.slots[a];
                 draw_tickets(slot, s, group.thread);
+                slot.summed = -1;
                 if (group.thread == 0) C.slots[a] = slot;
             }
             group.wait();
         }
-        Slot slot = C.slots[a];
-        replay_slot(slot, s, group, peers);
+        replay_slot(a, s, first, group, peers);
     }
 }
 
