@@ -57,7 +57,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        return (self.p < BOUND) == self.control
+        return self.p < BOUND if self.control else self.p >= BOUND  # and never if p is no number
 
     def __str__(self) -> str:
         verdict = "FAILED" if not self.passed else "rejected" if self.control else "ok"
