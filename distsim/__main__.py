@@ -13,6 +13,7 @@ def main() -> None:
     launch = cli.Launch()
     try:
         status = cli.main(sys.argv[1:], launch)
+        launch.over()
     except Exception:
         print(f"distsim: error on rank {launch.rank}:", file=sys.stderr)
         traceback.print_exc()

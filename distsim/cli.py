@@ -75,6 +75,13 @@ class Launch:
         if self.communicator is not None:
             self.communicator.barrier()
 
+    def over(self) -> None:
+        """The process is about to end."""
+        if self.communicator is not None:
+            from distsim import stop
+
+            stop.ignore()
+
     def abort(self, status: int) -> None:
         """End all ranks, if there are others that would wait for this one."""
         if self.communicator is not None and self.communicator.size > 1:

@@ -422,12 +422,14 @@ def amend(
     """Config of a resumed run: what the checkpoint at `path` stored, then the environment, then
     the command line, neither of which may change what defines the event stream.
 
-    Further checkpoints go to the same file. Raises InputError.
+    Further checkpoints go to the same file; max_time was that of the earlier run. Raises
+    InputError.
     """
     unknown = sorted(set(stored) - set(FIELDS))
     if unknown:
         raise InputError(f"checkpoint {path}: unknown option {unknown[0]}: of another version")
     base = {name: (value, f"{name} in {path}") for name, value in stored.items()}
+    base.pop("max_time", None)
     base["checkpoint"] = (path.removesuffix(PREVIOUS), "checkpoint")
     before = Config(**stored)  # type: ignore[arg-type]
     layers = [_environment_values(environment), _option_values(options)]

@@ -116,5 +116,11 @@ class Signals:
                 self._leave(128 + number[0])
 
 
+def ignore() -> None:
+    """The process ends with the status it has: a late signal has nothing to stop."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _nothing(number: int, frame: FrameType | None) -> None:
     """A handler in Python, so that the signal's number is written to the wakeup file."""

@@ -1,0 +1,396 @@
+"""Checkpoints: after any stop, on any ranks, with either engine, the bits of an undisturbed run."""
+
+import dataclasses
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from processes import Run, needs_mpirun
+
+from distsim import checkpoint, config, simulation, stop
+from distsim.checkpoint import Checkpoint
+from distsim.communicator import Serial
+from distsim.config import Config
+from distsim.errors import InputError
+from distsim.output import EVENTS
+from distsim.simulation import Summary
+
+SMALL = {"network": "gaussian", "neurons": 120, "tau": 0.5}
+LENGTHS = {"mpm": {"transitions": 4_000}, "bm": {"steps": 12_000, "scan": "random"}}
+
+
+class Moment:
+    """A signal that comes after so many windows."""
+
+    def __init__(self, windows: int) -> None:
+        self._windows = windows
+
+    @property
+    def received(self) -> int:
+        self._windows -= 1
+        return signal.SIGTERM if self._windows <= 0 else 0
+
+
+@pytest.fixture
+def at_every_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "_EVERY", 0.0)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(windows: int | None = None, saved: Checkpoint | None = None, **options: Any) -> Summary:
+    """One run in this process, stopped after so many windows."""
+    moment: Any = None if windows is None else Moment(windows)
+    return simulation.run(Config(**options), Serial(), signals=moment, saved=saved)
+
+
+def resume(
+    path: str = "run.ck", windows: int | None = None, environment: Any = None, **options: Any
+) -> Summary:
+    saved = checkpoint.read(path, Serial())
+    settings = config.amend(path, saved.config, environment or {}, options)
+    moment: Any = None if windows is None else Moment(windows)
+    return simulation.run(settings, Serial(), signals=moment, saved=saved)
+
+
+def datasets(path: str) -> dict[str, bytes]:
+    with h5py.File(path) as file:
+        names = [*(f"events/{name}" for name in EVENTS), "state/initial", "state/final"]
+        return {name: file[name][:].tobytes() for name in names}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+# --------------------------------------------------------------------------- the same bits
+
+
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+@pytest.mark.usefixtures("at_every_window")
+def test_stopped_at_any_window_and_resumed_it_is_an_undisturbed_run(model: str, here: Path) -> None:
+    """Ten stops, with the engines in turns."""
+    options = {**SMALL, **LENGTHS[model], "model": model, "initial": "random", "seed": 3}
+    whole = run(output="whole.h5", **options)
+    choose = random.Random(model)
+    summary = run(choose.randint(1, 9), **options, output="run.h5", checkpoint="run.ck")
+    stops = 0
+    while summary.stopped is not None:
+        assert summary.stopped == "SIGTERM on rank 0"
+        assert not Path("run.h5").exists()
+        stops += 1
+        windows = choose.randint(1, whole.windows // 7) if stops < 10 else None
+        summary = resume(windows=windows, engine=("race", "relax")[stops % 2])
+    assert stops == 10
+    assert (summary.digest, summary.windows) == (whole.digest, whole.windows)
+    assert datasets("run.h5") == datasets("whole.h5")
+    assert not Path("run.h5.partial").exists()
+
+
+STREAMS: list[dict[str, Any]] = [
+    {**SMALL, "tau": 0.1, "transitions": 700},
+    {**SMALL, "network": "celegans", "neurons": None, "tau": 1.0, "transitions": 700},
+    {**SMALL, "weight_bits": 8, "window": 5, "time": 3.0},
+    {"model": "bm", **SMALL, "tau": 0.0, "sweeps": 3, "initial": "random"},
+    {"model": "bm", "network": "hopfield", "neurons": 90, "patterns": "5", "sweeps": 5},
+]
+
+
+@pytest.mark.parametrize("options", STREAMS)
+@pytest.mark.usefixtures("at_every_window")
+def test_every_kind_of_stream_resumes(options: dict[str, Any], here: Path) -> None:
+    whole = run(**options, output="whole.h5")
+    for windows in (1, 2, whole.windows // 2):
+        again = {"output": "run.h5", "checkpoint": "run.ck", "overwrite": True}
+        stopped = run(windows, **options, **again)
+        assert (stopped.stopped is None) == (stopped.windows == whole.windows)
+        assert resume().digest == whole.digest
+        assert datasets("run.h5") == datasets("whole.h5")
+
+
+PROLONGED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"transitions": 1000}, {"transitions": 2500}),
+    ({"transitions": 1001}, {"time": 40.0}),
+    ({"time": 4.321}, {"time": 4.322}),
+    ({"time": 4.321}, {"transitions": 3000}),
+    ({"model": "bm", "steps": 1234}, {"steps": 5000}),
+    ({"model": "bm", "steps": 1234}, {"sweeps": 30}),
+    ({"model": "bm", "transitions": 777}, {"transitions": 778}),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), PROLONGED)
+@pytest.mark.parametrize("engine", ["relax", "race"])
+def test_a_finished_run_is_prolonged(
+    first: dict[str, Any], second: dict[str, Any], engine: str, here: Path
+) -> None:
+    """Also where its length fell inside a window."""
+    model = {"model": first.get("model", "mpm"), **SMALL}
+    whole = run(**model, **second, output="whole.h5")
+    short = run(**{**model, **first}, engine=engine, output="run.h5", checkpoint="run.ck")
+    assert short.digest == run(**{**model, **first}).digest
+    assert resume().digest == short.digest  # to the same length: the same again
+    longer = resume(**second)
+    assert (longer.digest, longer.transitions) == (whole.digest, whole.transitions)
+    assert datasets("run.h5") == datasets("whole.h5")
+
+
+def test_without_an_output_file(here: Path) -> None:
+    short = run(**SMALL, transitions=500, checkpoint="run.ck")
+    assert short.transitions == 500
+    assert resume(transitions=900).digest == run(**SMALL, transitions=900).digest
+
+
+def test_checkpoints_every_so_many_events(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    write = checkpoint.write
+
+    def remember(path: str, data: bytes) -> None:
+        seen.append(checkpoint.unpack(data, path).transitions)
+        write(path, data)
+
+    monkeypatch.setattr(checkpoint, "write", remember)
+    run(**SMALL, transitions=5000, checkpoint="run.ck", checkpoint_every="1000 events")
+    steps = np.diff([0, *seen])
+    assert len(seen) == 5
+    assert seen[-1] == 5000
+    assert min(steps[:-1]) >= 1000
+    before = checkpoint.read("run.ck.previous", Serial())
+    assert before.transitions == seen[-2]
+    assert resume("run.ck.previous").digest == run(**SMALL, transitions=5000).digest
+    assert checkpoint.read("run.ck", Serial()).transitions == 5000  # it goes on in run.ck
+
+
+def test_what_is_saved_comes_back(here: Path) -> None:
+    run(**SMALL, transitions=400, checkpoint="run.ck")
+    saved = checkpoint.read("run.ck", Serial())
+    again = checkpoint.unpack(checkpoint.pack(saved), "again")
+    np.testing.assert_array_equal(again.position.states, saved.position.states)
+    assert (
+        dataclasses.replace(
+            again, position=dataclasses.replace(again.position, states=saved.position.states)
+        )
+        == saved
+    )
+    assert saved.config == Config(**SMALL, transitions=400, checkpoint="run.ck").asdict()
+
+
+@pytest.mark.parametrize("neurons", [1, 2, 9])
+def test_networks_of_any_size(neurons: int, here: Path) -> None:
+    options = {**SMALL, "neurons": neurons}
+    run(**options, transitions=50, checkpoint="run.ck", output="run.h5")
+    assert resume(transitions=90).digest == run(**options, transitions=90).digest
+
+
+# ------------------------------------------------------------------- disturbed from outside
+
+
+def survive(model: str, moments: int, folder: Path) -> None:
+    """Disturb a run at so many random moments, by a signal, --max-time and kill -9 in turns, each
+    time on another number of ranks and with the other engine; compare it with one undisturbed."""
+    options = ["--network", "gaussian", "--neurons", 200, "--model", model, "--seed", 5]
+    options += ["--transitions", 200_000 * moments]
+    undisturbed = Run(folder, *options, "--output", "whole.h5", "--json").end()
+    assert undisturbed.status == 0, undisturbed.err
+    options += ["--output", "run.h5", "--overwrite"]
+    options += ["--checkpoint", "run.ck", "--checkpoint-every", "2000 events"]
+    choose = random.Random(f"{model} {moments}")
+    ranks = 1
+    for moment in range(moments):
+        how = ("signal", "max-time", "kill")[moment % 3]
+        ranks = choose.choice([count for count in (1, 2, 3, 5) if count != ranks])
+        start = ["resume", "run.ck"] if (folder / "run.ck").exists() else options
+        limit = ["--max-time", choose.uniform(0.01, 0.6)] if how == "max-time" else []
+        engine = ("relax", "race")[moment % 2]
+        before = saved_at(folder)
+        going = Run(folder, *start, *limit, "--engine", engine, ranks=ranks)
+        if how != "max-time":
+            while saved_at(folder) == before and going.running():
+                time.sleep(0.002)
+            time.sleep(choose.uniform(0.0, 0.2))
+            number = choose.choice(stop.SIGNALS) if how == "signal" else signal.SIGKILL
+            going.signal(choose.randrange(ranks), number)
+        done = going.end()
+        assert (done.status == 85) == (how != "kill"), (how, done)
+        assert done.status != 0
+    last = Run(folder, "resume", "run.ck", "--engine", "relax", "--json", ranks=3 - min(ranks, 2))
+    summary = last.end(300).summary
+    assert (summary["digest"], summary["consistent"]) == (undisturbed.summary["digest"], True)
+    assert datasets(f"{folder}/run.h5") == datasets(f"{folder}/whole.h5")
+
+
+def saved_at(folder: Path) -> int:
+    """What changes with every checkpoint."""
+    path = folder / "run.ck"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+@needs_mpirun
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+def test_a_disturbed_run_ends_as_an_undisturbed_one(model: str, tmp_path: Path) -> None:
+    survive(model, 6, tmp_path)
+
+
+@needs_mpirun
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+def test_fifty_random_moments(model: str, tmp_path: Path) -> None:
+    survive(model, 50, tmp_path)
+
+
+# -------------------------------------------------------------------------------- refusals
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"seed": 1}, "--seed: 1 given to resume a run with 0"),
+    ({"tau": 1.0}, "--tau: 1.0 given to resume a run with 0.5"),
+    ({"weight_bits": 16}, "--weight-bits: 16 given"),
+    ({"window": 9}, "--window: 9 given"),
+    ({"model": "bm"}, "--model: bm given"),
+    ({"network_seed": 1}, "network: digest .* allowed: the network of the run that is resumed"),
+    ({"coupling": 2.0}, "network: digest"),
+    ({"neurons": 121}, "network gaussian: 121 neurons given; allowed: .* 120 neurons"),
+    ({"network": "none.npy"}, "--neurons: 120 given for network none.npy"),
+    ({"transitions": 399}, "399 transitions given; allowed: the 400 that are done, or more"),
+    ({"time": 0.1}, "length 0.1 given; allowed: .* which is done, or more"),
+    ({"steps": 5}, "--steps: given for the mpm"),
+    ({"output": "other.h5"}, "neither other.h5.partial nor other.h5; allowed: the event file"),
+    ({"output": "another.h5"}, "another.h5: .* whose first .* events have the digest"),
+    ({"output": "short.h5"}, "short.h5: 10 events given"),
+    ({"output": "text.h5"}, "text.h5: not an HDF5 file"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED)
+def test_what_would_be_another_run_is_refused_and_nothing_touched(
+    options: dict[str, Any], message: str, here: Path
+) -> None:
+    run(**SMALL, transitions=400, checkpoint="run.ck", output="run.h5")
+    run(**SMALL, transitions=400, output="another.h5", seed=1)
+    run(**SMALL, transitions=10, output="short.h5")
+    Path("text.h5").write_text("time,neuron" * 100)
+    before = files(here)
+    with pytest.raises(InputError, match=message):
+        resume(**options)
+    assert files(here) == before
+
+
+def test_the_environment_may_not_change_the_stream_either(here: Path) -> None:
+    run(**SMALL, transitions=100, checkpoint="run.ck")
+    with pytest.raises(InputError, match="DISTSIM_SEED: 7 given to resume a run with 0"):
+        resume(environment={"DISTSIM_SEED": "7"})
+    resume(environment={"DISTSIM_SEED": "0", "DISTSIM_ENGINE": "race"})
+
+
+def test_a_checkpoint_that_cannot_be_read_is_refused_and_the_previous_offered(here: Path) -> None:
+    run(**SMALL, transitions=400, checkpoint="run.ck", checkpoint_every="100 events")
+    whole = Path("run.ck").read_bytes()
+    offer = "the one before it is whole: distsim resume run.ck.previous"
+    for data, message in (
+        (whole[:-1], "damaged or truncated"),
+        (whole[:300], "damaged or truncated"),
+        (whole.replace(b'"seed": 0', b'"seed": 1'), "damaged or truncated"),
+        (
+            whole.replace(b"checkpoint 1\n", b"checkpoint 2\n"),
+            "format 2 given; distsim .* can read",
+        ),
+        (b"time,neuron", "not a checkpoint of distsim"),
+        (b"", "not a checkpoint of distsim"),
+    ):
+        Path("run.ck").write_bytes(data)
+        with pytest.raises(InputError, match=f"checkpoint run.ck: {message}.*{offer}"):
+            checkpoint.read("run.ck", Serial())
+    Path("run.ck").unlink()
+    with pytest.raises(InputError, match=f"run.ck: No such file or directory; {offer}"):
+        checkpoint.read("run.ck", Serial())
+    Path("run.ck.previous").unlink()
+    with pytest.raises(InputError, match=r"No such file or directory$"):
+        checkpoint.read("run.ck", Serial())
+
+
+def test_a_damaged_checkpoint_is_not_kept_as_the_previous_one(here: Path) -> None:
+    run(**SMALL, transitions=400, checkpoint="run.ck", checkpoint_every="100 events")
+    Path("run.ck").write_bytes(b"damaged")
+    previous = Path("run.ck.previous").read_bytes()
+    resume("run.ck.previous", windows=1)
+    assert Path("run.ck.previous").read_bytes() == previous
+    assert resume().digest == run(**SMALL, transitions=400).digest
+
+
+def test_an_existing_checkpoint_is_not_replaced_unasked(here: Path) -> None:
+    run(**SMALL, transitions=100, checkpoint="run.ck")
+    with pytest.raises(InputError, match=r"checkpoint run\.ck: exists; allowed: a new file"):
+        run(**SMALL, transitions=100, checkpoint="run.ck")
+    run(**SMALL, transitions=100, checkpoint="run.ck", overwrite=True)
+    assert not Path("run.ck.previous").exists()  # it would have been another run's
+
+
+# ------------------------------------------------------------------------------------ fuzz
+
+
+def damaged(data: bytes, seed: int) -> bytes:
+    """Bytes cut off, overwritten, flipped or inserted at random."""
+    choose = random.Random(seed)
+    at = choose.randrange(len(data))
+    match choose.randrange(4):
+        case 0:
+            return data[:at]
+        case 1:
+            return data[:at] + bytes([data[at] ^ 1 << choose.randrange(8)]) + data[at + 1 :]
+        case 2:
+            return data[:at] + choose.randbytes(8) + data[at + 8 :]
+    return data[:at] + choose.randbytes(choose.randint(1, 9)) + data[at:]
+
+
+def test_damaged_checkpoints_never_make_a_wrong_run(here: Path) -> None:
+    run(**SMALL, transitions=100, checkpoint="run.ck")
+    whole = Path("run.ck").read_bytes()
+    Path("run.ck.previous").unlink(missing_ok=True)
+    for seed in range(2000):
+        Path("bad.ck").write_bytes(damaged(whole, seed))
+        with pytest.raises(InputError, match=r"^checkpoint bad\.ck: "):
+            checkpoint.read("bad.ck", Serial())
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".txt"])
+def test_damaged_networks_never_make_a_wrong_run(ending: str, here: Path) -> None:
+    """A run resumed from a damaged network file is refused, or is the same run."""
+    write_network(f"net{ending}")
+    options = {"network": f"net{ending}", "tau": 2.0, "seed": 2}
+    whole = run(**options, transitions=300)
+    run(**options, transitions=150, checkpoint="run.ck")
+    saved = Path("run.ck").read_bytes()
+    data = Path(f"net{ending}").read_bytes()
+    refused = 0
+    for seed in range(120):
+        Path(f"bad{ending}").write_bytes(damaged(data, seed))
+        Path("run.ck").write_bytes(saved)
+        try:
+            assert resume(network=f"bad{ending}", transitions=300).digest == whole.digest, seed
+        except InputError:
+            refused += 1
+    assert refused > 60
+
+
+def write_network(path: str) -> None:
+    rng = np.random.default_rng(4)
+    weights = rng.integers(-3, 4, (12, 12)).astype(np.float32)
+    if path.endswith(".npy"):
+        np.save(path, weights)
+    elif path.endswith(".npz"):
+        np.savez(path, weights=weights, bias=weights[0])
+    elif path.endswith(".csv"):
+        edges = [f"{j},{i},{w:g}" for (i, j), w in np.ndenumerate(weights)]
+        Path(path).write_text("\n".join(["source,target,weight", *edges]) + "\n")
+    else:
+        edges = [f"{i + 1} {j + 1} {weights[i, j]:g}" for i in range(12) for j in range(i)]
+        Path(path).write_text("\n".join([f"12 {len(edges)}", *edges]) + "\n")
