@@ -1,11 +1,18 @@
 """The window rule, and what a window changes."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
+from distsim.communicator import Serial
+from distsim.kernels import cpu
+from distsim.mcculloch_pitts import McCullochPitts
+from distsim.network import from_array
+from distsim.shard import load
 from distsim.simulation import simulate
-from distsim.window import LARGEST_TARGET, SMALLEST_TARGET, follow, target_events
+from distsim.window import LARGEST_TARGET, SMALLEST_TARGET, Window, follow, target_events
 
 
 @pytest.mark.parametrize("neurons", [1, 2, 1000, 16_384, 10**6])
@@ -49,3 +56,20 @@ def test_windows_hold_about_their_target(engine: str) -> None:
             "gaussian", neurons=500, transitions=5000, window=target, engine=engine
         ).summary
         assert 0.6 * target < summary.transitions / summary.windows < 1.5 * target
+
+
+def test_clock_does_not_drift() -> None:
+    """Model time at the end of many windows, most ended early, is the sum of their widths."""
+    shard = load(from_array(np.eye(2)), 32, Serial(), cpu)
+    law = McCullochPitts(shard, 1.0, 0, None, Serial())
+    law.open(np.zeros(2, np.int64), np.zeros(2, np.uint8))
+    random = np.random.default_rng(1)
+    exact = Fraction(0)
+    for number, tick in enumerate(random.integers(1, 2**40, 20_000).tolist()):
+        exponent, early = number % 5 - 30, number % 7 > 0
+        window = Window(number, exponent, steps=0, most=64, cap=0)
+        law.close(window, np.array([tick << 23], np.uint64), early=early)
+        width = Fraction(2) ** exponent
+        exact += (tick - Fraction(1, 2)) * width / 2**40 if early else width
+    assert abs(Fraction(law.high) + Fraction(law.low) - exact) < exact * Fraction(2) ** -90
+    assert law.now() == float(exact)
