@@ -18,10 +18,13 @@ One contract, two implementations:
 Without a launcher neither MPI nor mpi4py is needed or imported.
 """
 
+import ctypes
+import functools
 import os
 import pickle
 import sys
 from collections.abc import Callable
+from time import sleep
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
@@ -30,6 +33,8 @@ from numpy.typing import NDArray
 from distsim.errors import InputError
 
 T = TypeVar("T")
+
+_LAST_WORDS = 0.25  # seconds in which a launcher passes on what was printed before an abort
 
 # The number of ranks that a launcher promises, the nearest launcher first: MPICH and PMI-2,
 # Open MPI, srun (which may itself have started an mpirun's helpers).
@@ -176,6 +181,7 @@ class Mpi:
     def abort(self, status: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
+        sleep(_LAST_WORDS)
         self._world.Abort(status)
         os._exit(status)
 
@@ -183,8 +189,8 @@ class Mpi:
 class Nccl:
     """The ranks' GPUs, one each, by NVIDIA's library: collectives on device memory and streams.
 
-    `barrier` of the ranks must have been passed by all before a GPU is used again after a failure:
-    on failure a rank leaves by `abort` and never destroys its NCCL communicator.
+    NCCL's communicator is never destroyed: that is a collective too, and would hang a rank that
+    leaves alone. The end of the process ends it.
     """
 
     def __init__(self, ranks: Communicator) -> None:
@@ -196,6 +202,7 @@ class Nccl:
         root = ranks.gather(np.frombuffer(name, np.uint8))[:4096].tobytes()
         ranks.barrier()
         self._communicator = nccl.NcclCommunicator(ranks.size, pickle.loads(root), ranks.rank)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._communicator))  # for ever
 
     def all_gather(self, send: int, receive: int, words: int, stream: int) -> None:
         """`words` 64-bit words of every rank at device address `send` to all, by rank."""
@@ -206,6 +213,12 @@ class Nccl:
         self._communicator.allReduce(
             send, receive, words, self._nccl.NCCL_UINT64, self._nccl.NCCL_MIN, stream
         )
+
+
+@functools.cache
+def connect_gpus(ranks: Communicator) -> Nccl:
+    """The one NCCL communicator of these ranks, each on the GPU that it has chosen."""
+    return Nccl(ranks)
 
 
 def launched_rank() -> int:

@@ -1,13 +1,22 @@
-"""No hangs: a thread that ends all ranks when this one makes no progress.
+"""No hangs: a thread that ends all ranks when one dies, or when this one makes no progress.
 
-A rank that dies or stalls leaves the others waiting in a collective for ever. Each rank watches
-itself only: those that wait are the ones that end the run.
+A rank that dies or stalls leaves the others waiting in a collective for ever. Each rank looks at
+its own progress, and waits for the end of the next rank on its node: so the others learn of a
+death at once, whatever the launcher does, and of anything else in the allowed time.
 """
 
+import contextlib
+import hashlib
+import os
+import select
+import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
+
+import numpy as np
 
 from distsim.communicator import Communicator
 
@@ -15,13 +24,14 @@ FAILED = 1  # exit status
 _LOOKS = 20  # in the allowed time
 _FIRST = 10  # times the allowed time for the first window, which may compile kernels
 _OTHERS = 0.5  # seconds in which the other ranks that wait may say so too
+_WAITING = "RS"  # states of a process that runs, or waits for a message (proc(5))
 
 
 class Watchdog:
     """Ends all ranks after so many seconds in which `progress` gives the same value.
 
-    Counts the looks, not the time: a machine that slept, or a rank that was itself stopped, has
-    not waited. phase: says what this rank has last done.
+    Counts the looks, not the time: a machine that slept, or a rank that was itself stopped, has not
+    waited. doing: says where this rank is.
     """
 
     def __init__(
@@ -36,7 +46,13 @@ class Watchdog:
         self._progress = progress
         self._doing = doing
         self._limit = _FIRST * (_LOOKS - 2)
-        self._over = threading.Event()
+        self._near = _neighbours(ranks)
+        if len(self._near) > 1 and ranks.rank == min(self._near):  # launchers name processes only
+            named = ", ".join(f"{rank}: {process}" for rank, process in self._near.items())
+            print(
+                f"distsim: processes of ranks on {socket.gethostname()}: {named}", file=sys.stderr
+            )
+        self._end, self._over = os.pipe()  # written to when the run is over
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def begun(self) -> None:
@@ -44,8 +60,9 @@ class Watchdog:
         self._limit = _LOOKS - 2  # so that all is over when the allowed time is
 
     def over(self) -> None:
-        """The last window is done."""
-        self._over.set()
+        """The last window is done, on this rank and soon on all."""
+        os.write(self._over, b".")
+        self._thread.join()
 
     def __enter__(self) -> "Watchdog":
         self._thread.start()
@@ -58,26 +75,78 @@ class Watchdog:
         trace: TracebackType | None,
     ) -> None:
         self.over()
-        self._thread.join()
+        os.close(self._over)
+        os.close(self._end)
 
     def _watch(self) -> None:
         seen: object = None
         looks = 0
-        while not self._over.wait(self._seconds / _LOOKS):
-            now = self._progress()
-            looks = looks + 1 if now == seen else 0
-            seen = now
-            if looks >= self._limit:
-                self._end(looks * self._seconds / _LOOKS)
+        with contextlib.ExitStack() as files:
+            next_rank, next_process = self._next(files)
+            ends = [self._end] if next_process is None else [self._end, next_process]
+            while True:
+                ready, _, _ = select.select(ends, [], [], self._seconds / _LOOKS)
+                if self._end in ready:
+                    return
+                if ready:
+                    self._stop(f"rank {next_rank} of {self._ranks.size} has died")
+                now = self._progress()
+                looks = looks + 1 if now == seen else 0
+                seen = now
+                if looks >= self._limit:
+                    self._stall(looks * self._seconds / _LOOKS)
 
-    def _end(self, waited: float) -> None:
+    def _next(self, files: contextlib.ExitStack) -> tuple[int, int | None]:
+        """The next rank on this node, and a file that is readable when its process has ended."""
+        others = [rank for rank in self._near if rank != self._ranks.rank]
+        if not others:
+            return self._ranks.rank, None
+        rank = min((r for r in others if r > self._ranks.rank), default=others[0])
+        try:
+            process = os.pidfd_open(self._near[rank])
+        except (AttributeError, OSError):  # not on Linux; or it has died already
+            return rank, None
+        files.callback(os.close, process)
+        return rank, process
+
+    def _stall(self, waited: float) -> None:
+        """Say so, on every rank that waits, and who here does not wait but stands still."""
         ranks = self._ranks
-        print(
-            f"distsim: rank {ranks.rank} of {ranks.size} has made no progress for {waited:.3g} s, "
-            f"{self._doing()}: this rank stalls, or waits for one that stalls or died and does not "
-            "say so; ending all ranks (--watchdog)",
-            file=sys.stderr,
-            flush=True,
+        states = {rank: _state(process) for rank, process in self._near.items()}
+        stopped = [f"rank {rank}" for rank, state in states.items() if state not in _WAITING]
+        self._stop(
+            f"rank {ranks.rank} of {ranks.size} has made no progress for {waited:.3g} s, "
+            f"{self._doing()}: it stalls, or waits for another one"
+            + (f"; {', '.join(stopped)} stopped" if stopped else "")
         )
-        if not self._over.wait(min(_OTHERS, self._seconds / _LOOKS)):
-            ranks.abort(FAILED)
+
+    def _stop(self, reason: str) -> None:
+        print(f"distsim: {reason}; ending all ranks", file=sys.stderr, flush=True)
+        wait = min(_OTHERS, self._seconds / _LOOKS)
+        if not select.select([self._end], [], [], wait)[0]:
+            self._ranks.abort(FAILED)
+
+
+def _neighbours(ranks: Communicator) -> dict[int, int]:
+    """The ranks on this node, in order, and their processes."""
+    node = f"{socket.gethostname()} {_text('/proc/sys/kernel/random/boot_id')}"
+    with contextlib.suppress(OSError):  # process numbers are those of a name space
+        node += f" {os.stat('/proc/self/ns/pid').st_ino}"
+    here = hashlib.blake2b(node.encode(), digest_size=8).digest()
+    mine = here + os.getpid().to_bytes(8, "little")
+    found = ranks.gather(np.frombuffer(mine, np.uint8)).reshape(ranks.size, 16)
+    near = (found[:, :8] == np.frombuffer(here, np.uint8)).all(axis=1)
+    pids = found[:, 8:].copy().view(np.int64)[:, 0]
+    return {int(rank): int(pids[rank]) for rank in np.nonzero(near)[0]}
+
+
+def _state(process: int) -> str:
+    """The letter of a process's state; of one that is gone, X."""
+    return (_text(f"/proc/{process}/stat").rpartition(")")[2].split() or ["X"])[0]
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

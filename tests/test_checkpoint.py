@@ -20,8 +20,11 @@ from distsim.errors import InputError
 from distsim.output import EVENTS
 from distsim.simulation import Summary
 
-SMALL = {"network": "gaussian", "neurons": 120, "tau": 0.5}
-LENGTHS = {"mpm": {"transitions": 4_000}, "bm": {"steps": 12_000, "scan": "random"}}
+SMALL: dict[str, Any] = {"network": "gaussian", "neurons": 120, "tau": 0.5}
+LENGTHS: dict[str, dict[str, Any]] = {
+    "mpm": {"transitions": 4_000},
+    "bm": {"steps": 12_000, "scan": "random"},
+}
 
 
 class Moment:
@@ -110,7 +113,7 @@ STREAMS: list[dict[str, Any]] = [
 def test_every_kind_of_stream_resumes(options: dict[str, Any], here: Path) -> None:
     whole = run(**options, output="whole.h5")
     for windows in (1, 2, whole.windows // 2):
-        again = {"output": "run.h5", "checkpoint": "run.ck", "overwrite": True}
+        again: dict[str, Any] = {"output": "run.h5", "checkpoint": "run.ck", "overwrite": True}
         stopped = run(windows, **options, **again)
         assert (stopped.stopped is None) == (stopped.windows == whole.windows)
         assert resume().digest == whole.digest
@@ -365,7 +368,7 @@ def test_damaged_checkpoints_never_make_a_wrong_run(here: Path) -> None:
 def test_damaged_networks_never_make_a_wrong_run(ending: str, here: Path) -> None:
     """A run resumed from a damaged network file is refused, or is the same run."""
     write_network(f"net{ending}")
-    options = {"network": f"net{ending}", "tau": 2.0, "seed": 2}
+    options: dict[str, Any] = {"network": f"net{ending}", "tau": 2.0, "seed": 2}
     whole = run(**options, transitions=300)
     run(**options, transitions=150, checkpoint="run.ck")
     saved = Path("run.ck").read_bytes()
