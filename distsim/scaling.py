@@ -366,7 +366,7 @@ def _beyond(
     found = []
     for factor in FURTHER:
         ranks = last.ranks * factor
-        neurons = last.neurons if kind == "strong" else _weak(last.neurons, factor, 1)
+        neurons = last.neurons if kind == "strong" else _weak(first.neurons, ranks, first.ranks)
         more = math.sqrt(neurons / last.neurons)
         point = replace(
             last,
