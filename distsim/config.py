@@ -431,11 +431,10 @@ def amend(
     base = {name: (value, f"{name} in {path}") for name, value in stored.items()}
     base.pop("max_time", None)
     base["checkpoint"] = (path.removesuffix(PREVIOUS), "checkpoint")
-    before = Config(**stored)  # type: ignore[arg-type]
     layers = [_environment_values(environment), _option_values(options)]
     after = _overlaid([base, *layers])
     for name in STREAM:
-        given, kept = getattr(after, name), getattr(before, name)
+        given, kept = getattr(after, name), stored[name]
         if given != kept:
             place = [layer[name][1] for layer in layers if name in layer][-1]
             raise InputError(

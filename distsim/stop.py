@@ -2,7 +2,7 @@
 
 A signal reaches one rank, or several at different moments; a full disk is seen by the root alone.
 So each rank has a wish, and now and then all take the strongest one: one all-reduce every so many
-windows, about four times a second whatever a window costs.
+windows, about ten times a second whatever a window costs.
 """
 
 import os
@@ -18,7 +18,7 @@ from distsim.communicator import Communicator
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 _SAME = 0.5  # seconds in which a launcher and a terminal may both pass on one signal
-_EVERY = 0.25  # seconds between two agreements
+_EVERY = 0.1  # seconds between two agreements
 _BITS = 30  # of the number of windows until the next agreement, at most
 _MOST = (1 << _BITS) - 1
 

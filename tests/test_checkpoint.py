@@ -1,6 +1,8 @@
 """Checkpoints: after any stop, on any ranks, with either engine, the bits of an undisturbed run."""
 
+import contextlib
 import dataclasses
+import os
 import random
 import signal
 import time
@@ -327,6 +329,34 @@ def test_a_damaged_checkpoint_is_not_kept_as_the_previous_one(here: Path) -> Non
     resume("run.ck.previous", windows=1)
     assert Path("run.ck.previous").read_bytes() == previous
     assert resume().digest == run(**SMALL, transitions=400).digest
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "replace", "unlink"])
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_write_that_is_cut_short_leaves_a_whole_checkpoint(
+    call: str, times: int, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(**SMALL, transitions=400, checkpoint="run.ck", checkpoint_every="100 events")
+    older, newer = checkpoint.read("run.ck", Serial()), checkpoint.read("run.ck", Serial())
+    newer = dataclasses.replace(newer, transitions=401)
+    left = times
+
+    def cut(*arguments: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    original = getattr(os, call)
+    monkeypatch.setattr(os, call, cut)
+    with contextlib.suppress(KeyboardInterrupt):
+        checkpoint.write("run.ck", checkpoint.pack(newer))
+    monkeypatch.setattr(os, call, original)
+    assert checkpoint.read("run.ck", Serial()).transitions in (older.transitions, 401)
+    assert checkpoint.read("run.ck.previous", Serial()).transitions <= 400
+    checkpoint.write("run.ck", checkpoint.pack(newer))  # nothing is in the way
+    assert checkpoint.read("run.ck", Serial()).transitions == 401
 
 
 def test_an_existing_checkpoint_is_not_replaced_unasked(here: Path) -> None:
