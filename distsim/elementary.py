@@ -41,9 +41,9 @@ def ln(x):
 
 @njit(inline="always")
 def uniform(high, low):
-    """The double ((64-bit word >> 11) + 1/2) / 2^53 in (0, 1) of two 32-bit words."""
+    """The double ((64-bit word >> 12) + 1/2) / 2^52 in (0, 1), exactly, of two 32-bit words."""
     word = (np.uint64(high) << np.uint64(32)) | np.uint64(low)
-    return (np.float64(word >> np.uint64(11)) + 0.5) * 1.1102230246251565e-16
+    return (np.float64(word >> np.uint64(12)) + 0.5) * 2.220446049250313e-16
 
 
 @njit(inline="always")

@@ -177,7 +177,7 @@ def draw(seed: int, neuron: int, count: int, ticket: int, purpose: int) -> tuple
 
 
 def uniform(high: int, low: int) -> float:
-    return ((high * WORD + low) // 2**11 + 0.5) / 2**53
+    return ((high * WORD + low) // 2**12 + 0.5) / 2**52
 
 
 def mpm_reference(

@@ -18,7 +18,10 @@ import numpy as np
 from numba import njit
 
 from distsim.elementary import LARGEST_NORMAL, LN2, exponential, ln, normal_pair, uniform
+from distsim.kernels import cache
 from distsim.philox import FIRST, PATTERN, STATE, TICKET, UPDATE, VISIT, WEIGHT, draw
+
+cache.settle()
 
 __all__ = ["LARGEST_NORMAL"]
 

@@ -36,10 +36,10 @@ __device__ __forceinline__ double ln(double x) {
            - ((half - (s * (half + (t1 + t2)) + e * 1.90821492927058770002e-10)) - f);
 }
 
-// ((64-bit word >> 11) + 1/2) / 2^53 of two 32-bit words.
+// ((64-bit word >> 12) + 1/2) / 2^52 of two 32-bit words.
 __device__ __forceinline__ double uniform(u32 high, u32 low) {
     u64 word = (u64)high << 32 | low;
-    return ((double)(word >> 11) + 0.5) * 1.1102230246251565e-16;
+    return ((double)(word >> 12) + 0.5) * 2.220446049250313e-16;
 }
 
 // -ln(1 - v) for v in (0, 1).

@@ -1,0 +1,27 @@
+"""Where Numba keeps the compiled kernels: a folder named by all the sources that go into them.
+
+Numba itself looks only at the file that holds a kernel: after a change of `philox.py` or
+`elementary.py` it would go on with what it compiled before, and streams would differ in silence.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from numba.core import config
+
+_PACKAGE = Path(__file__).parents[1]
+_SOURCES = ("philox.py", "elementary.py", "kernels/cpu.py")
+
+
+def settle() -> None:
+    """Choose the folder: under NUMBA_CACHE_DIR, else beside the sources, else the user's cache.
+
+    To be called before the first kernel is declared.
+    """
+    code = b"".join((_PACKAGE / name).read_bytes() for name in _SOURCES)
+    beside = _PACKAGE / "__pycache__"
+    fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distsim"
+    writable = os.access(beside if beside.exists() else _PACKAGE, os.W_OK)
+    folder = config.CACHE_DIR or (beside if writable else fallback)
+    config.CACHE_DIR = os.path.join(folder, f"numba-{hashlib.sha256(code).hexdigest()[:16]}")
