@@ -15,7 +15,8 @@ The model is fitted by least squares of the relative errors, no parameter being 
     time of a window = a + (b + c log2 P) rounds + bytes / bandwidth
 
 rounds: replays, each with a collective, which passes about log2 P stages; bytes: what a rank reads
-of the events' columns. A measurement is one start of `distsim run` by the launcher, and one line
+of the events' columns. (Where all measurements have as many rounds, only a + b rounds is known, and
+enough to predict.) A measurement is one start of `distsim run` by the launcher, and one line
 in a file of JSON lines.
 """
 

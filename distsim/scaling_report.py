@@ -30,25 +30,30 @@ def as_json(found: Sequence[Series]) -> dict[str, Any]:
 
 
 def table(found: Sequence[Series]) -> str:
-    """A block a series; a prediction has its word where a measurement has its phases."""
-    return "\n\n".join(_block(series) for series in found)
+    """A block a series, with a prediction's word where a measurement has its phases; the models."""
+    models = dict.fromkeys(_model_text(series) for series in found)
+    return "\n\n".join([*map(_block, found), *models])
 
 
 def _block(series: Series) -> str:
     neurons = f"{series.neurons:,} neurons"
     if series.kind == "weak":
         neurons = f"weights a rank of {neurons} on {series.points[0].ranks}"
-    setup = ", ".join(f"{name.replace('_', ' ')} {v}" for name, v in series.options.items())
     rows = [["ranks", "nodes", "neurons", "transitions/s", "range", "speed-up", "efficiency"]]
     rows[0] += ["model", "collective"]
     rows += [_row(point) for point in (*series.points, *series.predictions)]
     notes = ["the other phases", *(_phases(point) for point in series.points)]
     notes += ["PREDICTION of the model"] * len(series.predictions)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [f"{series.kind} scaling, {series.engine}, {neurons} ({setup})"]
+    lines = [f"{series.kind} scaling, {series.engine}, {neurons} ({_setup(series)})"]
     for row, note in zip(rows, notes, strict=True):
         lines.append("  " + "  ".join(map(str.rjust, row, widths)) + "  " + note)
-    return "\n".join([*lines, *_model_lines(series)])
+    return "\n".join(lines)
+
+
+def _setup(series: Series) -> str:
+    options = series.options.items()
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options)
 
 
 def _row(point: Point) -> list[str]:
@@ -76,17 +81,23 @@ def _phases(point: Point) -> str:
     )
 
 
-def _model_lines(series: Series) -> list[str]:
+def _model_text(series: Series) -> str:
+    """The model of all series of an engine, what it rests on, and what it does not know."""
+    title = f"model of {series.engine} ({_setup(series)})"
     model = series.model
     if model is None:
-        return ["  no model: four different measurements of this engine are needed, or more"]
-    lines = [f"  model of {series.engine}: {equation(model)}", f"  {_fitted(model)}"]
+        return f"{title}: none; it needs 4 measurements of different neurons or ranks"
+    lines = [
+        title,
+        f"  {equation(model)}",
+        f"  fitted to {model.points} measurements, off by {100 * model.error:.0f}% (rms)",
+    ]
     if any(point.nodes > model.nodes for point in series.predictions):
         lines.append(
-            f"  measured on {model.nodes} node(s): predictions for more take the network between "
-            "nodes to be as fast as what was measured"
+            f"  measured on {model.nodes} node(s): predictions for more nodes take the network "
+            "between them to be as fast as what was measured"
         )
-    return lines
+    return "\n".join(lines)
 
 
 def equation(model: Model) -> str:
@@ -94,10 +105,6 @@ def equation(model: Model) -> str:
     volume = f"bytes / {1e-9 / model.per_byte:,.3g} GB/s" if model.per_byte > 0 else "0 x bytes"
     a, b, c = (f"{1e6 * value:.3g}" for value in (model.a, model.b, model.c))
     return f"window = {a} us + ({b} + {c} log2 ranks) us x rounds + {volume}"
-
-
-def _fitted(model: Model) -> str:
-    return f"fitted to {model.points} measurements, off by {100 * model.error:.0f}% (rms)"
 
 
 def picture(found: Sequence[Series], output: str) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
+from launchers import found
+from numpy.testing import assert_array_equal
+
 from distsim import output, simulation
 from distsim.communicator import Serial
 from distsim.config import Config
-from launchers import found
-from numpy.testing import assert_array_equal
 
 SCRIPTS = Path(__file__).parents[1] / "slurm"
 REQUEUED = 120  # seconds that SLURM lets a requeued job wait
@@ -92,6 +93,10 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+def until_written_after(file: Path, moment: float) -> None:
+    until(lambda: file.exists() and file.stat().st_mtime > moment)
+
+
 def words(options: dict[str, object]) -> list[str]:
     """Options of the command line."""
     return [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -125,11 +130,10 @@ def test_a_job_signalled_twice_is_requeued_and_ends_with_the_undisturbed_events(
     checkpoint = tmp_path / f"distsim-{job}.checkpoint"
 
     for restart in ("1", "2"):
-        started = time.time()
-        until(lambda since=started: checkpoint.exists() and checkpoint.stat().st_mtime > since)
+        until_written_after(checkpoint, time.time())
         cluster.signal(job)
-        until(lambda count=restart: cluster.job(job)["Restarts"] == count)
         cluster.hasten(job)
+        assert cluster.job(job)["Restarts"] == restart
     assert cluster.end(job) == "COMPLETED", (tmp_path / "log").read_text()
     assert_equal_events(tmp_path / "run.h5", undisturbed(tmp_path, options))
 
@@ -192,8 +196,8 @@ def test_an_array_sweeps_with_one_task_requeued(cluster: Cluster, tmp_path: Path
     job = cluster.submit(tmp_path, "sweep.sbatch", file.name, array=f"0-{points - 1}")
     until((tmp_path / "sweep" / "0001.checkpoint").exists)
     cluster.signal(f"{job}_1")
-    until(lambda: cluster.job(f"{job}_1")["Restarts"] == "1")
     cluster.hasten(f"{job}_1")
+    assert cluster.job(f"{job}_1")["Restarts"] == "1"
     for point in range(points):
         log = tmp_path / f"log.{point}"
         assert cluster.end(f"{job}_{point}") == "COMPLETED", log.read_text()

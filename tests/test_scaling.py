@@ -1,0 +1,185 @@
+"""Scaling: what is measured, the arithmetic of speed-ups, the model and its predictions."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from launchers import found
+
+from distsim import cli, scaling, scaling_report
+from distsim.errors import InputError
+from distsim.scaling import Line, Plan, Task
+
+A, B, C, BANDWIDTH = 20e-6, 2e-6, 5e-6, 4e9  # of a made-up machine
+OPTIONS = {"model": "mpm", "tau": 1.0, "weight_bits": 8}
+
+
+def line(engine: str, neurons: int, ranks: int, weak: list[int] | None = None) -> Line:
+    """A measurement of a machine that follows the model exactly."""
+    windows, events = 1000, 2 * math.sqrt(neurons)
+    replays, applies = (1 if ranks == 1 else 4, 1) if engine == "relax" else (events, events)
+    columns = events * applies if engine == "relax" else applies
+    volume = columns * -(-neurons // ranks)
+    seconds = windows * (A + (B + C * math.log2(ranks)) * replays + volume / BANDWIDTH)
+    return {
+        "options": OPTIONS,
+        "weak": weak,
+        "nodes": 1,
+        "per_node": 4,
+        "engine": engine,
+        "neurons": neurons,
+        "ranks": ranks,
+        "transitions": events * windows,
+        "windows": windows,
+        "replays": replays * windows,
+        "applies": applies * windows,
+        "seconds": seconds,
+        "transitions_per_second": events * windows / seconds,
+        "phases": {"apply": 3.0, "exchange": 1.0},
+    }
+
+
+def lines() -> list[Line]:
+    measured = []
+    for engine in ("relax", "race"):
+        measured += [line(engine, n, ranks) for n in (10_000, 40_000) for ranks in (1, 2, 4)]
+        measured += [line(engine, 20_000, 4, [10_000, 1])]
+    return measured
+
+
+def plan(**changes: Any) -> Plan:
+    values: dict[str, Any] = {
+        "ranks": (1, 2),
+        "neurons": (50,),
+        "repeats": 1,
+        "seconds": 0.001,
+        "launcher": "",
+        "per_node": None,
+        "options": OPTIONS,
+    }
+    return Plan(**{**values, **changes})
+
+
+def fake(folder: Path) -> str:
+    """A launcher that starts nothing, and prints what a run would."""
+    script = folder / "launcher.py"
+    script.write_text(
+        "import json, sys\n"
+        "given = dict(zip(sys.argv[1:], sys.argv[2:]))\n"
+        "events = int(given['--transitions'])\n"
+        "print(json.dumps(dict(engine=given['--engine'], neurons=int(given['--neurons']),\n"
+        "    ranks=int(sys.argv[1]), transitions=events, windows=10, replays=30, applies=10,\n"
+        "    seconds=events / 1e6, transitions_per_second=1e6, phases=dict(apply=1))))\n",
+        encoding="utf-8",
+    )
+    return f"{sys.executable} {script} {{ranks}} {{nodes}}"
+
+
+def test_weak_series_keep_the_weights_of_a_rank() -> None:
+    assert list(scaling.tasks(plan(ranks=(2, 8), neurons=(1000,))))[:3] == [
+        Task("relax", 1000, 2, None),
+        Task("relax", 1000, 8, None),
+        Task("relax", 2000, 8, (1000, 2)),
+    ]
+
+
+def test_measurements_are_added_once(tmp_path: Path) -> None:
+    file = str(tmp_path / "scaling.jsonl")
+    said: list[str] = []
+    small = plan(launcher=fake(tmp_path))
+    scaling.measure(file, small, said.append)
+    assert len(said) == 6
+    assert said[0] == "relax, 50 neurons, ranks: 1: 1,000,000 transitions a second"
+    scaling.measure(file, small, said.append)
+    assert len(said) == 6
+    scaling.measure(file, plan(launcher=fake(tmp_path), repeats=3), said.append)
+    assert len(scaling.read(file)) == 18
+    assert {series.points[0].repeats for series in scaling.analyse(scaling.read(file))} == {3}
+
+
+def test_runs_are_as_long_as_asked_for(tmp_path: Path) -> None:
+    file = str(tmp_path / "scaling.jsonl")
+    scaling.measure(file, plan(launcher=fake(tmp_path), seconds=2.0), lambda text: None)
+    assert {one["transitions"] for one in scaling.read(file)} == {2_000_000}
+
+
+def test_speed_up_and_efficiency_count_columns() -> None:
+    strong, *_, weak = (series for series in scaling.analyse(lines()) if series.engine == "relax")
+    one, two, four = strong.points
+    assert four.speed_up == pytest.approx(four.rate / one.rate)
+    assert two.efficiency == pytest.approx(two.rate / one.rate / 2)
+    assert [point.neurons for point in weak.points] == [10_000, 20_000]
+    assert weak.points[1].speed_up == pytest.approx(2 * weak.points[1].rate / one.rate)
+
+
+def test_the_model_is_found_again_and_predicts() -> None:
+    for series in scaling.analyse(lines()):
+        model = series.model
+        assert model is not None
+        assert model.error < 1e-6
+        assert model.b == pytest.approx(B, rel=1e-3)
+        assert model.c == pytest.approx(C, rel=1e-3)
+        assert model.per_byte == pytest.approx(1 / BANDWIDTH, rel=1e-3)
+        assert [point.ranks for point in series.predictions] == [8, 16, 32]
+        assert [point.nodes for point in series.predictions] == [2, 4, 8]
+        for point in series.predictions:
+            expected = line(series.engine, point.neurons, point.ranks)
+            assert point.rate == pytest.approx(expected["transitions_per_second"], rel=1e-3)
+
+
+def test_too_few_measurements_make_no_model() -> None:
+    few = [one for one in lines() if one["ranks"] == 1]
+    series = scaling.analyse(few)
+    assert all(one.model is None and not one.predictions for one in series)
+    assert "none; it needs 4 measurements" in scaling_report.table(series)
+
+
+def test_only_predictions_are_marked_as_such() -> None:
+    text = scaling_report.table(scaling.analyse(lines()))
+    for row in text.splitlines():
+        words = row.split()
+        if words and words[0].isdigit():
+            assert ("PREDICTION" in row) == (int(words[0]) > 4)
+    assert "model of relax" in text
+    assert "window = 20 us + (2 + 5 log2 ranks) us x rounds + bytes / 4 GB/s" in text
+    assert "measured on 1 node(s)" in text
+
+
+def test_a_failing_run_shows_its_message(tmp_path: Path) -> None:
+    file = str(tmp_path / "scaling.jsonl")
+    with pytest.raises(InputError, match=r"left with status 2:\ndistsim: .*tau.*-1"):
+        scaling.measure(file, plan(options={**OPTIONS, "tau": -1.0}), lambda text: None)
+    with pytest.raises(InputError, match="--launcher: nowhere: No such file"):
+        scaling.measure(file, plan(launcher="nowhere"), lambda text: None)
+    with pytest.raises(InputError, match=r"allowed: a command with \{ranks\}"):
+        scaling.measure(file, plan(launcher="mpirun -n {size}"), lambda text: None)
+
+
+def test_a_line_that_is_no_measurement_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "scaling.jsonl"
+    file.write_text(json.dumps(lines()[0]) + "\n{}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="line 2 is not a measurement"):
+        scaling.read(str(file))
+
+
+@pytest.mark.skipif("mpich" not in found(), reason="no mpirun of MPICH")
+def test_a_table_and_a_picture_of_real_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))
+    file, picture = tmp_path / "scaling.jsonl", tmp_path / "scaling.png"
+    launcher = f"{found()['mpich'][0]} -n {{ranks}}"
+    arguments = f"{file} --ranks 1 --neurons 60 --repeats 1 --seconds 0.01 --picture {picture}"
+    command = ["scaling", *arguments.split(), "--json", "--launcher", launcher]
+    assert cli.main(command, cli.Launch()) == 0
+    *table, data = capsys.readouterr().out.splitlines()
+    assert table[0].startswith("strong scaling, relax, 60 neurons (model mpm, tau 1.0")
+    series = json.loads(data)["series"]
+    assert [(one["engine"], one["points"][0]["ranks"]) for one in series] == [
+        ("relax", 1),
+        ("race", 1),
+    ]
+    assert picture.read_bytes().startswith(b"\x89PNG")
