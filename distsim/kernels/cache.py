@@ -23,5 +23,6 @@ def settle() -> None:
     beside = _PACKAGE / "__pycache__"
     fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distsim"
     writable = os.access(beside if beside.exists() else _PACKAGE, os.W_OK)
-    folder = config.CACHE_DIR or (beside if writable else fallback)
-    config.CACHE_DIR = os.path.join(folder, f"numba-{hashlib.sha256(code).hexdigest()[:16]}")
+    folder = os.environ.get("NUMBA_CACHE_DIR") or (beside if writable else fallback)
+    name = f"numba-{hashlib.sha256(code).hexdigest()[:16]}"
+    config.CACHE_DIR = os.path.join(folder, name)  # type: ignore[attr-defined]
