@@ -97,7 +97,7 @@ class Keeper:
 
     def end(self, chain: Moving) -> None:
         """After the loop: nothing waits any more, and there is a checkpoint. Raises OutputError."""
-        self._watchdog.over()  # a disk may take its time
+        self._watchdog.wait_long()  # a disk may take its time
         self._recorder.flush()
         self._check()
         self.save(chain)

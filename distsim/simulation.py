@@ -245,7 +245,7 @@ def run(
     try:
         with watchdog:
             summary, final = _drive(chain, network, recorder, report, keeper)
-        keeper.close(lambda file: file.finish(final, summary.digest))
+            keeper.close(lambda file: file.finish(final, summary.digest))
     except BaseException:
         keeper.fail()
         raise

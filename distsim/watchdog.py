@@ -22,7 +22,7 @@ from distsim.communicator import Communicator
 
 FAILED = 1  # exit status
 _LOOKS = 20  # in the allowed time
-_FIRST = 10  # times the allowed time for the first window, which may compile kernels
+_LONG = 10  # times the allowed time for the first window, which may compile kernels, and the end
 _OTHERS = 0.5  # seconds in which the other ranks that wait may say so too
 _WAITING = "RS"  # states of a process that runs, or waits for a message (proc(5))
 
@@ -45,7 +45,7 @@ class Watchdog:
         self._ranks = ranks
         self._progress = progress
         self._doing = doing
-        self._limit = _FIRST * (_LOOKS - 2)
+        self._limit = _LONG * (_LOOKS - 2)
         self._near = _neighbours(ranks)
         if len(self._near) > 1 and ranks.rank == min(self._near):  # launchers name processes only
             named = ", ".join(f"{rank}: {process}" for rank, process in self._near.items())
@@ -59,10 +59,9 @@ class Watchdog:
         """The first window is done: from now on the allowed time holds."""
         self._limit = _LOOKS - 2  # so that all is over when the allowed time is
 
-    def over(self) -> None:
-        """The last window is done, on this rank and soon on all."""
-        os.write(self._over, b".")
-        self._thread.join()
+    def wait_long(self) -> None:
+        """What comes is not a window."""
+        self._limit = _LONG * (_LOOKS - 2)
 
     def __enter__(self) -> "Watchdog":
         self._thread.start()
@@ -74,9 +73,12 @@ class Watchdog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.over()
+        os.write(self._over, b".")
+        self._thread.join()
         os.close(self._over)
         os.close(self._end)
+        if error is None:
+            self._ranks.barrier()  # before any process ends, which would look like a death
 
     def _watch(self) -> None:
         seen: object = None
