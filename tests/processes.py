@@ -39,14 +39,11 @@ class Run:
         ranks: int = 1,
         mpi: str = "mpich",
         program: tuple[str, ...] = ("-m", "distsim"),
-        launcher: tuple[str, ...] = (),
     ) -> None:
         command = [sys.executable]
         if ranks > 1:
             command = [part.format(ranks=ranks) for part in launchers.found()[mpi]]
-            command[1:1] = launcher
         self._ranks = ranks
-        self._marks = program
         self._process = subprocess.Popen(
             [*command, *program, *map(str, arguments)],
             cwd=folder,

@@ -4,16 +4,19 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 import launchers
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from processes import Done, Run, needs_mpirun
 
 from distsim import output, simulation
@@ -21,6 +24,7 @@ from distsim.communicator import Serial
 from distsim.config import Config
 from distsim.likeness import _BLOCK, _SAMPLES, _sample
 from distsim.output import Disk, EventFile, OutputError
+from distsim.watchdog import Watchdog
 
 LONG = ("--network", "gaussian", "--neurons", 300, "--transitions", 10**9)
 SAVING = ("--checkpoint", "run.ck", "--checkpoint-every", "1000 events", "--output", "run.h5")
@@ -131,18 +135,37 @@ def test_a_rank_that_is_killed_ends_all(mpi: str, tmp_path: Path) -> None:
     assert_resumable(tmp_path, ranks=2)
 
 
-@pytest.mark.skipif("mpich" not in MPIS, reason="no mpirun of MPICH")
-@pytest.mark.parametrize("rank", [0, 1, 2])
-def test_a_rank_that_is_killed_ends_all_though_the_launcher_does_nothing(
-    rank: int, tmp_path: Path
+class Pair(Serial):
+    """This rank, and one that is another process of this machine."""
+
+    size = 2
+
+    def __init__(self, other: int) -> None:
+        self.other = other
+        self.aborted = threading.Event()
+
+    def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        other = np.frombuffer(self.other.to_bytes(8, "little"), np.uint8)
+        return np.concatenate([states, states[:-8], other])
+
+    def abort(self, status: int) -> NoReturn:
+        assert status == 1
+        self.aborted.set()
+        sys.exit()  # of the thread
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_rank_that_dies_ends_all_at_once_whatever_the_launcher_does(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    going = begun(tmp_path, ranks=3, launcher=("-disable-auto-cleanup",))
-    going.signal(rank, signal.SIGKILL)
-    done = going.end(20)
-    assert done.status not in (0, 85)
-    assert done.seconds < 5
-    assert f"distsim: rank {rank} of 3 has died; ending all ranks" in done.err
-    assert_resumable(tmp_path)
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ranks = Pair(other.pid)
+    with Watchdog(60.0, ranks, progress=lambda: 0, doing=str):
+        assert not ranks.aborted.wait(0.3)
+        other.kill()
+        assert ranks.aborted.wait(5.0)
+    assert "distsim: rank 1 of 2 has died; ending all ranks" in capsys.readouterr().err
+    other.communicate()
 
 
 @pytest.mark.parametrize("mpi", MPIS)
