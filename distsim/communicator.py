@@ -19,7 +19,6 @@ Without a launcher neither MPI nor mpi4py is needed or imported.
 """
 
 import ctypes
-import functools
 import os
 import pickle
 import sys
@@ -215,10 +214,14 @@ class Nccl:
         )
 
 
-@functools.cache
+_gpus: list[Nccl] = []
+
+
 def connect_gpus(ranks: Communicator) -> Nccl:
-    """The one NCCL communicator of these ranks, each on the GPU that it has chosen."""
-    return Nccl(ranks)
+    """The one NCCL communicator of all ranks, each on the GPU that it has chosen."""
+    if not _gpus:
+        _gpus.append(Nccl(ranks))
+    return _gpus[0]
 
 
 def launched_rank() -> int:

@@ -294,11 +294,6 @@ class Config:
         self._check_length(sources)
         self._check_scan(sources)
         self._check_checkpoint(sources)
-        if self.device == "gpu":
-            raise InputError(
-                f"{_place('device', sources)}: gpu given; allowed: auto or cpu, "
-                "since this version has no kernels for GPUs"
-            )
 
     def asdict(self) -> dict[str, Any]:
         """Every option, by name."""

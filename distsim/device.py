@@ -18,14 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim import partition
-from distsim.communicator import Communicator, Nccl
+from distsim.checkpoint import Position
+from distsim.communicator import Communicator, Nccl, connect_gpus
 from distsim.config import Config
 from distsim.errors import InputError
 from distsim.kernels import cuda
 from distsim.mcculloch_pitts import _CAP_BITS, _START_BITS
 from distsim.network import Gaussian, Network
 from distsim.recorder import Recorder
-from distsim.shard import _unit
+from distsim.shard import _unit, network_digest
 from distsim.timer import Timer
 from distsim.window import target_events
 
@@ -49,15 +50,20 @@ def needed_bytes(neurons: int, bits: int, size: int) -> int:
 class DeviceChain:
     """A network in motion on this rank's GPU."""
 
+    place = "gpu"
+
     def __init__(
-        self, network: Network, config: Config, ranks: Communicator,
-        initial: NDArray[np.uint8],
-    ) -> None:  # fmt: skip
+        self,
+        network: Network,
+        config: Config,
+        ranks: Communicator,
+        states: NDArray[np.uint8],
+    ) -> None:
+        """`states`: of all neurons at the start, uint8[N]."""
         self.config = config
         self.ranks = ranks
         self.timer = Timer()
-        self.initial = initial
-        self.law = self
+        self.initial = states
         self.windows = self.replays = self.applies = 0
         self._now = 0.0
         self._taken = 0  # recorded events that the sink has
@@ -166,6 +172,7 @@ class DeviceChain:
         self.device = cuda.Device(
             self.weights, z, x, self.rest, boltzmann=boltzmann, race=config.engine == "race",
             neurons=self.neurons, first=self.first, ranks=ranks.size, rank=ranks.rank,
+            slots=-(-(5 if boltzmann else 3) * self.target // (2 * ranks.size)),
         )  # fmt: skip
         scale = (1.0 if boltzmann else 2.0) * config.tau / self.unit
         deviation = self.spread * math.sqrt(self.target)
@@ -195,7 +202,7 @@ class DeviceChain:
         if self.exchange == "peer":
             self._open_peers()
         if self.exchange == "nccl" and self._nccl is None:
-            self._nccl = Nccl(self.ranks)
+            self._nccl = connect_gpus(self.ranks)
 
     def _open_peers(self) -> None:
         """Peer memory, or NCCL where it cannot be had and was not asked for."""
@@ -225,19 +232,27 @@ class DeviceChain:
 
     # ----------------------------------------------------------------------------------- the loop
     def advance(self, recorder: Recorder) -> None:
-        """Many windows, or what of them belongs to the run."""
+        """Many windows, or what of them belongs to the run; the next are launched meanwhile."""
         if not self._begun:
             self._begin(recorder)
         if not self._running:
             self._launch()
-        state = self.device.look()
-        self._running = False
+        state = self._look()
         if state["halted"]:
             self._resume(state)
         elif not state["finished"]:
             self._rounds = min(2 * self._rounds, 2048)
             self.device.set_tail(self._taken)
             self._launch()
+        self._take(state, recorder)
+
+    def _look(self) -> Any:
+        state = self.device.look()
+        self._running = False
+        return state
+
+    def _take(self, state: Any, recorder: Recorder) -> None:
+        """What the device has recorded up to a look, while it goes on."""
         head = int(state["ring_head"])
         if recorder.sink is not None and head > self._taken:
             entries = self.device.recorded(self._taken, head)
@@ -252,17 +267,23 @@ class DeviceChain:
         recorder.total = int(state["digest"])
         recorder.last = float(state["last"])
         # The clock of a window moves before its events are recorded: say what is recorded.
-        self._now = float(state["high"] if state["finished"] else state["record_high"])
+        self._now = float(state["record_high"] if state["record"] else state["high"])
         self.windows = int(state["windows"])
         self.replays = int(state["replays"])
         self.applies = int(state["applies"])
-        self._current = int(state["current"])
-        self._finished = bool(state["finished"])
+        self._state, self._recorder = state, recorder
+        self.timer.stamp("look")
         self.timer.phases = {
             stage: spent * 1e-9
             for stage, spent in zip(cuda.STAGES, state["spent"].tolist(), strict=True)
             if spent
         }
+
+    def _rest(self) -> Any:
+        """The state when all that was launched is done and taken."""
+        if self._running:
+            self._take(self._look(), self._recorder)
+        return self._state
 
     def _launch(self) -> None:
         if self.exchange == "peer":
@@ -308,14 +329,64 @@ class DeviceChain:
         """Model time or steps at the end of the last window."""
         return self._now
 
+    def resume(self, position: Position) -> None:
+        """Go on from where an earlier chain stood; its states were given at construction."""
+        clock = dict(position.clock)
+        self._now = clock["high"] if "high" in clock else float(clock["step"])
+        if "step" in clock:
+            clock["number"] = clock.pop("step")
+            clock["high"] = self._now
+        clock["started"] = clock["exponent"] is not None
+        clock["exponent"] = clock["exponent"] or 0
+        self.device.write_state(
+            **clock, windows=position.windows, replays=position.replays,
+            applies=position.applies, transitions=position.transitions, last=position.last,
+            digest=position.total, record_high=self._now,
+        )  # fmt: skip
+
+    def position(self, recorder: Recorder) -> Position:
+        """Where this chain would be resumed, on all ranks: the start of a window."""
+        state = self._rest()
+        race = self.config.engine == "race"
+        inside = bool(state["finished"] and (state["cut"] or race))
+        left = "left_" if inside or state["record"] else ""
+        clock: dict[str, Any] = {"exponent": int(state[left + "exponent"])}
+        if self.config.model == "bm":
+            clock["step"] = int(state[left + "number"])
+        else:
+            clock["number"] = int(state[left + "number"])
+            clock |= {name: float(state[left + name]) for name in ("high", "low")}
+        return Position(
+            states=self.ranks.gather(self.device.states(before=inside or race)).copy(),
+            clock=clock,
+            windows=int(state[left + "windows"]),
+            replays=int(state[left + "replays"]),
+            applies=int(state[left + "applies"]),
+            transitions=int(state[left + "transitions"]),
+            last=float(state[left + "last"]),
+            total=int(state[left + "digest"]),
+        )
+
+    def network_digest(self) -> str:
+        """The digest of the weights and biases that are simulated: the same for any ranks."""
+        part = cuda.weights_digest(self.weights, self.first)
+        return network_digest(
+            part, self.bias, self.rest, self.first, self.neurons, self.unit, self.ranks
+        )
+
     def final(self) -> NDArray[np.uint8]:
-        """The state of all neurons, uint8[N]."""
-        return self.ranks.gather(self.device.states())
+        """The state of all neurons at the end; where it was stopped, at the window's start."""
+        state = self._rest()
+        before = self.config.engine == "race" and not state["finished"]
+        return self.ranks.gather(self.device.states(before=before))
 
     def consistent(self, final: NDArray[np.uint8]) -> bool:
         """Whether z == W x + b holds exactly on every rank."""
-        z = self.device.responses(self._current)
-        return self.ranks.minimum(int(np.array_equal(z, self._responses(final)))) == 1
+        state = self._rest()
+        closed = self.config.engine == "relax" and state["record"]  # z is ahead of x then
+        z = self.device.responses(int(state["current"]) ^ int(closed))
+        states = self.ranks.gather(self.device.states())
+        return self.ranks.minimum(int(np.array_equal(z, self._responses(states)))) == 1
 
     def _responses(self, states: NDArray[np.uint8]) -> NDArray[Any]:
         z = self.bias.astype(self.kind)

@@ -5,11 +5,12 @@ per window:  open -> solve (draw, replay, exchange, apply) -> record -> commit -
 -> recorder -> output file;  keeper -> checkpoint, and the decision to stop
 """
 
+import importlib.util
 import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,9 @@ from distsim.shard import Shard, load, network_digest
 from distsim.stop import Signals
 from distsim.timer import Timer
 from distsim.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from distsim.device import DeviceChain
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Summary:
     applies: int
     consistent: bool
     digest: str
+    exchange: str | None = None  # between GPUs
     phases: dict[str, float] = field(default_factory=dict)
     stopped: str | None = None
     checkpoint: str | None = None
@@ -105,6 +110,9 @@ class Chain:
     x: uint8[n]; z: int[n], linear responses in weight units with the integer part of the bias;
     left: where a run is to be resumed that ended inside a window.
     """
+
+    place = "cpu"
+    exchange: str | None = None
 
     def __init__(
         self,
@@ -225,7 +233,7 @@ def run(
     begun = clock.monotonic()
     check_alike(config, ranks)
     network = agreed(ranks, lambda: _open(config, ranks, saved))
-    chain = Chain(network, config, ranks, None if saved is None else saved.position.states)
+    chain = _chain(network, config, ranks, None if saved is None else saved.position.states)
     recorder = Recorder(*_length(config, network), None)
     name = "" if config.checkpoint is None and saved is None else chain.network_digest()
     if saved is not None:
@@ -267,7 +275,7 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
         config = Config(network="array", **options)
         source = from_array(network, bias)
     check_model(source, config.model, 0, source.neurons)
-    chain = Chain(source, config, Serial())
+    chain = _chain(source, config, Serial())
     memory = Memory()
     summary, final = _drive(chain, source, Recorder(*_length(config, source), memory))
     time, neuron, state = (np.concatenate(column) for column in zip(*memory.blocks, strict=True))
@@ -275,7 +283,7 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
 
 
 def _drive(
-    chain: Chain,
+    chain: "Chain | DeviceChain",
     network: Network,
     recorder: Recorder,
     report: Callable[[Progress], None] | None = None,
@@ -314,7 +322,8 @@ def _drive(
         tau=config.tau,
         seed=config.seed,
         engine=config.engine,
-        device="cpu",
+        device=chain.place,
+        exchange=chain.exchange,
         ranks=chain.ranks.size,
         transitions=recorder.transitions,
         time=end,
@@ -332,6 +341,35 @@ def _drive(
         checkpoint=config.checkpoint,
     )
     return summary, final
+
+
+def _chain(
+    network: Network, config: Config, ranks: Communicator, states: NDArray[np.uint8] | None = None
+) -> "Chain | DeviceChain":
+    """The chain on the device that the configuration asks for, on all ranks alike."""
+    lack = None if config.device == "cpu" else _missing_gpu()
+    if config.device == "gpu":
+        agreed(ranks, lambda: _refuse(f"device gpu: {lack}; allowed here: cpu") if lack else None)
+    if config.device == "cpu" or not ranks.minimum(int(lack is None)):
+        return Chain(network, config, ranks, states)
+    from distsim.device import DeviceChain
+
+    if states is None:
+        states = _initial(config, network.neurons, ranks)
+    return DeviceChain(network, config, ranks, states)
+
+
+def _missing_gpu() -> str | None:
+    """What a run on a GPU lacks here, or None."""
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed: install distsim[cuda12] or distsim[cuda13], as the driver is"
+    from distsim.kernels import cuda
+
+    return cuda.missing()
+
+
+def _refuse(reason: str) -> None:
+    raise InputError(reason)
 
 
 def _length(config: Config, network: Network) -> tuple[int | None, float | None]:

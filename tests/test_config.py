@@ -81,7 +81,6 @@ def test_values(options: dict[str, Any], name: str, value: object) -> None:
         ({"network_seed": -3}, "network_seed: -3 given"),
         ({"engine": "magic"}, "engine: 'magic' given; allowed: relax or race"),
         ({"device": "tpu"}, "device: 'tpu' given; allowed: auto, cpu or gpu"),
-        ({"device": "gpu"}, "device: gpu given; allowed: auto or cpu, since"),
         ({"weight_bits": 12}, "weight_bits: 12 given; allowed: 8, 16 or 32"),
         ({"initial": "half"}, "initial: 'half' given; allowed: zeros|ones|random|FILE.npy"),
         ({"network": ""}, "network: '' given"),

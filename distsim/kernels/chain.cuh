@@ -1,5 +1,6 @@
 // What all kernels of a chain know: its constants, its state on the device, and the events.
-// Compiled for one width of weights (WEIGHT_BITS), of z (Z_BITS) and one model (BOLTZMANN).
+// Compiled for one width of weights (WEIGHT_BITS), of z (Z_BITS) and one model (BOLTZMANN), for
+// GROUP threads a neuron in `replay` and loads of COLUMN_BYTES a thread in `apply`.
 // Symbols are those of kernels/cpu.py.
 #pragma once
 #include "elementary.cuh"
@@ -29,7 +30,8 @@ typedef i64 z_t;
 #define BIN_SHIFT 47
 #define BIN_ORIGIN ((1023ll << 5) - 1)
 #define ALL 0xFFFFFFFFu
-#define MOST_CHANGES 512  // that a replay takes up; after more it sums all events
+#define BATCH 4       // events that a thread of a group holds at once
+#define MOST_CHANGES (GROUP * BATCH)  // that a replay takes up; after more it sums all events
 #define DIFFERENCE (1ull << 32)  // counted above the changes
 #define UNDRAWN (-9223372036854775807ll)
 #define PEERS 8       // most ranks of a peer exchange
@@ -41,6 +43,7 @@ typedef i64 z_t;
 #define X_ACTIVE 2  // it holds tickets
 #define X_END 4     // its state at the window's end
 #define X_FIRED 8   // it has events in this window
+#define X_BEFORE 16  // its state at the start of the window before
 
 // What the next phase is. One phase ends with a control function of this device (control.cuh).
 enum Stage { DRAW, REPLAY, AGREE, TRIM, APPLY, SEARCH, STEP, CLOSE };
@@ -72,6 +75,10 @@ struct State {
     // events to be recorded
     i64 recorded;
     double record_high, record_low, record_tick, record_offset;
+    // where the last window began: a run that ends inside goes on from there
+    i64 left_number, left_exponent, left_windows, left_replays, left_applies, left_transitions;
+    u64 left_digest;
+    double left_high, left_low, left_last;
     // the run so far
     i64 windows, replays, applies, transitions, rounds, draws;
     u64 digest;
@@ -143,6 +150,27 @@ __device__ __forceinline__ double time_of(u64 event, double high, double low, do
 __device__ __forceinline__ double power_of_two(i64 exponent) {  // 0 at and under 2^-1000
     return exponent > -1000 ? __longlong_as_double((exponent + 1023) << 52) : 0.0;
 }
+
+// What a block's threads find, to be put into a list in global memory at once: one atomic a block,
+// since atomics of all blocks on one word take turns. By index, so that what one thread puts in
+// order stays in order.
+#define PILE 64
+struct Pile {
+    u64 item[PILE];
+    i64 extra[PILE];
+    u32 count;
+    i64 place;
+
+    // False if there is no room: empty it first, or do without.
+    __device__ __forceinline__ bool put(u64 value, i64 more = 0) {
+        u32 k = atomicAdd(&count, 1u);
+        if (k >= PILE) return false;
+        item[k] = value;
+        extra[k] = more;
+        return true;
+    }
+    __device__ __forceinline__ u32 size() const { return min(count, (u32)PILE); }
+};
 
 __device__ __forceinline__ i64 warp_max(i64 v) {
 #pragma unroll

@@ -131,6 +131,19 @@ __device__ inline void close_clock(State* s, const u64* events, i64 count) {
 #endif
 }
 
+__device__ inline void leave(State* s) {
+    s->left_number = s->number;
+    s->left_exponent = s->exponent;
+    s->left_high = s->high;
+    s->left_low = s->low;
+    s->left_windows = s->windows;
+    s->left_replays = s->replays;
+    s->left_applies = s->applies;
+    s->left_transitions = s->transitions;
+    s->left_last = s->last;
+    s->left_digest = s->digest;
+}
+
 // How many of the window's events belong to the run.
 __device__ inline i64 kept_events(State* s, const u64* events, i64 count) {
     i64 kept = count;
@@ -157,6 +170,7 @@ __device__ inline void close_window(State* s, i64 top) {
     const u64* events = C.events[s->parity];
     if (!s->cut) {
         i64 count = s->count;
+        leave(s);
         close_clock(s, events, count);
         i64 kept = kept_events(s, events, count);
         if (kept < count) {

@@ -24,7 +24,7 @@ os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast: not to be re
 THREADS = 512
 HEADER = 8
 PEERS = 8
-MOST_CHANGES = 512
+MOST_CHANGES = 1024
 ALIGNMENT = 16  # bytes: what a column's length is rounded up to
 SHARED = 49152  # bytes of shared memory of a block: events to be sorted, or stretches of columns
 BINS = 32 * 32 + 1
@@ -36,23 +36,25 @@ SLOT_BYTES = 48
 LOCAL_BYTES = 3 * 8 + 8 + 8 + 4 + 1 + SLOT_BYTES + 16  # of a local neuron besides its weights
 
 _FOLDER = Path(__file__).parent
+# The members of `State` and `Context` of chain.cuh, all of 8 bytes: integers but for `:`.
 _STATE = """
     stage halted finished number exponent started width steps most cap high:f8 low:f8 count parity
     changes current early last_pass cut commit record finishing made slots tickets differs deeper
-    overflow cross top stop:u8 best:u8 recorded record_high:f8 record_low:f8 record_tick:f8 record_offset:f8
-    windows replays applies transitions rounds draws digest:u8 last:f8 ring_head ring_tail need_slots
-    need_tickets need_events octaves:f8 arrivals generation epoch stamp
+    overflow cross top stop:u8 best:u8 recorded record_high:f8 record_low:f8 record_tick:f8
+    record_offset:f8 left_number left_exponent left_windows left_replays left_applies
+    left_transitions left_digest:u8 left_high:f8 left_low:f8 left_last:f8 windows replays applies
+    transitions rounds draws digest:u8 last:f8 ring_head ring_tail need_slots need_tickets
+    need_events octaves:f8 arrivals generation epoch stamp
 """
-STATE = np.dtype(
-    [(f"{field}:i8".split(":")[0], f"{field}:i8".split(":")[1]) for field in _STATE.split()]
-    + [("spent", "i8", 8)]
-)
+_FIELDS = [f"{field}:i8".split(":")[:2] for field in _STATE.split()]
+_NAMES = [name for name, _ in _FIELDS]
+STATE = np.dtype([*((name, kind) for name, kind in _FIELDS), ("spent", "i8", 8)])
 _CONTEXT = """
     weights stride neurons first size ranks rank z0 z1 bound rest x slot_of levels slots
     slot_capacity keys thresholds sums ticket_capacity heads links events0 events1 changes
-    event_capacity out gathered out_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring ring_capacity
-    recording state seed scale:f8 margin guard target sequential per_neuron cap_bits start_bits
-    limit timed until:f8
+    event_capacity out gathered out_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring
+    ring_capacity recording state seed scale:f8 margin guard target sequential per_neuron cap_bits
+    start_bits limit timed until:f8
 """
 
 
@@ -201,6 +203,18 @@ def multiply(weights: Columns, states: NDArray[np.uint8], z: NDArray[Any]) -> No
     z += sums.get().view(np.int64).astype(z.dtype)
 
 
+def weights_digest(weights: Columns, first: int) -> int:
+    """sum over i, j of W_ij a_i b_j modulo 2^64, of the neurons from `first` on."""
+    total = cupy.zeros(1, cupy.uint64)
+    if weights.n:
+        weights.launch(
+            "weights_digest", _by_rows(weights), (128,), np.uint64(weights.pointer), total,
+            np.int64(first), np.int64(weights.neurons), np.int64(weights.n),
+            np.int64(weights.stride),
+        )  # fmt: skip
+    return int(total[0])
+
+
 def logarithms(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """ln of each x, as the tickets use it; for the tests."""
     given = cupy.asarray(x)
@@ -221,7 +235,7 @@ def level_logarithms() -> NDArray[np.float64]:
 
 
 @njit(cache=True)
-def _lowest_level(edge):  # type: ignore[no-untyped-def]
+def _lowest_level(edge):
     return ln(exponential(edge))
 
 
@@ -229,35 +243,38 @@ def _lowest_level(edge):  # type: ignore[no-untyped-def]
 class Device:
     """What one rank's GPU holds of a chain, and the launches that move it on.
 
-    z: int32 or int64[n] at the start; x: uint8[n]; rest: float64[n].
+    z: int32 or int64[n] at the start; x: uint8[n]; rest: float64[n]; slots: about how many
+    neurons of this rank will hold tickets.
     """
 
     def __init__(
         self, weights: Columns, z: NDArray[Any], x: NDArray[np.uint8], rest: NDArray[np.float64],
-        *, boltzmann: bool, race: bool, neurons: int, first: int, ranks: int, rank: int,
+        *, boltzmann: bool, race: bool, neurons: int, first: int, ranks: int, rank: int, slots: int,
     ) -> None:  # fmt: skip
         self.weights = weights
         self.ranks, self.rank = ranks, rank
         self.race = race
         n = weights.n
         column_bytes = 8 if n * weights.bits // 8 >= 65536 else 4
+        multiprocessors = cupy.cuda.Device().attributes["MultiProcessorCount"]
+        span = 32 * column_bytes * 8 // weights.bits
+        wanted = -(-n // THREADS) if race else max(8, -(-n // span))
+        self.blocks = max(1, min(2 * multiprocessors, wanted))
+        # As many threads a neuron as let all neurons with tickets be replayed at once.
+        group = next((g for g in (256, 128, 64) if self.blocks * THREADS // g >= slots), 32)
         constants = {
             "WEIGHT_BITS": weights.bits,
             "Z_BITS": 8 * z.itemsize,
             "BOLTZMANN": int(boltzmann),
             "COLUMN_BYTES": column_bytes,
+            "GROUP": group,
         }
         self._relax = compile_module("relax.cu", **constants)
-        self._race = compile_module("race.cu", **constants) if race else None
-        self._module = self._race if race else self._relax
-        multiprocessors = cupy.cuda.Device().attributes["MultiProcessorCount"]
-        span = 32 * column_bytes * 8 // weights.bits
-        wanted = -(-n // THREADS) if race else max(8, -(-n // span))
-        self.blocks = max(1, min(2 * multiprocessors, wanted))
+        self._module = compile_module("race.cu", **constants) if race else self._relax
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self._copies = cupy.cuda.Stream(non_blocking=True)
         self._graph: Any = None
-        self._opened = []
+        self._opened: list[int] = []  # other ranks' areas
         self._kept: dict[str, Any] = {}  # device arrays, by the name of their pointer
         self.context = _Context(
             weights=weights.pointer, stride=weights.stride, neurons=neurons, first=first, size=n,
@@ -296,8 +313,8 @@ class Device:
     def set(self, **values: float) -> None:
         """Constants of the run."""
         for name, value in values.items():
-            whole = dict(_Context._fields_)[name] is ctypes.c_uint64
-            setattr(self.context, name, int(value) % 2**64 if whole else value)
+            real = f"{name}:f8" in _CONTEXT.split()
+            setattr(self.context, name, value if real else int(value) % 2**64)
 
     def reserve(self, slots: int, tickets: int, events: int) -> None:
         """Room for the window: slots and tickets of this rank, events a rank of a replay."""
@@ -346,7 +363,7 @@ class Device:
     def close_peers(self) -> None:
         for address in self._opened:
             cupy.cuda.runtime.ipcCloseMemHandle(address)
-        self._opened: list[int] = []
+        self._opened = []
 
     def reserve_ring(self, entries: int, *, recording: bool) -> None:
         """Room for recorded events, a power of two; 0: they are not kept."""
@@ -357,11 +374,9 @@ class Device:
     def upload(self) -> None:
         """Tell the kernels all pointers and constants."""
         self.stream.synchronize()
-        constant = self._module.get_global("C")
         size = ctypes.sizeof(self.context)
-        cupy.cuda.runtime.memcpy(constant.ptr, ctypes.addressof(self.context), size, 1)
-        if self._race is not None:
-            constant = self._relax.get_global("C")
+        for module in (self._module, self._relax):
+            constant = module.get_global("C")
             cupy.cuda.runtime.memcpy(constant.ptr, ctypes.addressof(self.context), size, 1)
         cupy.cuda.Device().synchronize()
 
@@ -373,7 +388,7 @@ class Device:
 
     def _launch(self, name: str, *given: Any) -> None:
         function, shared = self._module.get_function(name), 0
-        if name in ("apply", "merge", "resident"):
+        if name != "race":
             function.max_dynamic_shared_size_bytes = shared = SHARED
         function((self.blocks,), (THREADS,), given, shared_mem=shared, stream=self.stream)
 
@@ -383,15 +398,9 @@ class Device:
         with self.stream:
             self.stream.begin_capture()
             for _ in range(rounds):
-                if self.race:
-                    self._launch("race")
-                else:
-                    self._launch("replay")
+                self._launch("race" if self.race else "one_round")
                 if exchange is not None:
                     exchange(out, gathered, self.stream.ptr)
-                if not self.race:
-                    self._launch("merge")
-                    self._launch("apply")
             self._graph = self.stream.end_capture()
 
     @property
@@ -418,7 +427,7 @@ class Device:
     def set_tail(self, taken: int) -> None:
         """Recorded events up to here may be overwritten by what is launched next."""
         self._tail[0] = taken
-        place = self.context.state + STATE.fields["ring_tail"][1]
+        place = self.context.state + 8 * _NAMES.index("ring_tail")
         cupy.cuda.runtime.memcpyAsync(place, self._tail.ctypes.data, 8, 1, self.stream.ptr)
 
     def write_state(self, **values: float) -> None:
@@ -447,10 +456,10 @@ class Device:
             start += count
         return entries
 
-    def states(self) -> NDArray[np.uint8]:
-        """uint8[n] at the start of the window."""
-        states: NDArray[np.uint8] = self._kept["x"].get()[: self.weights.n] & 1
-        return states
+    def states(self, *, before: bool = False) -> NDArray[np.uint8]:
+        """uint8[n] at the start of the window, or of the one before."""
+        x: NDArray[np.uint8] = self._kept["x"].get()[: self.weights.n]
+        return (x & (16 if before else 1)).astype(bool).astype(np.uint8)
 
     def responses(self, current: int) -> NDArray[Any]:
         """z[n] at the start of the window."""

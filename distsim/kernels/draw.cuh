@@ -78,25 +78,42 @@ __device__ inline void record_events(const State* s) {
     if ((threadIdx.x & 31) == 0) atomicAdd(&C.state->digest, total);
 }
 
-__device__ __forceinline__ void add_slot(i64 i, i64 need) {
-    i64 a = (i64)atomicAdd((u64*)&C.state->slots, 1ull);
+__device__ __forceinline__ void set_slot(i64 a, i64 i, i64 need) {
     if (a >= C.slot_capacity) return;  // control sees the count
     C.slots[a] = {need, UNDRAWN, 0, (i32)i, 0, 0, -1};
     C.slot_of[i] = (i32)a;
 }
 
+__device__ __forceinline__ void add_slot(i64 i, i64 need) {
+    set_slot((i64)atomicAdd((u64*)&C.state->slots, 1ull), i, need);
+}
+
+// Slots for all that the block's threads have put on a pile.
+__device__ __forceinline__ void add_slots(Pile& pile) {
+    __syncthreads();
+    if (threadIdx.x == 0 && pile.size())
+        pile.place = (i64)atomicAdd((u64*)&C.state->slots, (u64)pile.size());
+    __syncthreads();
+    for (u32 k = threadIdx.x; k < pile.size(); k += THREADS)
+        set_slot(pile.place + k, (i64)pile.item[k], pile.extra[k]);
+}
+
 // The byte of a neuron at the start of a window.
 __device__ __forceinline__ u8 starting(u8 x, bool commit) {
     u8 state = commit ? (x & X_END) / X_END : x & X_START;
-    return state | state * X_END;
+    return state | state * X_END | (x & X_START) * X_BEFORE;
 }
 
 // `in_place`: for `race`, whose states are always those at the end.
 __device__ __noinline__ void phase_draw(const State* s, i64 block, i64 blocks, bool in_place) {
+    __shared__ Pile found;
+    if (threadIdx.x == 0) found.count = 0;
+    __syncthreads();
     bool commit = s->commit;
     if (s->record && block == blocks - 1) record_events(s);
     i64 thread = block * THREADS + threadIdx.x, threads = blocks * THREADS;
     bool over = s->finishing;
+    if (over && in_place) return;
 #if BOLTZMANN
     for (i64 i = thread; i < C.size; i += threads) C.x[i] = starting(C.x[i], commit);
     if (over || in_place) return;
@@ -107,7 +124,7 @@ __device__ __noinline__ void phase_draw(const State* s, i64 block, i64 blocks, b
         u64 before = atomicExch(&C.heads[i], now | (u64)(k + 1));
         bool known = before >> 32 == now >> 32;
         C.links[k] = known ? (i32)(before & 0xFFFFFFFFull) - 1 : -1;
-        if (!known) add_slot(i, 0);
+        if (!known && !found.put(i)) add_slot(i, 0);
     }
 #else
     u64 window = s->number;
@@ -127,8 +144,10 @@ __device__ __noinline__ void phase_draw(const State* s, i64 block, i64 blocks, b
             C.bound[i] = to_bound(bound);
             C.x[i] = active ? x | X_ACTIVE : x;
             // A neuron that fires needs the tickets of its other state too, if it goes on.
-            if (active) add_slot(i, min(cap, C.margin + (sz < -sz && -sz <= cap ? -sz : sz)));
+            i64 need = min(cap, C.margin + (sz < -sz && -sz <= cap ? -sz : sz));
+            if (active && !found.put(i, need)) add_slot(i, need);
         }
     }
 #endif
+    add_slots(found);
 }

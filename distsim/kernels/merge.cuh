@@ -20,7 +20,7 @@ __device__ __forceinline__ u64 arrived(Source source, i64 rank, i64 word, i64 ep
 }
 
 // All ranks' headers into shared memory; by all threads of a block.
-__device__ inline void receive_headers(State* s, Source source, Arrivals& a) {
+__device__ __noinline__ void receive_headers(State* s, Source source, Arrivals& a) {
     for (i64 k = threadIdx.x; k < C.ranks * HEADER; k += THREADS)
         a.header[k] = source == OWN ? header_word(s, (int)k)
                                     : arrived(source, k / HEADER, k % HEADER, s->epoch);
@@ -55,6 +55,9 @@ __device__ __noinline__ void phase_merge(const State* s, i64 block, i64 blocks, 
     // the last replay, whether it went.
     const u64* before = C.events[s->parity];
     u64* after = C.events[s->parity ^ 1];
+    __shared__ Pile found;
+    if (threadIdx.x == 0) found.count = 0;
+    __syncthreads();
     bool fits = count + last <= SORTED;
     u64* old = sorted + count;
     if (fits) {
@@ -86,7 +89,19 @@ __device__ __noinline__ void phase_merge(const State* s, i64 block, i64 blocks, 
         if (known) continue;
         // An event that came after all the old ones may be cut off again: no difference in itself.
         u64 one = came && place >= last ? 1 : 1 | DIFFERENCE;
-        u32 change = (u32)atomicAdd((u64*)&C.state->differs, one);
-        if (change < MOST_CHANGES) C.changes[change] = came ? event : event ^ 1;
+        u64 change = came ? event : event ^ 1;
+        if (found.put(change, (i64)one)) continue;
+        u32 to = (u32)atomicAdd((u64*)&C.state->differs, one);
+        if (to < MOST_CHANGES) C.changes[to] = change;
     }
+    __syncthreads();
+    if (threadIdx.x >= 32 || !found.count) return;
+    u64 sum = 0;
+    for (u32 k = lane; k < found.size(); k += 32) sum += (u64)found.extra[k];
+    sum = (u64)warp_sum((i64)sum);
+    u32 to = 0;
+    if (lane == 0) to = (u32)atomicAdd((u64*)&C.state->differs, sum);
+    to = __shfl_sync(ALL, to, 0);
+    for (u32 k = lane; k < found.size(); k += 32)
+        if (to + k < MOST_CHANGES) C.changes[to + k] = found.item[k];
 }

@@ -80,6 +80,24 @@ extern "C" __global__ void magnitudes(const weight_t* weights, u64* absolute, do
     atomicAdd(squares + i, square);
 }
 
+__device__ __forceinline__ u64 factor(u64 number) {
+    u64 h = number * 0x9E3779B97F4A7C15ull;
+    h = (h ^ h >> 30) * 0xBF58476D1CE4E5B9ull;
+    h = (h ^ h >> 27) * 0x94D049BB133111EBull;
+    return (h ^ h >> 31) | 1;
+}
+
+// total += sum over i, j of W_ij a_i b_j, of the neurons from `first` on.
+extern "C" __global__ void weights_digest(const weight_t* weights, u64* total, i64 first,
+                                          i64 neurons, i64 n, i64 stride) {
+    i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    i64 from = neurons * blockIdx.y / gridDim.y, to = neurons * (blockIdx.y + 1) / gridDim.y;
+    u64 sum = 0;
+    for (i64 j = from; j < to; j++) sum += (u64)(i64)weights[j * stride + i] * factor(2 * j + 2);
+    atomicAdd(total, sum * factor(2 * (first + i) + 1));
+}
+
 // A tile of rows[rows, neurons], read row by row, into its place in the columns.
 extern "C" __global__ void store_rows(const weight_t* rows, weight_t* weights, i64 count,
                                       i64 neurons, i64 start, i64 stride) {

@@ -88,7 +88,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
             if (event) {
                 total += sign_of(word) * (i64)column[i];
                 z[i] = (z_t)total;
-                if (C.first + i == j) C.x[i] = byte = (u8)((word & 1) * (X_START | X_END));
+                if (C.first + i == j) C.x[i] = byte = (u8)((byte & X_BEFORE) | (word & 1) * (X_START | X_END));
             }
             i64 sz = byte & X_START ? -total : total;
             top = max(top, sz);

@@ -1,6 +1,7 @@
-// The kernels of `relax`: rounds of replay, exchange, merge, apply or draw. Either three kernels
-// with NCCL's all-gather between the first two, captured in a CUDA graph, or one resident kernel
-// that exchanges through peer memory. Every round does what `State.stage` says is next.
+// The kernels of `relax`: rounds of replay, exchange, merge, apply or draw. Either one kernel a
+// round with NCCL's all-gather between, captured in a CUDA graph, or one resident kernel that
+// exchanges through peer memory. Every round does what `State.stage` says is next. All blocks of
+// a kernel are resident at once: they meet between the phases of a round.
 #include "apply.cuh"
 #include "merge.cuh"
 
@@ -10,59 +11,6 @@ __device__ __noinline__ void phase_apply(const State* s, i64 block, i64 blocks) 
     phase_apply<COLUMN_BYTES, !BOLTZMANN>(s, block, blocks, shared);
 }
 
-// ------------------------------------------------------------------------------ one launch a phase
-extern "C" __global__ void __launch_bounds__(THREADS, 2) replay() {
-    __shared__ State state;
-    State* s = &state;
-    read_state(s);
-    i64 stage = s->stage;
-    if (!at_work(s)) return;
-    if (stage == REPLAY) phase_replay(s, blockIdx.x, gridDim.x, false);
-    if (stage == TRIM && blockIdx.x == 0) phase_trim(s);
-    if (!last_block()) return;
-    decide(s, [&] {
-        if (stage == TRIM) control_trim(s);
-        for (int k = 0; k < HEADER; k++) C.out[k] = header_word(s, k);
-        stamp(s, stage);
-    });
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS, 2) merge() {
-    __shared__ Arrivals a;
-    __shared__ State state;
-    State* s = &state;
-    read_state(s);
-    i64 stage = s->stage;
-    if (!at_work(s) || (stage != REPLAY && stage != AGREE)) return;
-    Source source = C.ranks == 1 ? OWN : GATHERED;
-    receive_headers(s, source, a);
-    if (stage == REPLAY) phase_merge(s, blockIdx.x, gridDim.x, source, a, (u64*)shared);
-    if (!last_block()) return;
-    decide(s, [&] {
-        if (stage == REPLAY) control_merge(s, combined(a));
-        else control_agree(s, combined(a));
-        s->rounds++;
-        stamp(s, AGREE);
-    });
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS, 2) apply() {
-    __shared__ State state;
-    State* s = &state;
-    read_state(s);
-    i64 stage = s->stage;
-    if (!at_work(s) || (stage != APPLY && stage != DRAW)) return;
-    if (stage == APPLY) phase_apply(s, blockIdx.x, gridDim.x);
-    else phase_draw(s, blockIdx.x, gridDim.x, false);
-    if (!last_block()) return;
-    decide(s, [&] {
-        if (stage == APPLY) control_apply(s);
-        else control_draw(s, REPLAY);
-        stamp(s, stage);
-    });
-}
-
-// ---------------------------------------------------------------------------- one resident kernel
 __device__ __forceinline__ i64 acquire(const i64* word) {
     i64 value;
     asm volatile("ld.acquire.gpu.global.u64 %0, [%1];" : "=l"(value) : "l"(word) : "memory");
@@ -112,40 +60,24 @@ __device__ inline void exchange(State* s, Arrivals& a) {
     receive_headers(s, PEER, a);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2) resident(i64 rounds) {
-    __shared__ Arrivals a;
-    __shared__ State state;
-    State* s = &state;
-    read_state(s);
-    i64 block = blockIdx.x, blocks = gridDim.x;
-    bool peers = C.ranks > 1;
-    for (i64 round = 0; round < rounds && at_work(s); round++) {
+// What all ranks do with what they exchanged.
+__device__ __forceinline__ void take_up(State* s, Arrivals& a, Source source, i64 block,
+                                        i64 blocks) {
+    bool replayed = s->stage == REPLAY;
+    if (replayed) phase_merge(s, block, blocks, source, a, (u64*)shared);
+    meet_deciding(s, [&] {
+        if (replayed) control_merge(s, combined(a));
+        else control_agree(s, combined(a));
+        s->epoch++;
+        s->rounds++;
+        stamp(s, AGREE);
+    });
+}
+
+// The phases for which a rank needs no other, up to the next exchange.
+__device__ __forceinline__ void go_on(State* s, i64 block, i64 blocks) {
+    while (at_work(s)) {
         switch (s->stage) {
-            case REPLAY:
-                phase_replay(s, block, blocks, peers);
-                if (peers) {
-                    exchange(s, a);
-                } else {
-                    meet(s, [] {}, [&] { stamp(C.state, REPLAY); });
-                    receive_headers(s, OWN, a);
-                }
-                phase_merge(s, block, blocks, peers ? PEER : OWN, a, (u64*)shared);
-                meet_deciding(s, [&] {
-                    control_merge(s, combined(a));
-                    s->epoch++;
-                    s->rounds++;
-                    stamp(s, AGREE);
-                });
-                break;
-            case AGREE:
-                exchange(s, a);
-                meet_deciding(s, [&] {
-                    control_agree(s, combined(a));
-                    s->epoch++;
-                    s->rounds++;
-                    stamp(s, AGREE);
-                });
-                break;
             case TRIM:
                 if (block == 0) phase_trim(s);
                 meet_deciding(s, [&] { control_trim(s); });
@@ -157,13 +89,59 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) resident(i64 rounds) {
                     stamp(s, APPLY);
                 });
                 break;
-            default:
+            case DRAW:
                 phase_draw(s, block, blocks, false);
                 meet_deciding(s, [&] {
                     control_draw(s, REPLAY);
                     stamp(s, DRAW);
                 });
+                break;
+            default:
+                return;
         }
+    }
+}
+
+// One round: first what the exchange brought (it follows each launch that ends at REPLAY or AGREE).
+extern "C" __global__ void __launch_bounds__(THREADS, 2) one_round() {
+    __shared__ Arrivals a;
+    __shared__ State state;
+    State* s = &state;
+    read_state(s);
+    if (!at_work(s)) return;
+    i64 block = blockIdx.x, blocks = gridDim.x;
+    if (s->stage == REPLAY || s->stage == AGREE) {
+        Source source = C.ranks == 1 ? OWN : GATHERED;
+        receive_headers(s, source, a);
+        take_up(s, a, source, block, blocks);
+    }
+    go_on(s, block, blocks);
+    if (!at_work(s)) return;
+    if (s->stage == REPLAY) phase_replay(s, block, blocks, false);
+    if (!last_block()) return;
+    read_state(s);
+    if (threadIdx.x < HEADER) C.out[threadIdx.x] = header_word(s, threadIdx.x);
+    if (threadIdx.x == 0) stamp(C.state, REPLAY);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) resident(i64 rounds) {
+    __shared__ Arrivals a;
+    __shared__ State state;
+    State* s = &state;
+    read_state(s);
+    i64 block = blockIdx.x, blocks = gridDim.x;
+    bool peers = C.ranks > 1;
+    for (i64 round = 0; round < rounds; round++) {
+        go_on(s, block, blocks);
+        if (!at_work(s)) return;
+        if (s->stage == REPLAY) phase_replay(s, block, blocks, peers);
+        if (peers) {
+            exchange(s, a);
+        } else {
+            meet(s, [] {}, [&] { stamp(C.state, REPLAY); });
+            receive_headers(s, OWN, a);
+        }
+        take_up(s, a, peers ? PEER : OWN, block, blocks);
     }
 }
 

@@ -1,11 +1,9 @@
 // replay: each active neuron runs through its own tickets, in order of time, against the events of
-// the last replay and its own changes. A group of four warps a neuron. A twin of cpu.deepen and cpu.replay.
+// the last replay and its own changes. A group of warps a neuron. A twin of cpu.deepen and cpu.replay.
 #pragma once
 #include "draw.cuh"
 
 #define FEW 8    // tickets that a warp draws at once
-#define BATCH 4  // events a thread holds at once
-#define GROUP 128  // threads that share a neuron
 #define GROUPS (THREADS / GROUP)
 
 // 16-byte words {low, tag, high, tag} need no fence: a reader polls until both tags are right.
@@ -31,16 +29,35 @@ __device__ __forceinline__ u64 get(const u64* area, i64 word, u32 tag) {
     return (u64)high << 32 | low;
 }
 
-__device__ __forceinline__ void emit(u64 event, int lane, bool peers, i64 epoch) {
-    i64 place = 0;
-    if (lane == 0) place = (i64)atomicAdd((u64*)&C.state->made, 1ull);
-    place = __shfl_sync(ALL, place, 0);
-    if (place >= C.out_capacity) return;  // the header tells
-    if (!peers) {
-        if (lane == 0) C.out[HEADER + place] = event;
-    } else if (lane < C.ranks) {
-        put(area_of(lane, epoch, (int)C.rank), HEADER + place, event, (u32)(epoch + 1));
+// Send `count` events of a pile to where they go from `place` on; by `threads` threads.
+__device__ __forceinline__ void send(const Pile& pile, u32 count, i64 place, int thread,
+                                     int threads, bool peers, i64 epoch) {
+    int copies = peers ? (int)C.ranks : 1;
+    for (u32 k = thread; k < count * copies; k += threads) {
+        u64 event = pile.item[k / copies];
+        i64 word = place + k / copies;
+        if (word >= C.out_capacity) continue;  // the header tells
+        if (peers)
+            put(area_of(k % copies, epoch, (int)C.rank), HEADER + word, event, (u32)(epoch + 1));
+        else C.out[HEADER + word] = event;
     }
+}
+
+__device__ __forceinline__ i64 places(u32 count) {
+    return (i64)atomicAdd((u64*)&C.state->made, (u64)count);
+}
+
+// By one warp: an event onto its group's pile; a full pile is sent before.
+__device__ __forceinline__ void emit(Pile& pile, u64 event, int lane, bool peers, i64 epoch) {
+    if (pile.count == PILE) {
+        i64 place = __shfl_sync(ALL, lane == 0 ? places(PILE) : 0, 0);
+        send(pile, PILE, place, lane, 32, peers, epoch);
+        __syncwarp();
+        if (lane == 0) pile.count = 0;
+    }
+    __syncwarp();
+    if (lane == 0) pile.item[pile.count++] = event;
+    __syncwarp();
 }
 
 // Room for the tickets of a slot; -1 if there is none.
@@ -177,7 +194,11 @@ struct Group {
     int flip;
 
     __device__ __forceinline__ void wait() const {
+#if GROUP == 32
+        __syncwarp();
+#else
         asm volatile("bar.sync %0, %1;" ::"r"(1 + number), "n"(GROUP) : "memory");
+#endif
     }
     __device__ __forceinline__ i64 total(sum_t part, i64 events) {
         i64 sum = warp_total(part, events);
@@ -253,7 +274,7 @@ __device__ __forceinline__ Standing standing(i64 sz, i64 threshold, i64 own, i64
 }
 
 __device__ __forceinline__ void replay_slot(i64 a, const State* s, const Past& first,
-                                            Group& group, bool peers) {
+                                            Group& group, Pile& pile, bool peers) {
     Slot slot = C.slots[a];
     i64 i = slot.neuron;
     u8 byte = C.x[i];
@@ -292,7 +313,7 @@ __device__ __forceinline__ void replay_slot(i64 a, const State* s, const Past& f
         i64 sign = 1 - 2 * x, total = z + own + others;
         if (now == OPEN && sign * total < (x ? threshold1 : threshold0)) continue;
         fired = true;
-        if (group.thread < 32) emit(key | (u64)(1 - x), group.thread, peers, s->epoch);
+        if (group.thread < 32) emit(pile, key | (u64)(1 - x), group.thread, peers, s->epoch);
         own += sign * own_weight;
         x ^= 1;
         if (now == OPEN && -sign * (total + sign * own_weight) > cap) {
@@ -308,10 +329,30 @@ __device__ __forceinline__ void replay_slot(i64 a, const State* s, const Past& f
     }
 }
 
+// The rest of all groups' events.
+__device__ __forceinline__ void send_all(Pile* piles, i64 epoch, bool peers) {
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        u32 count = 0;
+        for (int g = 0; g < GROUPS; g++) count += piles[g].count;
+        i64 place = count ? places(count) : 0;
+        for (int g = 0; g < GROUPS; g++) {
+            piles[g].place = place;
+            place += piles[g].count;
+        }
+    }
+    __syncthreads();
+    Pile& pile = piles[threadIdx.x / GROUP];
+    send(pile, pile.count, pile.place, threadIdx.x % GROUP, GROUP, peers, epoch);
+}
+
 __device__ __noinline__ void phase_replay(const State* s, i64 block, i64 blocks, bool peers) {
     __shared__ i64 sums[GROUPS][2 * GROUP / 32];
     Group group = {(int)threadIdx.x / GROUP, (int)threadIdx.x % GROUP, nullptr, 0};
+    __shared__ Pile piles[GROUPS];
     group.sums = sums[group.number];
+    if (group.thread == 0) piles[group.number].count = 0;
+    group.wait();
     i64 slots = min(s->slots, C.slot_capacity);
     Past first = past_events(s, s->changes >= 0, group.thread);
     for (i64 a = group.number * blocks + block; a < slots; a += blocks * GROUPS) {
@@ -325,8 +366,9 @@ __device__ __noinline__ void phase_replay(const State* s, i64 block, i64 blocks,
             }
             group.wait();
         }
-        replay_slot(a, s, first, group, peers);
+        replay_slot(a, s, first, group, piles[group.number], peers);
     }
+    send_all(piles, s->epoch, peers);
 }
 
 // trim: the states at the window's end from the events that were kept. One block.

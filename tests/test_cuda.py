@@ -1,0 +1,279 @@
+"""GPUs: the same bits as the CPU's, for both models, engines and exchanges.
+
+Without a GPU the kernels are compiled, if nvcc is there, and the arithmetic that has to agree is
+compared as host code, if a C++ compiler is there.
+"""
+
+import ctypes
+import importlib.util
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import njit
+from numpy.typing import NDArray
+
+from distsim import simulation
+from distsim.kernels import cpu
+
+KERNELS = Path(cpu.__file__).parent
+
+
+def gpus() -> int:
+    """How many GPUs CuPy finds."""
+    if importlib.util.find_spec("cupy") is None:
+        return 0
+    import cupy
+
+    try:
+        return int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return 0
+
+
+needs_gpu = pytest.mark.skipif(gpus() == 0, reason="no GPU with CuPy here")
+
+
+# ------------------------------------------------------------------------- without a GPU
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc here")
+@pytest.mark.parametrize(
+    ("name", "weight_bits", "z_bits", "boltzmann", "group"),
+    [
+        ("relax.cu", 8, 32, 0, 64),
+        ("relax.cu", 16, 32, 1, 256),
+        ("relax.cu", 32, 64, 0, 32),
+        ("race.cu", 8, 64, 0, 128),
+        ("race.cu", 32, 64, 1, 128),
+        ("network.cu", 16, 32, 0, 128),
+    ],
+)
+def test_kernels_compile(
+    tmp_path: Path, name: str, weight_bits: int, z_bits: int, boltzmann: int, group: int
+) -> None:
+    command = [
+        "nvcc", "-std=c++17", "-cubin", "-arch=sm_90", "-fmad=false",
+        f"-DWEIGHT_BITS={weight_bits}", f"-DZ_BITS={z_bits}", f"-DBOLTZMANN={boltzmann}", f"-DGROUP={group}", "-DCOLUMN_BYTES=8",
+        str(KERNELS / name), "-o", str(tmp_path / "kernels.cubin"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+HOST = """
+#include "elementary.cuh"
+extern "C" void logarithms(const double* x, double* y, long n) {
+    for (long k = 0; k < n; k++) y[k] = ln(x[k]);
+}
+extern "C" void exponentials(const double* x, double* y, long n) {
+    for (long k = 0; k < n; k++) y[k] = exponential(x[k]);
+}
+extern "C" void gaussian(double* y, long n, unsigned long long seed, double scale, int symmetric) {
+    for (long i = 0; i < n; i++)
+        for (long j = 0; j < n; j++) y[i * n + j] = gaussian_weight(seed, i, j, scale, symmetric);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The device's arithmetic, compiled for the host."""
+    if shutil.which("g++") is None:
+        pytest.skip("no g++ here")
+    folder = tmp_path_factory.mktemp("host")
+    (folder / "host.cpp").write_text(HOST)
+    command = ["g++", "-O2", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", f"-I{KERNELS}"]
+    subprocess.run([*command, "host.cpp", "-o", "host.so"], cwd=folder, check=True)
+    return ctypes.CDLL(str(folder / "host.so"))
+
+
+def _pointer(array: NDArray[np.float64]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+@njit
+def _logarithms(x):  # type: ignore[no-untyped-def]
+    y = np.empty_like(x)
+    for k in range(x.size):
+        y[k] = cpu.ln(x[k])
+    return y
+
+
+@njit
+def _exponentials(x):  # type: ignore[no-untyped-def]
+    y = np.empty_like(x)
+    for k in range(x.size):
+        y[k] = cpu.exponential(x[k])
+    return y
+
+
+def test_elementary_functions_are_the_twins_of_the_cpus(host: ctypes.CDLL) -> None:
+    x = np.random.default_rng(1).random(1_000_000)
+    y = np.empty_like(x)
+    for name, twin in (("logarithms", _logarithms), ("exponentials", _exponentials)):
+        getattr(host, name)(_pointer(x), _pointer(y), ctypes.c_long(x.size))
+        assert np.array_equal(y.view(np.int64), twin(x).view(np.int64))
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_gaussian_weights_are_the_twins_of_the_cpus(host: ctypes.CDLL, symmetric: bool) -> None:
+    n = 65
+    weights = np.empty((n, n))
+    host.gaussian(
+        _pointer(weights), ctypes.c_long(n), ctypes.c_ulonglong(7), ctypes.c_double(0.3),
+        ctypes.c_int(symmetric),
+    )  # fmt: skip
+    rows = cpu.gaussian_rows(np.uint64(7), 0, n, n, 0.3, symmetric)
+    assert np.array_equal(weights, rows)
+
+
+# ---------------------------------------------------------------------------- on one GPU
+def _members(name: str) -> list[str]:
+    """The members of a struct of chain.cuh, arrays as their elements."""
+    text = (KERNELS / "chain.cuh").read_text(encoding="utf-8")
+    body = re.sub(r"//.*", "", text.split(f"struct {name} {{")[1].split("};")[0])
+    members = []
+    for line in body.split(";"):
+        for declared in line.replace("*", "").replace("const ", "").split(None, 1)[1:]:
+            for member in declared.split(","):
+                found = re.match(r"\s*(\w+)(?:\[(\w+)\])?", member)
+                assert found is not None
+                base, length = found.groups()
+                count = {"PEERS": 8, None: 0}.get(length, 2)
+                stem = base.removesuffix("s") if base == "peers" else base
+                members += [f"{stem}{k}" for k in range(count)] if count else [base]
+    return members
+
+
+@needs_gpu
+def test_structs_are_those_of_the_kernels() -> None:
+    from distsim.kernels import cuda
+
+    assert [name for name, _ in cuda._Context._fields_] == _members("Context")
+    state = [name for name in cuda.STATE.names or () if name != "spent"]
+    assert state == [name for name in _members("State") if not name.startswith("spent")]
+
+
+GAUSSIAN = {"network": "gaussian"}
+CASES: list[dict[str, Any]] = [
+    {"network": "celegans", "transitions": 4000},
+    *({**GAUSSIAN, "neurons": n, "transitions": 500} for n in (1, 2, 3, 37)),
+    *(
+        {**GAUSSIAN, "neurons": 1001, "transitions": 4000, "weight_bits": bits}
+        for bits in (8, 16, 32)
+    ),
+    *(
+        {**GAUSSIAN, "neurons": 1000, "tau": tau, "coupling": coupling, "transitions": 4000}
+        for tau, coupling in itertools.product((1.0, 0.25, 0.1), (0.5, 1.0, 4.0))
+    ),
+    {**GAUSSIAN, "neurons": 2500, "transitions": 4000, "initial": "random"},
+    {**GAUSSIAN, "neurons": 1000, "time": 2.5},
+    {**GAUSSIAN, "neurons": 600, "window": 3, "transitions": 2000},
+    {**GAUSSIAN, "neurons": 600, "window": 3000, "transitions": 20_000},
+    {**GAUSSIAN, "neurons": 513, "model": "bm", "steps": 20_000},
+    {**GAUSSIAN, "neurons": 513, "model": "bm", "steps": 9999, "scan": "random", "weight_bits": 8},
+    {**GAUSSIAN, "neurons": 200, "model": "bm", "sweeps": 50, "tau": 0.0, "initial": "random"},
+]
+WAYS = [("relax", "auto"), ("relax", "nccl"), ("race", "nccl")]
+
+
+def _run(**options: Any) -> simulation.Result:
+    network = options.pop("network")
+    return simulation.simulate(network, **options)
+
+
+def _check_equal(found: simulation.Result, wanted: simulation.Result) -> None:
+    assert found.summary.device == "gpu"
+    assert found.summary.consistent
+    for name in ("time", "neuron", "state", "final"):
+        assert np.array_equal(getattr(found, name), getattr(wanted, name)), name
+    assert found.digest == wanted.digest
+
+
+def _named(case: dict[str, Any]) -> str:
+    return "-".join(str(value) for value in case.values())
+
+
+@needs_gpu
+@pytest.mark.parametrize("case", CASES, ids=_named)
+def test_digest_is_the_cpus(case: dict[str, Any]) -> None:
+    wanted = _run(**case, engine="race", device="cpu")
+    for engine, exchange in WAYS:
+        _check_equal(_run(**case, engine=engine, exchange=exchange, device="gpu"), wanted)
+
+
+@needs_gpu
+@pytest.mark.parametrize("case", [CASES[5], CASES[13], {**CASES[-2], "neurons": 500}], ids=_named)
+def test_digest_does_not_change_when_buffers_overflow(
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distsim.device import DeviceChain
+
+    reserve, sizes = DeviceChain._reserve, []
+
+    def tiny(self: Any, *, slots: int, tickets: int, events: int) -> None:
+        sizes.append((slots, tickets, events))
+        if len(sizes) == 1:
+            slots, tickets, events = 3, 5, 7
+        reserve(self, slots=slots, tickets=tickets, events=events)
+
+    monkeypatch.setattr(DeviceChain, "_reserve", tiny)
+    found = _run(**case, device="gpu")
+    assert len(sizes) > 1
+    _check_equal(found, _run(**case, engine="race", device="cpu"))
+
+
+@needs_gpu
+def test_files_stream_to_the_gpu(tmp_path: Path) -> None:
+    weights = np.random.default_rng(3).normal(0, 0.05, (701, 701))
+    np.savez(tmp_path / "w.npz", weights=weights, bias=np.linspace(-1, 1, 701))
+    case = {"network": str(tmp_path / "w.npz"), "transitions": 3000, "weight_bits": 16}
+    _check_equal(_run(**case, device="gpu"), _run(**case, engine="race", device="cpu"))
+
+
+@needs_gpu
+def test_logarithms_of_random_numbers_are_the_cpus() -> None:
+    from distsim.kernels import cuda
+
+    random = np.random.default_rng(5)
+    for scale in (1e-9, 1.0, 1e9, 1e-300):
+        x = random.random(25_000_000) * scale
+        assert np.array_equal(cuda.logarithms(x).view(np.int64), _logarithms(x).view(np.int64))
+
+
+@needs_gpu
+def test_network_too_large_is_refused_with_the_number_of_gpus() -> None:
+    from distsim.errors import InputError
+
+    with pytest.raises(InputError, match="GPUs would do"):
+        _run(**GAUSSIAN, neurons=4_000_000, transitions=10, weight_bits=8, device="gpu")
+
+
+# ---------------------------------------------------------------------------- on several
+@pytest.mark.skipif(gpus() < 2, reason="fewer than two GPUs here")
+@pytest.mark.parametrize("case", [CASES[2], CASES[5], CASES[13], CASES[-3]], ids=_named)
+def test_digest_is_the_cpus_on_several_gpus(case: dict[str, Any]) -> None:
+    wanted = _run(**case, engine="race", device="cpu")
+    options = [text for key, value in case.items() for text in _option(key, value)]
+    for engine, exchange in (("relax", "nccl"), ("relax", "peer"), ("race", "nccl")):
+        command = [
+            "mpirun", "--allow-run-as-root", "--bind-to", "none", "-n", str(min(4, gpus())),
+            sys.executable, "-m", "distsim", *options, "--engine", engine,
+            "--exchange", exchange, "--device", "gpu", "--json",
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        summary = json.loads(done.stdout.splitlines()[-1])
+        assert summary["digest"] == wanted.digest
+        assert summary["exchange"] == exchange
+        assert summary["consistent"]
+
+
+def _option(name: str, value: Any) -> list[str]:
+    return ["--" + name.replace("_", "-"), str(value)]
