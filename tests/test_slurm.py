@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from distsim.communicator import Serial
 from distsim.config import Config
 
 SCRIPTS = Path(__file__).parents[1] / "slurm"
+PLUGINS = {"mpich": "pmi2", "openmpi": "pmix"}  # of srun
 REQUEUED = 120  # seconds that SLURM lets a requeued job wait
 
 pytestmark = [
@@ -116,17 +118,26 @@ def assert_equal_events(file: Path, expected: output.Events) -> None:
     assert events.digest == expected.digest
 
 
+@pytest.mark.parametrize("mpi", ["mpich", pytest.param("openmpi", marks=pytest.mark.long)])
 def test_a_job_signalled_twice_is_requeued_and_ends_with_the_undisturbed_events(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, tmp_path: Path, mpi: str
 ) -> None:
+    if mpi not in found() or (mpi == "openmpi" and find_library("pmix") is None):
+        pytest.skip(f"no {mpi}, or no PMIx for SLURM")
     options: dict[str, object] = {
         "network": "gaussian",
         "neurons": 500,
         "seed": 3,
         "transitions": 400_000,
     }
-    arguments = [*words(options), "--output", "run.h5", "--checkpoint-every", "5000 events"]
-    job = cluster.submit(tmp_path, "run.sbatch", *arguments, ntasks_per_node="2")
+    job = cluster.submit(
+        tmp_path,
+        "run.sbatch",
+        *words(options),
+        *("--output", "run.h5", "--checkpoint-every", "5000 events"),
+        ntasks_per_node="2",
+        export=f"ALL,MPI={PLUGINS[mpi]},PYTHON={found()[mpi][-1]}",
+    )
     checkpoint = tmp_path / f"distsim-{job}.checkpoint"
 
     for restart in ("1", "2"):
