@@ -140,7 +140,8 @@ def screen(seed, window, first, table, margin, cap, words, bound, z, x, candidat
         sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
         if sz + margin >= bound[i]:
             candidates[found] = i
-            need[found] = min(cap, margin + (-sz if sz < -sz <= cap else sz))
+            turns = bound[i] <= sz < -sz <= cap
+            need[found] = min(cap, margin + (-sz if turns else sz))
             found += 1
     return found
 
