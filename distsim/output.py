@@ -81,11 +81,13 @@ class EventFile:
         return self
 
     @classmethod
-    def reopen(cls, path: str, config: Config, transitions: int, total: int) -> EventFile:
+    def reopen(
+        cls, path: str, config: Config, states: NDArray[np.uint8], transitions: int, total: int
+    ) -> EventFile:
         """The file of an earlier run, partial or finished, cut back to its first events.
 
-        total: their part of the digest. Raises InputError, and leaves the file as it is, if these
-        are not the events that it holds.
+        states: uint8[N] after them; total: their part of the digest. Raises InputError, and leaves
+        the file as it is, if it does not hold these events.
         """
         import h5py
 
@@ -103,7 +105,7 @@ class EventFile:
             disk.abandon()
             raise InputError(f"output {found}: not an HDF5 file: {error}") from None
         try:
-            self._check(found, transitions, total)
+            self._check(found, states, transitions, total)
             disk.rename(partial)
         except BaseException:
             self._file.close()
@@ -156,19 +158,24 @@ class EventFile:
         with contextlib.suppress(OSError):
             os.unlink(self.partial)
 
-    def _check(self, path: str, transitions: int, total: int) -> None:
-        """Raise InputError if the file's first events are not those that made digest `total`."""
-        from distsim import digest  # it imports NumPy
+    def _check(self, path: str, states: NDArray[np.uint8], transitions: int, total: int) -> None:
+        """Raise InputError if the file's first events are not those that made digest `total`, and
+        `states` from the initial ones."""
+        import numpy as np
+
+        from distsim import digest
 
         found = 0
         try:
             datasets = [self._file["events"][name] for name in EVENTS]
             count = min(len(dataset) for dataset in datasets)
+            x = self._file["state/initial"][:]
             for start in range(0, min(transitions, count), BLOCK):
                 part = slice(start, min(start + BLOCK, transitions))
                 time, neuron, state = (dataset[part] for dataset in datasets)
                 found += digest.of_events(time, neuron, state, before=start)
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+                np.bitwise_xor.at(x, neuron, 1)  # each event changes a state
+        except (IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"output {path}: not an event file of distsim: {error}") from None
         if count < transitions or digest.text(found) != digest.text(total):
             raise InputError(
@@ -176,6 +183,8 @@ class EventFile:
                 f"event file of the run that is resumed, whose first {transitions} events have the "
                 f"digest {digest.text(total)}"
             )
+        if x.tobytes() != states.tobytes():
+            raise InputError(f"output {path}: damaged: its initial states are not the run's")
 
     def _describe(self, config: Config) -> None:
         self._file.attrs["config"] = config.json()

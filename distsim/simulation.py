@@ -392,9 +392,8 @@ def _create(
             return None
         if saved is None:
             return EventFile.begin(config.output, config, initial)
-        return EventFile.reopen(
-            config.output, config, saved.position.transitions, saved.position.total
-        )
+        start = saved.position
+        return EventFile.reopen(config.output, config, start.states, start.transitions, start.total)
     except OutputError as error:
         raise InputError(str(error)) from error
 

@@ -394,6 +394,25 @@ def test_damaged_checkpoints_never_make_a_wrong_run(here: Path) -> None:
             checkpoint.read("bad.ck", Serial())
 
 
+def test_damaged_event_files_never_make_a_wrong_run(here: Path) -> None:
+    """Their first events are refused, or they are what they were; the rest is made again."""
+    run(**SMALL, transitions=900, output="whole.h5")
+    run(**SMALL, transitions=500, output="run.h5", checkpoint="run.ck")
+    saved, data = Path("run.ck").read_bytes(), Path("run.h5").read_bytes()
+    refused = 0
+    for seed in range(150):
+        Path("run.h5.partial").unlink(missing_ok=True)
+        Path("run.h5").write_bytes(damaged(data, seed))
+        Path("run.ck").write_bytes(saved)
+        try:
+            resume(transitions=900)
+        except InputError:
+            refused += 1
+        else:
+            assert datasets("run.h5") == datasets("whole.h5"), seed
+    assert refused > 50
+
+
 @pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".txt"])
 def test_damaged_networks_never_make_a_wrong_run(ending: str, here: Path) -> None:
     """A run resumed from a damaged network file is refused, or is the same run."""

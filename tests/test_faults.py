@@ -411,5 +411,5 @@ def test_a_write_that_is_cut_short_anywhere_leaves_a_whole_event_file(
 def test_an_event_file_that_another_run_writes_is_left_alone(tmp_path: Path) -> None:
     file = EventFile.begin(str(tmp_path / "run.h5"), Config(), np.zeros(3, np.uint8))
     with pytest.raises(OutputError, match="another run is writing it"):
-        EventFile.reopen(str(tmp_path / "run.h5"), Config(), 0, 0)
+        EventFile.reopen(str(tmp_path / "run.h5"), Config(), np.zeros(3, np.uint8), 0, 0)
     file.discard()
