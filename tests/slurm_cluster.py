@@ -1,7 +1,7 @@
-"""A real SLURM of one node, on loopback, in a folder of its own, for the tests.
+"""A real SLURM of two nodes, both this host, on loopback, in a folder of its own, for the tests.
 
-Needs SLURM's and MUNGE's daemons (on Debian and Ubuntu: slurm-wlm, munge). The node pretends to
-have more CPUs than it has; what is tested is how jobs are started, signalled and requeued.
+Needs SLURM's and MUNGE's daemons (on Debian and Ubuntu: slurm-wlm, munge). What is tested is how
+jobs are started, signalled and requeued: the nodes say that they have CPUs, whether or not.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from typing import IO
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-CPUS = 4
+NODES = ("node1", "node2")
+CPUS = 2  # of a node
 
 CONFIGURATION = """\
 ClusterName=distsim
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
+SlurmctldPort={port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -51,9 +51,8 @@ SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=5
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
-PartitionName=tests Nodes={host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """
+PARTITION = "PartitionName=tests Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
 
 
 def missing() -> list[str]:
@@ -83,7 +82,8 @@ def cluster() -> Iterator[dict[str, str]]:
             start(log, "munged", "--foreground", "--force", *munge)
             _wait(folder, (folder / "munge.socket").exists)
             start(log, "slurmctld", "-D")
-            start(log, "slurmd", "-D")
+            for node in NODES:
+                start(log, "slurmd", "-D", "-N", node)
             _wait(folder, lambda: _idle(environment))
             yield environment
     finally:
@@ -97,16 +97,18 @@ def cluster() -> Iterator[dict[str, str]]:
 
 def _write_files(folder: Path) -> None:
     folder.chmod(0o755)
-    for name in ("state", "spool"):
-        (folder / name).mkdir()
+    (folder / "state").mkdir()
     key = folder / "munge.key"
     key.touch(0o600)
     key.write_bytes(os.urandom(1024))
     host = socket.gethostname().split(".")[0]
-    text = CONFIGURATION.format(
-        host=host, user=getpass.getuser(), folder=folder, ports=_free_ports(2), cpus=CPUS
-    )
-    (folder / "slurm.conf").write_text(text, encoding="utf-8")
+    port, *ports = _free_ports(1 + len(NODES))
+    nodes = [
+        f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS}\n"
+        for node, port in zip(NODES, ports, strict=True)
+    ]
+    text = CONFIGURATION.format(host=host, user=getpass.getuser(), folder=folder, port=port)
+    (folder / "slurm.conf").write_text("".join([text, *nodes, PARTITION]), encoding="utf-8")
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The scripts of slurm/ as they stand, in a real SLURM of one node."""
+"""The scripts of slurm/ as they stand, in a real SLURM of two nodes."""
 
 import json
 import subprocess
@@ -135,7 +135,7 @@ def test_a_job_signalled_twice_is_requeued_and_ends_with_the_undisturbed_events(
         "run.sbatch",
         *words(options),
         *("--output", "run.h5", "--checkpoint-every", "5000 events"),
-        ntasks_per_node="2",
+        nodes="2",
         export=f"ALL,MPI={PLUGINS[mpi]},PYTHON={found()[mpi][-1]}",
     )
     checkpoint = tmp_path / f"distsim-{job}.checkpoint"
@@ -169,16 +169,22 @@ def test_a_job_outlives_its_time_limit(cluster: Cluster, tmp_path: Path) -> None
     assert_equal_events(tmp_path / "run.h5", undisturbed(tmp_path, options))
 
 
-def test_a_cancelled_job_stays_cancelled(cluster: Cluster, tmp_path: Path) -> None:
-    options = {"network": "gaussian", "neurons": 100, "transitions": 10**9}
-    job = cluster.submit(
-        tmp_path, "run.sbatch", *words(options), "--checkpoint-every", "5000 events"
-    )
-    until((tmp_path / f"distsim-{job}.checkpoint").exists)
+def test_a_cancelled_job_stays_so_and_another_resumes_it(cluster: Cluster, tmp_path: Path) -> None:
+    options: dict[str, object] = {"network": "gaussian", "neurons": 100}
+    arguments = [*words(options), "--transitions", "1e9", "--checkpoint-every", "5000 events"]
+    job = cluster.submit(tmp_path, "run.sbatch", *arguments, "--output", "run.h5")
+    checkpoint = tmp_path / f"distsim-{job}.checkpoint"
+    until(checkpoint.exists)
     cluster.command("scancel", job)
     assert cluster.end(job) == "CANCELLED"
     time.sleep(1)
     assert cluster.state(job) == "CANCELLED"
+
+    options["transitions"] = 1_000_000
+    again = ["resume", str(checkpoint), "--transitions", "1e6"]
+    job = cluster.submit(tmp_path, "run.sbatch", *again, nodes="2")
+    assert cluster.end(job) == "COMPLETED", (tmp_path / "log").read_text()
+    assert_equal_events(tmp_path / "run.h5", undisturbed(tmp_path, options))
 
 
 def test_bad_input_fails_the_job_once(cluster: Cluster, tmp_path: Path) -> None:
@@ -226,13 +232,14 @@ def test_scaling_measures_through_srun(cluster: Cluster, tmp_path: Path) -> None
         tmp_path,
         "scaling.sbatch",
         "scaling.jsonl",
-        *("--neurons", "64", "--neurons", "128", "--repeats", "1", "--seconds", "0.01"),
+        *("--neurons", "128", "--repeats", "1", "--seconds", "0.01"),
+        nodes="2",
         ntasks_per_node="2",
     )
     log = tmp_path / "log"
     assert cluster.end(job, 120) == "COMPLETED", log.read_text()
     lines = [json.loads(line) for line in (tmp_path / "scaling.jsonl").read_text().splitlines()]
-    assert {line["ranks"] for line in lines} == {1, 2}
+    assert {(line["ranks"], line["nodes"]) for line in lines} == {(1, 1), (2, 1), (4, 2)}
     assert "strong scaling, relax, 128 neurons" in log.read_text()
     assert "PREDICTION" in log.read_text()
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
