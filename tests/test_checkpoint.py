@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from processes import Run, needs_mpirun
+from test_cuda import gpus, needs_gpu
 
 from distsim import checkpoint, config, simulation, stop
 from distsim.checkpoint import Checkpoint
@@ -23,6 +24,7 @@ from distsim.output import EVENTS
 from distsim.simulation import Summary
 
 SMALL: dict[str, Any] = {"network": "gaussian", "neurons": 120, "tau": 0.5}
+ENDS = {"transitions", "steps"}
 LENGTHS: dict[str, dict[str, Any]] = {
     "mpm": {"transitions": 4_000},
     "bm": {"steps": 12_000, "scan": "random"},
@@ -99,6 +101,29 @@ def test_stopped_at_any_window_and_resumed_it_is_an_undisturbed_run(model: str, 
     assert (summary.digest, summary.windows) == (whole.digest, whole.windows)
     assert datasets("run.h5") == datasets("whole.h5")
     assert not Path("run.h5.partial").exists()
+
+
+@needs_gpu
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+@pytest.mark.usefixtures("at_every_window")
+def test_a_run_moves_between_cpu_and_gpu(model: str, here: Path) -> None:
+    """On the GPU a stop comes after a batch of windows: the run is long enough for some."""
+    options = {**SMALL, **LENGTHS[model], "model": model, "seed": 3}
+    options |= {"transitions": 300_000} if model == "mpm" else {"steps": 500_000}
+    whole = run(output="whole.h5", device="cpu", **options)
+    files: dict[str, Any] = {"output": "run.h5", "checkpoint": "run.ck"}
+    summary = run(3, device="gpu", **options, **files)
+    stops = 0
+    while summary.stopped is not None:
+        stops += 1
+        device = ("cpu", "gpu")[stops % 2]
+        summary = resume(windows=2 if stops < 6 else None, device=device)
+    assert stops > 1
+    assert (summary.digest, summary.windows) == (whole.digest, whole.windows)
+    assert datasets("run.h5") == datasets("whole.h5")
+    longer = resume(**{name: 2 * length for name, length in options.items() if name in ENDS})
+    again = run(device="cpu", **{**options, **{n: 2 * options[n] for n in ENDS & options.keys()}})
+    assert longer.digest == again.digest
 
 
 STREAMS: list[dict[str, Any]] = [
@@ -201,10 +226,12 @@ def test_networks_of_any_size(neurons: int, here: Path) -> None:
 
 def survive(model: str, moments: int, folder: Path) -> None:
     """Disturb a run at so many random moments, by a signal, --max-time and kill -9 in turns, each
-    time on another number of ranks and with the other engine; compare it with one undisturbed."""
+    time on another number of ranks and with the other engine, on GPUs or not where there are any;
+    compare it with one undisturbed."""
     options = ["--network", "gaussian", "--neurons", 200, "--model", model, "--seed", 5]
     options += ["--transitions", 200_000 * moments]
-    undisturbed = Run(folder, *options, "--output", "whole.h5", "--json").end()
+    whole = ["--output", "whole.h5", "--device", "cpu", "--json"]
+    undisturbed = Run(folder, *options, *whole).end()
     assert undisturbed.status == 0, undisturbed.err
     options += ["--output", "run.h5", "--overwrite"]
     options += ["--checkpoint", "run.ck", "--checkpoint-every", "2000 events"]
@@ -216,8 +243,10 @@ def survive(model: str, moments: int, folder: Path) -> None:
         start = ["resume", "run.ck"] if (folder / "run.ck").exists() else options
         limit = ["--max-time", choose.uniform(0.01, 0.6)] if how == "max-time" else []
         engine = ("relax", "race")[moment % 2]
+        device = choose.choice(("cpu", "gpu")) if ranks <= gpus() else "cpu"
         before = saved_at(folder)
-        going = Run(folder, *start, *limit, "--engine", engine, ranks=ranks)
+        where = ["--engine", engine, "--device", device]
+        going = Run(folder, *start, *limit, *where, ranks=ranks)
         if how != "max-time":
             while saved_at(folder) == before and going.running():
                 time.sleep(0.002)
@@ -227,8 +256,8 @@ def survive(model: str, moments: int, folder: Path) -> None:
         done = going.end()
         assert (done.status == 85) == (how != "kill"), (how, done)
         assert done.status != 0
-    last = Run(folder, "resume", "run.ck", "--engine", "relax", "--json", ranks=3 - min(ranks, 2))
-    summary = last.end(300).summary
+    last = ["resume", "run.ck", "--engine", "relax", "--device", "cpu", "--json"]
+    summary = Run(folder, *last, ranks=3 - min(ranks, 2)).end(300).summary
     assert (summary["digest"], summary["consistent"]) == (undisturbed.summary["digest"], True)
     assert datasets(f"{folder}/run.h5") == datasets(f"{folder}/whole.h5")
 
