@@ -135,7 +135,7 @@ __device__ __noinline__ void find_crossing(const State* s, i64 i, int x) {
         total += sign_of(event) * (i64)C.weights[j * C.stride + i];
         if (j == C.first + i) x ^= 1;
         if ((x ? -total : total) > cap) {
-            atomicMin(&C.state->cross, k);
+            atomicMin(&gathered(s)->cross, k);
             return;
         }
     }
@@ -162,9 +162,9 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, z_t start, z
         }
     } else if (deeper) {
         C.x[i] = byte | X_ACTIVE;
-        add_slot(i, reach);
+        add_slot(s, i, reach);
     }
-    if (deeper) C.state->deeper = 1;
+    if (deeper) gathered(s)->deeper = 1;
 }
 
 template <int BYTES, bool EXTREMES>
@@ -247,7 +247,7 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
         __syncthreads();
         if (warp == 0) {
             top = warp_max(tops[lane & (WARPS - 1)]);
-            if (lane == 0 && top > -(i64)LIMIT) atomicMax(&C.state->top, top);
+            if (lane == 0 && top > -(i64)LIMIT) atomicMax(&gathered(s)->top, top);
         }
     }
 }

@@ -69,9 +69,14 @@ struct State {
     i64 changes;        // how they differ from those before, in `changes`; -1: not known
     i64 current;        // z at its start is z[current]
     i64 early, last_pass, cut, commit, record, finishing;
-    // gathered in a phase
-    i64 made, slots, tickets, differs, deeper, overflow, cross, top;
-    u64 stop, best;
+    // what was gathered in the last phase (of `Live`)
+    i64 made, differs, deeper, cross, top;
+    u64 stop;
+    i64 new_slots, new_tickets, new_overflow;
+    u64 digest;
+    double last;
+    i64 slots, tickets, overflow;  // of the window, up to the phase before
+    u64 best;                      // of `race`
     // events to be recorded
     i64 recorded;
     double record_high, record_low, record_tick, record_offset;
@@ -81,13 +86,27 @@ struct State {
     double left_high, left_low, left_last;
     // the run so far
     i64 windows, replays, applies, transitions, rounds, draws;
-    u64 digest;
-    double last;
     i64 ring_head, ring_tail;
     i64 need_slots, need_tickets, need_events;
     double octaves;
-    i64 arrivals, generation, epoch, stamp;
+    i64 turn, goal, epoch, stamp;
     i64 spent[8];  // nanoseconds by stage
+};
+
+// What blocks add up in a phase, by atomics.
+struct Gathered {
+    i64 made, differs, deeper, cross, top;
+    u64 stop;
+    i64 slots, tickets, overflow;
+};
+
+// What changes while a kernel works; the rest of the state each block decides for itself. Phase t
+// gathers in gathered[t % 3], and in it the next is cleared: none reads that one any more.
+struct Live {
+    u64 digest;
+    double last;
+    i64 arrivals, finishers, lost;
+    Gathered gathered[3];
 };
 
 struct Context {
@@ -117,6 +136,7 @@ struct Context {
     u64* ring;               // [ring_capacity, 2]: time, event word without its tick
     i64 ring_capacity, recording;
     State* state;
+    Live* live;
     u64 seed;
     double scale;
     i64 margin, guard, target, sequential, per_neuron, cap_bits, start_bits, limit, timed;

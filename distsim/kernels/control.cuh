@@ -1,18 +1,52 @@
 // What happens between two phases: one thread decides what comes next. The window rule and the
 // clock are those of mcculloch_pitts.py, boltzmann.py and window.py, operation by operation.
 //
-// Each block works with a copy of the state in shared memory, read when a phase begins; in a phase
-// only the gathered fields of `C.state` change, by atomics. The block that ends a phase last reads
-// the state once more, decides, and writes it back.
+// Each block works with a copy of the state in shared memory, read when a kernel begins. After each
+// phase all blocks meet, read what was gathered, and decide alike; at a kernel's end one of them
+// writes the state back.
 #pragma once
 #include "chain.cuh"
 
 #define STATE_WORDS (int)(sizeof(State) / 8)
+#define GATHERED_WORDS (int)(sizeof(Gathered) / 8)
+#define LASTING_WORDS 2  // of Live: digest, last
+
+__device__ __forceinline__ Gathered* gathered(const State* s) {
+    return C.live->gathered + s->turn % 3;
+}
 
 __device__ __forceinline__ void read_state(State* copy) {
     if (threadIdx.x < STATE_WORDS)
         ((u64*)copy)[threadIdx.x] = __ldcg((const u64*)C.state + threadIdx.x);
     __syncthreads();
+}
+
+__device__ __forceinline__ void write_state(const State* copy) {
+    __syncthreads();
+    if (threadIdx.x < STATE_WORDS)
+        __stcg((u64*)C.state + threadIdx.x, ((const u64*)copy)[threadIdx.x]);
+}
+
+__device__ __forceinline__ void read_gathered(State* s) {
+    int k = threadIdx.x;
+    if (k < GATHERED_WORDS) {
+        ((u64*)&s->made)[k] = __ldcg((const u64*)gathered(s) + k);
+    } else if (k < GATHERED_WORDS + LASTING_WORDS) {
+        ((u64*)&s->made)[k] = __ldcg((const u64*)C.live + k - GATHERED_WORDS);
+    }
+    __syncthreads();
+}
+
+__device__ __forceinline__ void clear(Gathered* g) {
+    *g = {0, 0, 0, LARGEST_Z, -(i64)LIMIT, NO_EVENT, 0, 0, 0};
+}
+
+// What was gathered belongs to the window now.
+__device__ __forceinline__ void take_over(State* s) {
+    s->slots += s->new_slots;
+    s->tickets += s->new_tickets;
+    s->overflow |= s->new_overflow | (s->slots > C.slot_capacity ? SLOTS : 0);
+    s->new_slots = s->new_tickets = s->new_overflow = 0;
 }
 
 // True on the block that is the last to come here: it sees what all blocks have done.
@@ -21,24 +55,12 @@ __device__ inline bool last_block() {
     __syncthreads();
     if (threadIdx.x == 0) {
         __threadfence();
-        last = atomicAdd((u64*)&C.state->arrivals, 1ull) == gridDim.x - 1;
-        if (last) C.state->arrivals = 0;
+        last = atomicAdd((u64*)&C.live->finishers, 1ull) == gridDim.x - 1;
+        if (last) C.live->finishers = 0;
         __threadfence();
     }
     __syncthreads();
     return last;
-}
-
-// On the last block of a phase: decide what comes next.
-template <typename Control>
-__device__ __forceinline__ void decide(State* copy, Control control) {
-    read_state(copy);
-    if (threadIdx.x == 0) control();
-    __syncthreads();
-    if (threadIdx.x < STATE_WORDS)
-        __stcg((u64*)C.state + threadIdx.x, ((const u64*)copy)[threadIdx.x]);
-    __threadfence();
-    __syncthreads();
 }
 
 // Not done, not halted, and room for the events of the last window where the host takes them.
@@ -207,7 +229,6 @@ __device__ inline void control_draw(State* s, i64 next) {
     }
     begin_replays(s);
     s->stage = next;
-    if (s->slots > C.slot_capacity) s->overflow |= SLOTS;
 }
 
 // What a rank tells the others before its events.
@@ -215,11 +236,13 @@ __device__ inline u64 header_word(State* s, int k) {
     switch (k) {
         case 0: return s->made;
         case 1: return s->stop;
-        case 2: return s->overflow | (s->made > C.out_capacity ? EVENTS : 0) | s->deeper << 8;
+        case 2:
+            return s->overflow | s->new_overflow | (s->made > C.out_capacity ? EVENTS : 0) |
+                   s->deeper << 8;
         case 3: return s->cross;
         case 4: return s->top;
-        case 5: return s->slots;
-        default: return s->tickets;
+        case 5: return s->slots + s->new_slots;
+        default: return s->tickets + s->new_tickets;
     }
 }
 

@@ -39,12 +39,12 @@ _FOLDER = Path(__file__).parent
 # The members of `State` and `Context` of chain.cuh, all of 8 bytes: integers but for `:`.
 _STATE = """
     stage halted finished number exponent started width steps most cap high:f8 low:f8 count parity
-    changes current early last_pass cut commit record finishing made slots tickets differs deeper
-    overflow cross top stop:u8 best:u8 recorded record_high:f8 record_low:f8 record_tick:f8
-    record_offset:f8 left_number left_exponent left_windows left_replays left_applies
-    left_transitions left_digest:u8 left_high:f8 left_low:f8 left_last:f8 windows replays applies
-    transitions rounds draws digest:u8 last:f8 ring_head ring_tail need_slots need_tickets
-    need_events octaves:f8 arrivals generation epoch stamp
+    changes current early last_pass cut commit record finishing made differs deeper cross top
+    stop:u8 new_slots new_tickets new_overflow digest:u8 last:f8 slots tickets overflow best:u8
+    recorded record_high:f8 record_low:f8 record_tick:f8 record_offset:f8 left_number
+    left_exponent left_windows left_replays left_applies left_transitions left_digest:u8
+    left_high:f8 left_low:f8 left_last:f8 windows replays applies transitions rounds draws
+    ring_head ring_tail need_slots need_tickets need_events octaves:f8 turn goal epoch stamp
 """
 _FIELDS = [f"{field}:i8".split(":")[:2] for field in _STATE.split()]
 _NAMES = [name for name, _ in _FIELDS]
@@ -53,8 +53,8 @@ _CONTEXT = """
     weights stride neurons first size ranks rank z0 z1 bound rest x slot_of levels slots
     slot_capacity keys thresholds sums ticket_capacity heads links events0 events1 changes
     event_capacity out gathered out_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring
-    ring_capacity recording state seed scale:f8 margin guard target sequential per_neuron cap_bits
-    start_bits limit timed until:f8
+    ring_capacity recording state live seed scale:f8 margin guard target sequential per_neuron
+    cap_bits start_bits limit timed until:f8
 """
 
 
@@ -261,7 +261,7 @@ class Device:
         wanted = -(-n // THREADS) if race else max(8, -(-n // span))
         self.blocks = max(1, min(2 * multiprocessors, wanted))
         # As many threads a neuron as let all neurons with tickets be replayed at once.
-        group = next((g for g in (256, 128, 64) if self.blocks * THREADS // g >= slots), 32)
+        group = next((g for g in (128, 64) if self.blocks * THREADS // g >= slots), 32)
         constants = {
             "WEIGHT_BITS": weights.bits,
             "Z_BITS": 8 * z.itemsize,
@@ -293,6 +293,7 @@ class Device:
             self.keep("heads", cupy.zeros(padded, np.uint64))
             self.keep("links", cupy.zeros(neurons + 1, np.int32))
         self.keep("state", cupy.zeros(STATE.itemsize, np.uint8))
+        self.keep("live", cupy.zeros(64, np.int64))  # `Live` of chain.cuh
         self._pinned = np.frombuffer(
             cupy.cuda.alloc_pinned_memory(STATE.itemsize), np.uint8, STATE.itemsize
         )

@@ -72,10 +72,10 @@ __device__ inline void record_events(const State* s) {
             entry[0] = time;
             entry[1] = who;
         }
-        if (k == count - 1) C.state->last = __longlong_as_double((i64)time);
+        if (k == count - 1) C.live->last = __longlong_as_double((i64)time);
     }
     total = (u64)warp_sum((i64)total);
-    if ((threadIdx.x & 31) == 0) atomicAdd(&C.state->digest, total);
+    if ((threadIdx.x & 31) == 0) atomicAdd(&C.live->digest, total);
 }
 
 __device__ __forceinline__ void set_slot(i64 a, i64 i, i64 need) {
@@ -84,15 +84,15 @@ __device__ __forceinline__ void set_slot(i64 a, i64 i, i64 need) {
     C.slot_of[i] = (i32)a;
 }
 
-__device__ __forceinline__ void add_slot(i64 i, i64 need) {
-    set_slot((i64)atomicAdd((u64*)&C.state->slots, 1ull), i, need);
+__device__ __forceinline__ void add_slot(const State* s, i64 i, i64 need) {
+    set_slot(s->slots + (i64)atomicAdd((u64*)&gathered(s)->slots, 1ull), i, need);
 }
 
 // Slots for all that the block's threads have put on a pile.
-__device__ __forceinline__ void add_slots(Pile& pile) {
+__device__ __forceinline__ void add_slots(const State* s, Pile& pile) {
     __syncthreads();
     if (threadIdx.x == 0 && pile.size())
-        pile.place = (i64)atomicAdd((u64*)&C.state->slots, (u64)pile.size());
+        pile.place = s->slots + (i64)atomicAdd((u64*)&gathered(s)->slots, (u64)pile.size());
     __syncthreads();
     for (u32 k = threadIdx.x; k < pile.size(); k += THREADS)
         set_slot(pile.place + k, (i64)pile.item[k], pile.extra[k]);
@@ -124,7 +124,7 @@ __device__ __noinline__ void phase_draw(const State* s, i64 block, i64 blocks, b
         u64 before = atomicExch(&C.heads[i], now | (u64)(k + 1));
         bool known = before >> 32 == now >> 32;
         C.links[k] = known ? (i32)(before & 0xFFFFFFFFull) - 1 : -1;
-        if (!known && !found.put(i)) add_slot(i, 0);
+        if (!known && !found.put(i)) add_slot(s, i, 0);
     }
 #else
     u64 window = s->number;
@@ -145,9 +145,9 @@ __device__ __noinline__ void phase_draw(const State* s, i64 block, i64 blocks, b
             C.x[i] = active ? x | X_ACTIVE : x;
             // A neuron that fires needs the tickets of its other state too, if it goes on.
             i64 need = min(cap, C.margin + (sz < -sz && -sz <= cap ? -sz : sz));
-            if (active && !found.put(i, need)) add_slot(i, need);
+            if (active && !found.put(i, need)) add_slot(s, i, need);
         }
     }
 #endif
-    add_slots(found);
+    add_slots(s, found);
 }

@@ -91,7 +91,7 @@ __device__ __noinline__ void phase_merge(const State* s, i64 block, i64 blocks, 
         u64 one = came && place >= last ? 1 : 1 | DIFFERENCE;
         u64 change = came ? event : event ^ 1;
         if (found.put(change, (i64)one)) continue;
-        u32 to = (u32)atomicAdd((u64*)&C.state->differs, one);
+        u32 to = (u32)atomicAdd((u64*)&gathered(s)->differs, one);
         if (to < MOST_CHANGES) C.changes[to] = change;
     }
     __syncthreads();
@@ -100,7 +100,7 @@ __device__ __noinline__ void phase_merge(const State* s, i64 block, i64 blocks, 
     for (u32 k = lane; k < found.size(); k += 32) sum += (u64)found.extra[k];
     sum = (u64)warp_sum((i64)sum);
     u32 to = 0;
-    if (lane == 0) to = (u32)atomicAdd((u64*)&C.state->differs, sum);
+    if (lane == 0) to = (u32)atomicAdd((u64*)&gathered(s)->differs, sum);
     to = __shfl_sync(ALL, to, 0);
     for (u32 k = lane; k < found.size(); k += 32)
         if (to + k < MOST_CHANGES) C.changes[to + k] = found.item[k];

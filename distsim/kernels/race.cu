@@ -114,7 +114,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
         __syncthreads();
     }
 #endif
-    decide(s, [&] {
+    read_state(s);
+    if (threadIdx.x == 0) {
+        s->digest = C.live->digest;
+        s->last = C.live->last;
         if (stage == DRAW) {
             control_draw(s, SEARCH);
             s->best = NO_EVENT;
@@ -130,5 +133,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
             s->top = -(i64)LIMIT;
         }
         s->rounds++;
-    });
+    }
+    write_state(s);
 }

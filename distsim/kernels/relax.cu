@@ -17,42 +17,42 @@ __device__ __forceinline__ i64 acquire(const i64* word) {
     return value;
 }
 
-__device__ __forceinline__ void release(i64* word, i64 value) {
-    asm volatile("st.release.gpu.global.u64 [%0], %1;" ::"l"(word), "l"(value) : "memory");
-}
-
-// All blocks wait for each other, and for what the last one does; what its thread 0 does `after`
-// is seen from the next meeting on.
-template <typename Action, typename After>
-__device__ __forceinline__ void meet(State* s, Action action, After after) {
-    i64 generation = s->generation;  // of this meeting; the next is known once it is over
-    if (last_block()) {
-        action();
-        if (threadIdx.x == 0) {
-            release(&C.state->generation, generation + 1);
-            after();
-        }
-    } else if (threadIdx.x == 0) {
-        for (int spins = 0; acquire(&C.state->generation) == generation;)
+// All blocks wait for each other; what they gathered is read.
+__device__ __forceinline__ void meet(State* s) {
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        s->goal += gridDim.x;
+        atomicAdd((u64*)&C.live->arrivals, 1ull);
+        for (int spins = 0; acquire(&C.live->arrivals) < s->goal;)
             if (++spins > SPINS) {
-                atomicOr((u64*)&C.state->halted, (u64)LOST_RANK);
+                C.live->lost = 1;
+                s->halted = LOST_RANK;
                 break;
             }
     }
     __syncthreads();
-    read_state(s);
+    read_gathered(s);
 }
 
+// After a phase: meet, and decide what comes next, all blocks alike.
 template <typename Control>
-__device__ __forceinline__ void meet_deciding(State* s, Control control) {
-    meet(s, [&] { decide(s, control); }, [] {});
+__device__ __forceinline__ void conclude(State* s, Control control) {
+    meet(s);
+    if (threadIdx.x == 0) {
+        take_over(s);
+        control();
+        s->turn++;
+        if (blockIdx.x == 0) clear(C.live->gathered + (s->turn + 1) % 3);
+    }
+    __syncthreads();
 }
 
 // All ranks' headers, through peer memory: no block waits for its neighbours, only for the words.
 __device__ inline void exchange(State* s, Arrivals& a) {
     i64 epoch = s->epoch;
     if (last_block()) {
-        read_state(s);
+        if (s->stage == REPLAY) read_gathered(s);
         for (int k = threadIdx.x; k < C.ranks * HEADER; k += THREADS)
             put(area_of(k / HEADER, epoch, (int)C.rank), k % HEADER, header_word(s, k % HEADER),
                 (u32)(epoch + 1));
@@ -65,7 +65,7 @@ __device__ __forceinline__ void take_up(State* s, Arrivals& a, Source source, i6
                                         i64 blocks) {
     bool replayed = s->stage == REPLAY;
     if (replayed) phase_merge(s, block, blocks, source, a, (u64*)shared);
-    meet_deciding(s, [&] {
+    conclude(s, [&] {
         if (replayed) control_merge(s, combined(a));
         else control_agree(s, combined(a));
         s->epoch++;
@@ -80,18 +80,18 @@ __device__ __forceinline__ void go_on(State* s, i64 block, i64 blocks) {
         switch (s->stage) {
             case TRIM:
                 if (block == 0) phase_trim(s);
-                meet_deciding(s, [&] { control_trim(s); });
+                conclude(s, [&] { control_trim(s); });
                 break;
             case APPLY:
                 phase_apply(s, block, blocks);
-                meet_deciding(s, [&] {
+                conclude(s, [&] {
                     control_apply(s);
                     stamp(s, APPLY);
                 });
                 break;
             case DRAW:
                 phase_draw(s, block, blocks, false);
-                meet_deciding(s, [&] {
+                conclude(s, [&] {
                     control_draw(s, REPLAY);
                     stamp(s, DRAW);
                 });
@@ -116,12 +116,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) one_round() {
         take_up(s, a, source, block, blocks);
     }
     go_on(s, block, blocks);
-    if (!at_work(s)) return;
-    if (s->stage == REPLAY) phase_replay(s, block, blocks, false);
+    if (at_work(s) && s->stage == REPLAY) phase_replay(s, block, blocks, false);
     if (!last_block()) return;
-    read_state(s);
+    if (s->stage == REPLAY) read_gathered(s);
     if (threadIdx.x < HEADER) C.out[threadIdx.x] = header_word(s, threadIdx.x);
-    if (threadIdx.x == 0) stamp(C.state, REPLAY);
+    if (threadIdx.x == 0) stamp(s, REPLAY);
+    write_state(s);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) resident(i64 rounds) {
@@ -133,15 +133,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) resident(i64 rounds) {
     bool peers = C.ranks > 1;
     for (i64 round = 0; round < rounds; round++) {
         go_on(s, block, blocks);
-        if (!at_work(s)) return;
+        if (!at_work(s)) break;
         if (s->stage == REPLAY) phase_replay(s, block, blocks, peers);
         if (peers) {
             exchange(s, a);
         } else {
-            meet(s, [] {}, [&] { stamp(C.state, REPLAY); });
+            meet(s);
             receive_headers(s, OWN, a);
         }
+        if (threadIdx.x == 0) stamp(s, REPLAY);
         take_up(s, a, peers ? PEER : OWN, block, blocks);
+    }
+    // The state is the same in all blocks, but for who was given up for lost.
+    if (block == 0) {
+        if (threadIdx.x == 0 && C.live->lost) s->halted |= LOST_RANK;
+        write_state(s);
     }
 }
 
@@ -149,12 +155,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) resident(i64 rounds) {
 extern "C" __global__ void begin(i64 top, i64 again) {
     State* s = C.state;
     s->halted = s->overflow = s->slots = s->tickets = 0;
+    s->new_slots = s->new_tickets = s->new_overflow = 0;
     s->commit = s->record = s->finishing = 0;
     if (!again) open_window(s, top);
     s->early = s->last_pass = s->cut = s->count = 0;
     s->changes = -1;
     s->stage = DRAW;
-    i64 now;
-    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
-    s->stamp = now;
+    Live* live = C.live;
+    live->digest = s->digest;
+    live->last = s->last;
+    live->lost = 0;
+    for (int k = 0; k < 3; k++) clear(live->gathered + k);
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(s->stamp));
 }

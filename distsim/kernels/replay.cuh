@@ -22,7 +22,7 @@ __device__ __forceinline__ u64 get(const u64* area, i64 word, u32 tag) {
                      : "l"(area + 2 * word)
                      : "memory");
         if (++spins > SPINS) {
-            atomicOr((u64*)&C.state->halted, (u64)LOST_RANK);
+            C.live->lost = 1;
             return NO_EVENT;
         }
     } while (first != tag || second != tag);
@@ -43,15 +43,15 @@ __device__ __forceinline__ void send(const Pile& pile, u32 count, i64 place, int
     }
 }
 
-__device__ __forceinline__ i64 places(u32 count) {
-    return (i64)atomicAdd((u64*)&C.state->made, (u64)count);
+__device__ __forceinline__ i64 places(const State* s, u32 count) {
+    return (i64)atomicAdd((u64*)&gathered(s)->made, (u64)count);
 }
 
 // By one warp: an event onto its group's pile; a full pile is sent before.
-__device__ __forceinline__ void emit(Pile& pile, u64 event, int lane, bool peers, i64 epoch) {
+__device__ __forceinline__ void emit(const State* s, Pile& pile, u64 event, int lane, bool peers) {
     if (pile.count == PILE) {
-        i64 place = __shfl_sync(ALL, lane == 0 ? places(PILE) : 0, 0);
-        send(pile, PILE, place, lane, 32, peers, epoch);
+        i64 place = __shfl_sync(ALL, lane == 0 ? places(s, PILE) : 0, 0);
+        send(pile, PILE, place, lane, 32, peers, s->epoch);
         __syncwarp();
         if (lane == 0) pile.count = 0;
     }
@@ -61,12 +61,12 @@ __device__ __forceinline__ void emit(Pile& pile, u64 event, int lane, bool peers
 }
 
 // Room for the tickets of a slot; -1 if there is none.
-__device__ __forceinline__ i64 reserve(i64 count, int lane) {
+__device__ __forceinline__ i64 reserve(const State* s, i64 count, int lane) {
     i64 offset = 0;
     if (lane == 0) {
-        offset = (i64)atomicAdd((u64*)&C.state->tickets, (u64)count);
+        offset = s->tickets + (i64)atomicAdd((u64*)&gathered(s)->tickets, (u64)count);
         if (offset + count > C.ticket_capacity) {
-            atomicOr((u64*)&C.state->overflow, (u64)TICKETS);
+            atomicOr((u64*)&gathered(s)->overflow, (u64)TICKETS);
             offset = -1;
         }
     }
@@ -86,7 +86,7 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
     i32 last = (i32)(C.heads[i] & 0xFFFFFFFFull) - 1;
     i64 count = 0;
     for (i32 k = last; k >= 0; k = C.links[k]) count++;
-    i64 offset = reserve(count, lane);
+    i64 offset = reserve(s, count, lane);
     slot.count = offset < 0 ? 0 : (i32)count;
     slot.offset = offset;
     slot.drawn = slot.need;
@@ -140,7 +140,7 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
     } while (under == FEW);
     z_t bound = to_bound(__shfl_sync(ALL, few.lowest, under));
     bool at_once = count < FEW;
-    i64 offset = reserve(at_once ? count : 2 * count, lane);
+    i64 offset = reserve(s, at_once ? count : 2 * count, lane);
     slot.count = offset < 0 ? 0 : (i32)count;
     slot.offset = offset;
     slot.drawn = need;
@@ -313,11 +313,11 @@ __device__ __forceinline__ void replay_slot(i64 a, const State* s, const Past& f
         i64 sign = 1 - 2 * x, total = z + own + others;
         if (now == OPEN && sign * total < (x ? threshold1 : threshold0)) continue;
         fired = true;
-        if (group.thread < 32) emit(pile, key | (u64)(1 - x), group.thread, peers, s->epoch);
+        if (group.thread < 32) emit(s, pile, key | (u64)(1 - x), group.thread, peers);
         own += sign * own_weight;
         x ^= 1;
         if (now == OPEN && -sign * (total + sign * own_weight) > cap) {
-            if (group.thread == 0) atomicMin(&C.state->stop, key);
+            if (group.thread == 0) atomicMin(&gathered(s)->stop, key);
             summed = -1;
             break;
         }
@@ -330,12 +330,12 @@ __device__ __forceinline__ void replay_slot(i64 a, const State* s, const Past& f
 }
 
 // The rest of all groups' events.
-__device__ __forceinline__ void send_all(Pile* piles, i64 epoch, bool peers) {
+__device__ __forceinline__ void send_all(const State* s, Pile* piles, bool peers) {
     __syncthreads();
     if (threadIdx.x == 0) {
         u32 count = 0;
         for (int g = 0; g < GROUPS; g++) count += piles[g].count;
-        i64 place = count ? places(count) : 0;
+        i64 place = count ? places(s, count) : 0;
         for (int g = 0; g < GROUPS; g++) {
             piles[g].place = place;
             place += piles[g].count;
@@ -343,7 +343,7 @@ __device__ __forceinline__ void send_all(Pile* piles, i64 epoch, bool peers) {
     }
     __syncthreads();
     Pile& pile = piles[threadIdx.x / GROUP];
-    send(pile, pile.count, pile.place, threadIdx.x % GROUP, GROUP, peers, epoch);
+    send(pile, pile.count, pile.place, threadIdx.x % GROUP, GROUP, peers, s->epoch);
 }
 
 __device__ __noinline__ void phase_replay(const State* s, i64 block, i64 blocks, bool peers) {
@@ -368,7 +368,7 @@ __device__ __noinline__ void phase_replay(const State* s, i64 block, i64 blocks,
         }
         replay_slot(a, s, first, group, piles[group.number], peers);
     }
-    send_all(piles, s->epoch, peers);
+    send_all(s, piles, peers);
 }
 
 // trim: the states at the window's end from the events that were kept. One block.
