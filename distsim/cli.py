@@ -338,10 +338,10 @@ def bench(
 )
 @click.option(
     "--weight-bits",
-    multiple=True,
     type=click.Choice(["8", "16", "32"]),
-    metavar="BITS",
-    help="Bits of a stored weight; may be repeated [default: 32 and 16].",
+    default="32",
+    show_default=True,
+    help="Bits of a stored weight.",
 )
 @click.option(
     "--ranks",

@@ -316,7 +316,7 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     asked = []
 
     def measure(*arguments: object) -> list[dict[str, int]]:
-        asked.append(arguments)
+        asked.append(arguments[1:])  # after the ranks
         return [{"rate": 1}]
 
     module.run = measure  # type: ignore[attr-defined]
@@ -324,8 +324,8 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert cli.main(["bench", "--neurons", "64", "--model", "bm", "--json"], cli.Launch()) == 0
     assert cli.main(["bench", "--tau", "2", "--seconds", "0.5"], cli.Launch()) == 0
     assert asked == [
-        (("bm",), (64,), 32, 1.0, 2.0),
-        (("mpm", "bm"), (1024, 4096, 16384), 32, 2.0, 0.5),
+        (("bm",), (64,), [32, 16], 1.0, 2.0),
+        (("mpm", "bm"), (1024, 4096, 16384), [32, 16], 2.0, 0.5),
     ]
     assert capsys.readouterr().out == 'a table\n[{"rate": 1}]\na table\n'
 
