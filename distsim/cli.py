@@ -141,18 +141,21 @@ def group() -> None:
 # ------------------------------------------------------------------------------------- options
 
 
-def options(*names: str) -> Callable[[Command], Command]:
-    """The options of these fields of the configuration; of all fields without names."""
+def options(*names: str, again: bool = False) -> Callable[[Command], Command]:
+    """The options of these fields of the configuration; of all fields without names.
+
+    again: of a run that has them all; those that it must keep are hidden, and refused with reason.
+    """
 
     def decorate(command: Command) -> Command:
         for name in reversed(names or list(config.FIELDS)):
-            command = field_option(name)(command)
+            command = field_option(name, again)(command)
         return command
 
     return decorate
 
 
-def field_option(name: str) -> Callable[[Command], Command]:
+def field_option(name: str, again: bool = False) -> Callable[[Command], Command]:
     """The option of one field, a text: the configuration converts and checks it."""
     field = config.FIELDS[name]
     kind = field.metadata["kind"]
@@ -167,9 +170,12 @@ def field_option(name: str) -> Callable[[Command], Command]:
         type_ = click.Choice([str(one) for one in kind.allowed])
     elif isinstance(kind, config.Text):
         type_ = click.Path()  # completes file names, checks nothing
-    if field.default is not None and not isinstance(kind, config.Flag):
+    if field.default is not None and not isinstance(kind, config.Flag) and not again:
         text += f" [default: {field.default}]"
-    return click.option(*flags, name, type=type_, metavar=kind.metavar, default=None, help=text)
+    hidden = again and name in config.STREAM
+    return click.option(
+        *flags, name, type=type_, metavar=kind.metavar, default=None, help=text, hidden=hidden
+    )
 
 
 json_option = click.option(
@@ -200,7 +206,7 @@ def run(launch: Launch, /, file: str | None, as_json: bool, **values: object) ->
 
 @group.command(epilog=STATUSES)
 @click.argument("file", type=click.Path(), metavar="CHECKPOINT")
-@options(*(name for name in config.FIELDS if name not in config.STREAM))
+@options(again=True)
 @json_option
 @click.pass_obj
 def resume(launch: Launch, /, file: str, as_json: bool, **values: object) -> int:

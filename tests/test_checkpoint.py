@@ -15,7 +15,7 @@ import pytest
 from processes import Run, needs_mpirun
 from test_cuda import gpus, needs_gpu
 
-from distsim import checkpoint, config, simulation, stop
+from distsim import checkpoint, cli, config, simulation, stop
 from distsim.checkpoint import Checkpoint
 from distsim.communicator import Serial
 from distsim.config import Config
@@ -316,6 +316,17 @@ def test_what_would_be_another_run_is_refused_and_nothing_touched(
     with pytest.raises(InputError, match=message):
         resume(**options)
     assert files(here) == before
+
+
+def test_the_command_line_refuses_with_status_2(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(**SMALL, transitions=100, checkpoint="run.ck")
+    assert cli.main(["resume", "run.ck", "--T", "2"], cli.Launch()) == 2
+    assert "--tau: 2.0 given to resume a run with 0.5; allowed: the same" in capsys.readouterr().err
+    assert cli.main(["resume", "none.ck"], cli.Launch()) == 2
+    assert "checkpoint none.ck: No such file or directory" in capsys.readouterr().err
+    assert cli.main(["resume", "run.ck", "--transitions", "200", "--json"], cli.Launch()) == 0
 
 
 def test_the_environment_may_not_change_the_stream_either(here: Path) -> None:
