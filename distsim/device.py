@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim import partition
+from distsim import memory, partition
 from distsim.checkpoint import Position
 from distsim.communicator import Communicator, Nccl, connect_gpus
 from distsim.config import Config
@@ -38,13 +38,6 @@ _WIDEST = 3.0  # but no more than a factor of e^3 in a rate
 _RING = 1 << 21  # recorded events that wait for the host
 _GRAPH_ROUNDS = 32
 _LIMIT = 2**62
-_SPARE = 768 << 20  # bytes: CUDA's context, NCCL's buffers, events, tickets
-
-
-def needed_bytes(neurons: int, bits: int, size: int) -> int:
-    """Bytes on the GPU of the rank with most neurons, of `size` ranks; CUDA and NCCL included."""
-    n = neurons - partition.start(size - 1, neurons, size)
-    return cuda.columns_bytes(neurons, n, bits) + cuda.LOCAL_BYTES * n + 16 * neurons + _SPARE
 
 
 class DeviceChain:
@@ -107,14 +100,11 @@ class DeviceChain:
     def _check_memory(self, network: Network) -> None:
         """Refuse a network that does not fit, before anything is allocated."""
         bits, size = self.config.weight_bits, self.ranks.size
-        wanted = needed_bytes(network.neurons, bits, size)
+        wanted = memory.on_gpu(network.neurons, bits, size)
         free = self.ranks.minimum(cuda.free_memory())
         if wanted <= free:
             return
-        enough = next(
-            (k for k in range(size, network.neurons + 1)
-             if needed_bytes(network.neurons, bits, k) <= free), None,
-        )  # fmt: skip
+        enough = memory.gpus_for(network.neurons, bits, size, free)
         would = "no number of GPUs" if enough is None else f"{enough} GPUs"
         raise InputError(
             f"{network.name} of {network.neurons} neurons with weights of {bits} bits needs "
@@ -392,3 +382,11 @@ class DeviceChain:
         z = self.bias.astype(self.kind)
         cuda.multiply(self.weights, states, z)
         return z
+
+    def close(self) -> None:
+        """Give the GPU's memory back, on all ranks alike; none exchanges any more."""
+        self._rest()
+        self.ranks.barrier()
+        self.device.close_peers()
+        self.ranks.barrier()
+        cuda.free_unused()

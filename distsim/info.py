@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from distsim import __version__, partition
+from distsim import __version__, memory, partition
 
 if TYPE_CHECKING:
     from distsim.communicator import Communicator
@@ -53,13 +53,16 @@ def machine(ranks: Communicator) -> dict[str, Any]:
 
 
 def needs(neurons: int, weight_bits: int, sizes: Iterable[int]) -> list[dict[str, int]]:
-    """Bytes of weights and of state on the largest rank, for each number of ranks."""
+    """Bytes of weights and of state on the largest rank, and in all on a GPU, by ranks."""
     rows = []
     for size in sizes:
         local = neurons - partition.start(size - 1, neurons, size)  # no rank owns more
         weights = neurons * local * weight_bits // 8
         state = LOCAL_BYTES * local + GLOBAL_BYTES * neurons
-        rows.append({"ranks": size, "neurons": local, "weights": weights, "state": state})
+        gpu = memory.on_gpu(neurons, weight_bits, size)
+        rows.append(
+            {"ranks": size, "neurons": local, "weights": weights, "state": state, "gpu": gpu}
+        )
     return rows
 
 
@@ -69,10 +72,11 @@ def table(found: dict[str, Any], rows: list[dict[str, int]] | None) -> str:
     shown["gpus"] = "; ".join(found["gpus"]) or "none found"
     lines = [f"{name:9}{'not installed' if text is None else text}" for name, text in shown.items()]
     if rows is not None:
-        lines.append(f"\n{'ranks':>7}{'neurons':>12}{'weights':>12}{'state':>12}   of each rank")
+        head = f"{'ranks':>7}{'neurons':>12}{'weights':>12}{'state':>12}{'on a GPU':>12}"
+        lines.append(f"\n{head}   of each rank")
         lines += [
             f"{row['ranks']:7}{row['neurons']:12,}{amount(row['weights']):>12}"
-            f"{amount(row['state']):>12}"
+            f"{amount(row['state']):>12}{amount(row['gpu']):>12}"
             for row in rows
         ]
     return "\n".join(lines)

@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from distsim.elementary import exponential, ln
+from distsim.memory import stride
 
 os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast: not to be relied on
 
@@ -25,7 +26,6 @@ THREADS = 512
 HEADER = 8
 PEERS = 8
 MOST_CHANGES = 1024
-ALIGNMENT = 16  # bytes: what a column's length is rounded up to
 SHARED = 49152  # bytes of shared memory of a block: events to be sorted, or stretches of columns
 BINS = 32 * 32 + 1
 BIN_SHIFT, BIN_ORIGIN = 47, (1023 << 5) - 1
@@ -33,7 +33,6 @@ STAGES = ("draw", "replay", "exchange", "trim", "apply", "search", "step", "clos
 DRAW, REPLAY = 0, 1
 SLOTS, TICKETS, EVENTS, AT_REST, LOST_RANK = 1, 2, 4, 8, 16
 SLOT_BYTES = 48
-LOCAL_BYTES = 3 * 8 + 8 + 8 + 4 + 1 + SLOT_BYTES + 16  # of a local neuron besides its weights
 
 _FOLDER = Path(__file__).parent
 # The members of `State` and `Context` of chain.cuh, all of 8 bytes: integers but for `:`.
@@ -90,6 +89,11 @@ def free_memory() -> int:
     return free
 
 
+def free_unused() -> None:
+    """Return the memory that CuPy keeps for later."""
+    cupy.get_default_memory_pool().free_all_blocks()
+
+
 def compile_module(name: str, **constants: int) -> Any:
     """The kernels of one file with these -D constants. Raises RuntimeError with the log."""
     sources = b"".join(path.read_bytes() for path in sorted(_FOLDER.glob("*.cu*")))
@@ -118,7 +122,7 @@ class Columns:
         item = bits // 8
         self.bits = bits
         self.neurons, self.n = neurons, n
-        self.stride = max(ALIGNMENT, -(-n * item // ALIGNMENT) * ALIGNMENT) // item
+        self.stride = stride(n, bits)
         self.bytes = neurons * self.stride * item
         self._memory = cupy.cuda.Memory(self.bytes)  # of its own: no pool rounds it up
         self.pointer: int = self._memory.ptr
@@ -139,11 +143,6 @@ class Columns:
 
     def launch(self, name: str, grid: tuple[int, ...], block: tuple[int, ...], *given: Any) -> None:
         self.module.get_function(name)(grid, block, given)
-
-
-def columns_bytes(neurons: int, n: int, bits: int) -> int:
-    """Bytes of the weights of n neurons."""
-    return neurons * max(ALIGNMENT, -(-n * bits // 8 // ALIGNMENT) * ALIGNMENT)
 
 
 def fill_gaussian(
