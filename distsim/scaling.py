@@ -286,7 +286,7 @@ def _engine_series(engine: str, options: dict[str, Any], lines: list[Line]) -> l
         if kind == "weak":
             keys |= {key for key in groups if key[:2] == (neurons, fewest)}
         measured = _scaled([points[key] for key in sorted(keys, key=lambda key: key[1:])])
-        beyond = _beyond(kind, measured, model, options)
+        beyond = _beyond(kind, engine, measured, model, options)
         found.append(Series(kind, engine, neurons, options, measured, beyond, model))
     return found
 
@@ -354,12 +354,16 @@ def _scaled(points: Sequence[Point]) -> list[Point]:
 
 
 def _beyond(
-    kind: str, points: list[Point], model: Model | None, options: dict[str, Any]
+    kind: str,
+    engine: str,
+    points: list[Point],
+    model: Model | None,
+    options: dict[str, Any],
 ) -> list[Point]:
     """Predictions for more ranks than were measured.
 
-    A window's events are those of the last point: the same for the same network, and as the root
-    of the neurons for a larger one (distsim.window); so are its rounds, but for race.
+    A window has the last point's events, times the root of how many times the neurons
+    (distsim.window), and its rounds; for race, these are the events.
     """
     first, last = points[0], points[-1]
     if model is None or last.ranks == first.ranks:
@@ -376,7 +380,7 @@ def _beyond(
             nodes=last.nodes if last.per_node is None else -(-ranks // last.per_node),
             repeats=0,
             events=last.events * more,
-            rounds=last.rounds * (more if last.rounds == last.events else 1.0),
+            rounds=last.rounds * (more if engine == "race" else 1.0),
             columns=last.columns * more,
             shares={},
         )

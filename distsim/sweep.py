@@ -163,7 +163,7 @@ def title(point: Point, state: State) -> str:
     """Which point, and what is to be done with it."""
     values = ", ".join(f"{name} {_text(value)}" for name, value in point.values.items())
     doing = {State.NEW: "runs", State.BEGUN: "goes on", State.DONE: "is done"}[state]
-    return f"point {point.index} ({values}) {doing}"
+    return f"point {point.index} {f'({values}) ' if values else ''}{doing}"
 
 
 def result(point: Point) -> dict[str, Any] | None:
