@@ -33,7 +33,7 @@ from distsim.window import target_events
 _TILE = 1 << 22  # elements of W read at a time
 # In standard deviations of z's change in a window: how far tickets are drawn, and how near to its
 # threshold z must start for a ticket to be decided by the events, not by the start.
-_MARGIN, _GUARD = 3.5, 4.5
+_MARGIN, _GUARD = 3.25, 4.25
 _WIDEST = 3.0  # but no more than a factor of e^3 in a rate
 _RING = 1 << 21  # recorded events that wait for the host
 _GRAPH_ROUNDS = 32
@@ -165,7 +165,7 @@ class DeviceChain:
             slots=-(-(5 if boltzmann else 3) * self.target // (2 * ranks.size)),
         )  # fmt: skip
         scale = (1.0 if boltzmann else 2.0) * config.tau / self.unit
-        deviation = self.spread * math.sqrt(self.target)
+        deviation = self.spread * math.sqrt(1.5 * self.target)  # the most the rule aims at
         margin = int(min(_LIMIT, _MARGIN * deviation, _WIDEST * scale))
         guard = int(min(_LIMIT, _GUARD * deviation, _WIDEST * scale))
         self.device.set(

@@ -17,11 +17,12 @@ def summary(run: Summary, output: str | None) -> str:
     if run.steps is not None:
         length = f"{run.steps:,} steps, {run.transitions:,} transitions"
         speed = f"{run.steps_per_second:,.0f} steps, {speed}"
+    exchange = f", exchange {run.exchange}" if run.exchange and run.ranks > 1 else ""
     windows = max(run.windows, 1)
     lines = {
         "model": f"{run.model}, tau {run.tau:g}, seed {run.seed}",
         "network": f"{run.network}, {run.neurons:,} neurons",
-        "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}",
+        "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}{exchange}",
         "length": length,
         "speed": f"{speed}; {run.seconds:.2f} s in all",
         "windows": f"{run.windows:,}; a window: {run.transitions / windows:.1f} events, "
