@@ -36,7 +36,7 @@ typedef i64 z_t;
 #define UNDRAWN (-9223372036854775807ll)
 #define PEERS 8       // most ranks of a peer exchange
 #define MOST_RANKS 64  // of any exchange
-#define SPINS (1 << 24)  // polls before a rank is given up for lost
+#define SPINS (1 << 28)  // polls before a rank is given up for lost: minutes, after any watchdog
 
 // Bits of a neuron's byte in `x`.
 #define X_START 1   // its state at the window's start
