@@ -64,7 +64,8 @@ def load(network: Network, bits: int, ranks: Communicator, kernels: Any) -> Shar
     absolute = np.zeros(stop - first, np.int64)
     squares = kernels.magnitudes(weights, absolute)
 
-    in_units = network.bias[first:stop] / unit
+    with np.errstate(over="ignore"):  # what overflows is refused below
+        in_units = network.bias[first:stop] / unit
     largest = int(absolute.max(initial=0))
     reach = ranks.largest(largest + float(np.abs(in_units).max(initial=0.0)))
     if reach >= 2.0**61:
