@@ -498,7 +498,7 @@ def collect(file: str, as_json: bool) -> int:
     "--neurons",
     multiple=True,
     default=(4096,),
-    show_default="4096",
+    show_default=True,
     type=click.IntRange(1),
     metavar="INTEGER",
     help="Neurons: all, and in weak scaling on the fewest ranks; may be repeated.",
