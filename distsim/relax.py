@@ -189,8 +189,9 @@ class Relax:
             events,
             np.uint64(end),
         )
-        agreed = self.ranks.maximum(2 * again + (top > window.cap))
         self.timer.stamp("deepen")
+        agreed = self.ranks.maximum(2 * again + (top > window.cap))
+        self.timer.stamp("exchange")
         return agreed >= 2, agreed == 1
 
     def _replay(
