@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from distsim import memory, partition
 from distsim.checkpoint import Position
-from distsim.communicator import Communicator, Nccl, connect_gpus
+from distsim.communicator import Communicator, Nccl, agreed, connect_gpus
 from distsim.config import Config
 from distsim.errors import InputError
 from distsim.kernels import cuda
@@ -82,14 +82,14 @@ class DeviceChain:
                 f"GPU {twice}: taken by ranks {' and '.join(users)}; allowed: one rank a GPU, so "
                 "as many ranks on a host as it has GPUs"
             )
-        wish = self.config.exchange
-        if wish == "peer" and (self.config.engine == "race" or here < ranks.size):
-            raise InputError(
-                f"exchange peer given for engine {self.config.engine} and {ranks.size} ranks, "
-                f"{here} of them on this host; allowed: nccl, or peer for relax on one host"
-            )
+        wish, race = self.config.exchange, self.config.engine == "race"
         together = ranks.minimum(here) == ranks.size <= cuda.PEERS
-        peers = self.config.engine == "relax" and wish != "nccl" and together
+        if wish == "peer" and (race or not together):
+            raise InputError(
+                f"exchange peer given for engine {self.config.engine} and {ranks.size} ranks; "
+                f"allowed: nccl, or peer for relax on one host with up to {cuda.PEERS} GPUs"
+            )
+        peers = together and not race and wish != "nccl"
         self.exchange = "peer" if peers else "nccl"
 
     def _gathered(self, part: bytes) -> list[bytes]:
@@ -119,22 +119,14 @@ class DeviceChain:
         self.first = partition.start(ranks.rank, network.neurons, ranks.size)
         stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
         n = stop - self.first
-        self.unit = unit = _unit(ranks.largest(network.peak(self.first, stop)), bits)
+        peak = agreed(ranks, lambda: network.peak(self.first, stop))
+        self.unit = unit = _unit(ranks.largest(peak), bits)
         self.weights = cuda.Columns(network.neurons, n, bits)
-        if isinstance(network, Gaussian):
-            cuda.fill_gaussian(
-                network.seed, self.first, network.scale, unit, network.symmetric, self.weights
-            )
-        else:
-            step = max(1, _TILE // network.neurons)
-            for start in range(self.first, stop, step):
-                rows = network.rows(start, min(stop, start + step))
-                rows /= unit
-                tile = np.rint(rows, out=rows).astype(f"int{bits}")
-                cuda.store_rows(tile, start - self.first, self.weights)
+        agreed(ranks, lambda: self._fill(network, stop))
         absolute = np.zeros(n, np.int64)
         squares = cuda.magnitudes(self.weights, absolute)
-        in_units = network.bias[self.first : stop] / unit
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            in_units = network.bias[self.first : stop] / unit
         largest = int(absolute.max(initial=0))
         reach = ranks.largest(largest + float(np.abs(in_units).max(initial=0.0)))
         if reach >= 2.0**61:
@@ -150,6 +142,20 @@ class DeviceChain:
         total = ranks.total(int(absolute.sum(dtype=object)))
         self.strength = total * unit / network.neurons**2
         self.spread = math.sqrt(squares / max(1, self.weights.size))
+
+    def _fill(self, network: Network, stop: int) -> None:
+        """Rows in tiles, rounded, put as columns; or generated in place."""
+        if isinstance(network, Gaussian):
+            cuda.fill_gaussian(
+                network.seed, self.first, network.scale, self.unit, network.symmetric, self.weights
+            )
+            return
+        step = max(1, _TILE // network.neurons)
+        for start in range(self.first, stop, step):
+            rows = network.rows(start, min(stop, start + step))
+            rows /= self.unit
+            tile = np.rint(rows, out=rows).astype(f"int{self.weights.bits}")
+            cuda.store_rows(tile, start - self.first, self.weights)
 
     def _build(self) -> None:
         """The device's constants, buffers and first state."""

@@ -30,7 +30,6 @@ SHARED = 49152  # bytes of shared memory of a block: events to be sorted, or str
 BINS = 32 * 32 + 1
 BIN_SHIFT, BIN_ORIGIN = 47, (1023 << 5) - 1
 STAGES = ("draw", "replay", "exchange", "trim", "apply", "search", "step", "close")
-DRAW, REPLAY = 0, 1
 SLOTS, TICKETS, EVENTS, AT_REST, LOST_RANK = 1, 2, 4, 8, 16
 SLOT_BYTES = 48
 
