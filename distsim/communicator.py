@@ -229,6 +229,11 @@ def launched_rank() -> int:
     return next((int(os.environ[name]) for name in _RANKS if name in os.environ), 0)
 
 
+def launcher_is_silent() -> bool:
+    """Whether the launcher does not say which rank has died: MPICH's mpirun; others do."""
+    return "PMI_RANK" in os.environ and "SLURM_PROCID" not in os.environ
+
+
 def connect() -> Communicator:
     """The ranks of this run: those of the launcher (mpirun, srun), else one.
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import select
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from types import TracebackType
 
 import numpy as np
 
-from distsim.communicator import Communicator
+from distsim import guard
+from distsim.communicator import Communicator, launcher_is_silent
 
 FAILED = 1  # exit status
 _LOOKS = 20  # in the allowed time
@@ -47,11 +49,7 @@ class Watchdog:
         self._doing = doing
         self._limit = _LONG * (_LOOKS - 2)
         self._near = _neighbours(ranks)
-        if len(self._near) > 1 and ranks.rank == min(self._near):  # launchers name processes only
-            named = ", ".join(f"{rank}: {process}" for rank, process in self._near.items())
-            print(
-                f"distsim: processes of ranks on {socket.gethostname()}: {named}", file=sys.stderr
-            )
+        self._guard = _guard(ranks.size, self._near) if ranks.rank == min(self._near) else None
         self._end, self._over = os.pipe()  # written to when the run is over
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -77,6 +75,9 @@ class Watchdog:
         self._thread.join()
         os.close(self._over)
         os.close(self._end)
+        if self._guard is not None:
+            with contextlib.suppress(OSError):  # it has ended already
+                self._guard.communicate(b".")
         if error is None:
             self._ranks.barrier()  # before any process ends, which would look like a death
 
@@ -91,7 +92,7 @@ class Watchdog:
                 if self._end in ready:
                     return
                 if ready:
-                    self._stop(f"rank {next_rank} of {self._ranks.size} has died")
+                    self._stop(f"rank {next_rank} of {self._ranks.size} has died; ending all ranks")
                 now = self._progress()
                 looks = looks + 1 if now == seen else 0
                 seen = now
@@ -120,13 +121,25 @@ class Watchdog:
             f"rank {ranks.rank} of {ranks.size} has made no progress for {waited:.3g} s, "
             f"{self._doing()}: it stalls, or waits for another one"
             + (f"; {', '.join(stopped)} stopped" if stopped else "")
+            + "; ending all ranks"
         )
 
     def _stop(self, reason: str) -> None:
-        print(f"distsim: {reason}; ending all ranks", file=sys.stderr, flush=True)
+        print(f"distsim: {reason}", file=sys.stderr, flush=True)
         wait = min(_OTHERS, self._seconds / _LOOKS)
         if not select.select([self._end], [], [], wait)[0]:
             self._ranks.abort(FAILED)
+
+
+def _guard(size: int, near: dict[int, int]) -> subprocess.Popen[bytes] | None:
+    """A process that outlives these ranks, where nobody else says which of them has died."""
+    if len(near) == 1 or not launcher_is_silent() or not hasattr(os, "pidfd_open"):
+        return None
+    processes = [f"{rank}:{process}" for rank, process in near.items()]
+    program = [sys.executable, "-I", "-S", guard.__file__, str(size), *processes]
+    return subprocess.Popen(
+        program, env={}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def _neighbours(ranks: Communicator) -> dict[int, int]:

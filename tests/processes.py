@@ -1,5 +1,6 @@
 """Runs in processes of their own, to be disturbed: signals, kills, stops."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import launchers
 import pytest
 
+SHARED = "/dev/shm/mpich"
 needs_mpirun = pytest.mark.skipif(not launchers.found(), reason="no mpirun")
 
 
@@ -44,6 +46,7 @@ class Run:
         if ranks > 1:
             command = [part.format(ranks=ranks) for part in launchers.found()[mpi]]
         self._ranks = ranks
+        self._shared: set[Path] = set()  # what MPICH leaves behind of an aborted run
         self._process = subprocess.Popen(
             [*command, *program, *map(str, arguments)],
             cwd=folder,
@@ -72,6 +75,10 @@ class Run:
                 name, _, value = entry.partition(b"=")
                 if name in (b"PMI_RANK", b"OMPI_COMM_WORLD_RANK") and b"python" in program:
                     ranks[int(value)] = pid
+        for pid in ranks.values():
+            with contextlib.suppress(OSError):
+                maps = Path(f"/proc/{pid}/maps").read_text().split()
+                self._shared |= {Path(word) for word in maps if word.startswith(SHARED)}
         return [ranks[rank] for rank in sorted(ranks)]
 
     def wait_for(self, path: Path, seconds: float = 60.0) -> None:
@@ -81,6 +88,7 @@ class Run:
             assert self._process.poll() is None, self._process.communicate()
             assert time.monotonic() - begin < seconds
             time.sleep(0.01)
+        self.pids()
 
     def signal(self, rank: int, number: int) -> None:
         os.kill(self.pids()[rank], number)
@@ -98,6 +106,9 @@ class Run:
                 os.kill(pid, 9)
             out, err = self._process.communicate()
             pytest.fail(f"hangs\n{out}\n{err}")
+        finally:
+            for path in self._shared:
+                path.unlink(missing_ok=True)
         return Done(self._process.returncode, out, err, time.monotonic() - begin)
 
 
