@@ -92,7 +92,7 @@ def _engine(ranks: Communicator, chain: DeviceChain, seconds: float) -> dict[str
     spent = ranks.largest(_now() - begin)
     used = None if energy is None else (_joules() or 0.0) - energy
     joules = None if used is None else ranks.total(int(1000 * used)) / 1000 / done
-    column = chain.weights.stride * chain.weights.bits / 8
+    column = chain.shard.weights.stride * chain.shard.weights.bits / 8
     return {
         "rate": done / spent,
         "target": chain.target,
@@ -147,8 +147,8 @@ def _joules() -> float | None:
 
 def _plain_loop(ranks: Communicator, chain: DeviceChain, tau: float, seconds: float) -> float:
     """Transitions a second of the plain loop on the weights of a chain."""
-    columns = chain.weights.array()
-    n, unit = chain.weights.n, np.float32(chain.unit)
+    columns = chain.shard.weights.array()
+    n, unit = chain.shard.size, np.float32(chain.shard.unit)
     z = cupy.asarray(chain.device.responses(0)).astype(cupy.float32) * unit
     x = cupy.asarray(chain.device.states()).astype(cupy.float32)
     send, receive = cupy.zeros(1, cupy.uint64), cupy.zeros(1, cupy.uint64)
@@ -161,15 +161,15 @@ def _plain_loop(ranks: Communicator, chain: DeviceChain, tau: float, seconds: fl
             rates = cupy.exp((1 - 2 * x) * z / np.float32(2 * tau))
             waits = -cupy.log1p(-cupy.random.random(n, dtype=cupy.float32)) / rates
             i = int(cupy.argmin(waits))
-            who = (chain.first + i) << 1 | (1 - int(x[i]))
+            who = (chain.shard.first + i) << 1 | (1 - int(x[i]))
             key = int(np.float32(waits[i].get()).view(np.uint32)) << 32 | who
         send.fill(key)
         if gpus is not None:
             gpus.minimum(send.data.ptr, receive.data.ptr, 1, stream.ptr)
             key = int(receive[0])
         j, state = (key & 0xFFFFFFFF) >> 1, key & 1
-        if chain.first <= j < chain.first + n:
-            x[j - chain.first] = state
+        if chain.shard.first <= j < chain.shard.first + n:
+            x[j - chain.shard.first] = state
         z[...] += ((2 * state - 1) * unit) * columns[j, :n]
 
     with stream:

@@ -17,20 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim import memory, partition
+from distsim import memory
 from distsim.checkpoint import Position
-from distsim.communicator import Communicator, Nccl, agreed, connect_gpus
+from distsim.communicator import Communicator, Nccl, connect_gpus
 from distsim.config import Config
 from distsim.errors import InputError
 from distsim.kernels import cuda
-from distsim.mcculloch_pitts import _CAP_BITS, _START_BITS
-from distsim.network import Gaussian, Network
+from distsim.network import Network
 from distsim.recorder import Recorder
-from distsim.shard import _unit, network_digest
+from distsim.shard import Shard, load, network_digest
 from distsim.timer import Timer
-from distsim.window import target_events
+from distsim.window import CAP_BITS, START_BITS, target_events
 
-_TILE = 1 << 22  # elements of W read at a time
 # In standard deviations of z's change in a window: how far tickets are drawn, and how near to its
 # threshold z must start for a ticket to be decided by the events, not by the start.
 _MARGIN, _GUARD = 3.25, 4.25
@@ -66,7 +64,7 @@ class DeviceChain:
         self._running = False
         self._take_gpu()
         self._check_memory(network)
-        self._load(network, config.weight_bits)
+        self.shard: Shard = load(network, config.weight_bits, ranks, cuda)
         self._build()
 
     # ------------------------------------------------------------------------------------- set-up
@@ -112,73 +110,30 @@ class DeviceChain:
             f"{would} would do"
         )
 
-    def _load(self, network: Network, bits: int) -> None:
-        """The rank's rows, tile by tile, into columns on its GPU."""
-        ranks = self.ranks
-        self.neurons = network.neurons
-        self.first = partition.start(ranks.rank, network.neurons, ranks.size)
-        stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
-        n = stop - self.first
-        peak = agreed(ranks, lambda: network.peak(self.first, stop))
-        self.unit = unit = _unit(ranks.largest(peak), bits)
-        self.weights = cuda.Columns(network.neurons, n, bits)
-        agreed(ranks, lambda: self._fill(network, stop))
-        absolute = np.zeros(n, np.int64)
-        squares = cuda.magnitudes(self.weights, absolute)
-        with np.errstate(over="ignore"):  # what overflows is refused below
-            in_units = network.bias[self.first : stop] / unit
-        largest = int(absolute.max(initial=0))
-        reach = ranks.largest(largest + float(np.abs(in_units).max(initial=0.0)))
-        if reach >= 2.0**61:
-            raise InputError(
-                f"weights and biases of {network.name} are too large for exact sums: a linear "
-                f"response may reach {reach:.3g} units of {unit:.3g}, allowed are less than 2^61; "
-                "the biases are too large beside the weights"
-            )
-        bias = np.rint(in_units)
-        self.bias = bias.astype(np.int64)
-        self.rest = in_units - bias
-        self.kind = np.int32 if bits < 32 and reach < 2.0**30 else np.int64
-        total = ranks.total(int(absolute.sum(dtype=object)))
-        self.strength = total * unit / network.neurons**2
-        self.spread = math.sqrt(squares / max(1, self.weights.size))
-
-    def _fill(self, network: Network, stop: int) -> None:
-        """Rows in tiles, rounded, put as columns; or generated in place."""
-        if isinstance(network, Gaussian):
-            cuda.fill_gaussian(
-                network.seed, self.first, network.scale, self.unit, network.symmetric, self.weights
-            )
-            return
-        step = max(1, _TILE // network.neurons)
-        for start in range(self.first, stop, step):
-            rows = network.rows(start, min(stop, start + step))
-            rows /= self.unit
-            tile = np.rint(rows, out=rows).astype(f"int{self.weights.bits}")
-            cuda.store_rows(tile, start - self.first, self.weights)
-
     def _build(self) -> None:
         """The device's constants, buffers and first state."""
         config, ranks = self.config, self.ranks
         boltzmann = config.model == "bm"
-        n = self.weights.n
-        x = self.initial[self.first : self.first + n].copy()
+        n = self.shard.size
+        x = self.initial[self.shard.first : self.shard.first + n].copy()
         z = self._responses(self.initial)
-        self.target = config.window or target_events(self.neurons, self.strength, config.tau)
+        self.target = config.window or target_events(
+            self.shard.neurons, self.shard.strength, config.tau
+        )
         self.device = cuda.Device(
-            self.weights, z, x, self.rest, boltzmann=boltzmann, race=config.engine == "race",
-            neurons=self.neurons, first=self.first, ranks=ranks.size, rank=ranks.rank,
+            self.shard.weights, z, x, self.shard.rest, boltzmann=boltzmann, race=config.engine == "race",
+            neurons=self.shard.neurons, first=self.shard.first, ranks=ranks.size, rank=ranks.rank,
             slots=-(-(5 if boltzmann else 3) * self.target // (2 * ranks.size)),
         )  # fmt: skip
-        scale = (1.0 if boltzmann else 2.0) * config.tau / self.unit
-        deviation = self.spread * math.sqrt(1.5 * self.target)  # the most the rule aims at
+        scale = (1.0 if boltzmann else 2.0) * config.tau / self.shard.unit
+        deviation = self.shard.spread * math.sqrt(1.5 * self.target)  # the most the rule aims at
         margin = int(min(_LIMIT, _MARGIN * deviation, _WIDEST * scale))
         guard = int(min(_LIMIT, _GUARD * deviation, _WIDEST * scale))
         self.device.set(
             seed=config.seed, scale=scale, margin=margin, guard=guard, target=self.target,
             sequential=config.scan != "random",
-            per_neuron=self.target.bit_length() - self.neurons.bit_length(),
-            cap_bits=_CAP_BITS, start_bits=_START_BITS,
+            per_neuron=self.target.bit_length() - self.shard.neurons.bit_length(),
+            cap_bits=CAP_BITS, start_bits=START_BITS,
         )  # fmt: skip
         share = -(-2 * self.target // ranks.size) + 64
         events = max(share, 4 * self.target + 64) if config.engine == "race" else share
@@ -365,9 +320,15 @@ class DeviceChain:
 
     def network_digest(self) -> str:
         """The digest of the weights and biases that are simulated: the same for any ranks."""
-        part = cuda.weights_digest(self.weights, self.first)
+        part = cuda.weights_digest(self.shard.weights, self.shard.first)
         return network_digest(
-            part, self.bias, self.rest, self.first, self.neurons, self.unit, self.ranks
+            part,
+            self.shard.bias,
+            self.shard.rest,
+            self.shard.first,
+            self.shard.neurons,
+            self.shard.unit,
+            self.ranks,
         )
 
     def final(self) -> NDArray[np.uint8]:
@@ -385,8 +346,8 @@ class DeviceChain:
         return self.ranks.minimum(int(np.array_equal(z, self._responses(states)))) == 1
 
     def _responses(self, states: NDArray[np.uint8]) -> NDArray[Any]:
-        z = self.bias.astype(self.kind)
-        cuda.multiply(self.weights, states, z)
+        z = self.shard.bias.astype(self.shard.kind)
+        cuda.multiply(self.shard.weights, states, z)
         return z
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,12 +73,6 @@ class Gaussian:
             self.seed, start, stop, self.neurons, self.scale, self.symmetric
         )
         return rows
-
-    def fill(self, first: int, unit: float, weights: NDArray[Any]) -> None:
-        """Rows from `first` on as integers of `unit`, column by column, into weights[N, n]."""
-        from distsim.kernels import cpu
-
-        cpu.fill_gaussian(self.seed, first, self.scale, unit, self.symmetric, weights)
 
     def peak(self, start: int, stop: int) -> float:
         """A bound instead of the largest magnitude: a deviate made of 32-bit words is limited, so

@@ -32,10 +32,8 @@ from distsim.errors import InputError
 from distsim.kernels import cpu
 from distsim.shard import Shard
 from distsim.tickets import Tickets
-from distsim.window import Window, follow, target_events
+from distsim.window import CAP_BITS, START_BITS, Window, follow, target_events
 
-_CAP_BITS = 6  # a window ends when a rate comes above 2^6 / D
-_START_BITS = 4  # and starts with all rates at or under 2^4 / D
 _WIDEST = 1000  # binary exponent of the widest window that a double can time
 _MARGIN = 3.0  # the widest margin, in units of 2 tau: a factor of e^3 in a rate
 _GUARD = 1.0  # the guard of replays, in margins
@@ -78,14 +76,14 @@ class McCullochPitts:
         if self.exponent is None:  # all N neurons at the largest rate make `target` events
             per_neuron = self.target.bit_length() - self.shard.neurons.bit_length()
             self.exponent = math.floor(per_neuron - octaves)
-        exponent = min(self.exponent, math.floor(_START_BITS - octaves))
+        exponent = min(self.exponent, math.floor(START_BITS - octaves))
         if exponent > _WIDEST:
             raise InputError(
                 f"the network is at rest: its largest rate is 2^{octaves:.0f} and no neuron has "
                 f"changed state by model time {self.high:.3g}; allowed: rates that make a "
                 "transition before model time 2^1000 (a larger tau, or another network)"
             )
-        cap = (_CAP_BITS - exponent) * LN2 * self.scale
+        cap = (CAP_BITS - exponent) * LN2 * self.scale
         return Window(
             number=self.number,
             exponent=exponent,

@@ -45,6 +45,8 @@ class Relax:
         self.ranks = ranks
         self.timer = timer
         self.tickets = Tickets(shard.size)
+        local = np.arange(shard.size)
+        self._diagonal = shard.weights[shard.first + local, local]
         self._end = np.empty(shard.size, shard.kind)
         self._high = np.empty(shard.size, shard.kind)
         self._low = np.empty(shard.size, shard.kind)
@@ -85,8 +87,7 @@ class Relax:
             applied = body
             if isinstance(law, Boltzmann):
                 return Solution(events, self._end, False, replays, applies)
-            end = int(events[-1]) if early else _NONE
-            again, crossed = self._deepen(law, window, z, x, body, end)
+            again, crossed = self._deepen(law, window, z, x, body, events)
             if not again:
                 break
             order = self.tickets.order()
@@ -160,17 +161,19 @@ class Relax:
         window: Window,
         z: NDArray[Any],
         x: NDArray[np.uint8],
+        body: NDArray[np.uint64],
         events: NDArray[np.uint64],
-        end: int,
     ) -> tuple[bool, bool]:
         """Whether any rank must replay again, or saw some s z above the cap.
 
         Tickets are drawn as deep as the extremes of z reach; a rank replays again if one of these,
-        or one whose guard did not hold, makes an event or unmakes one.
+        or one whose guard did not hold, makes an event or unmakes one. body: the events without
+        the one at which the window ends early; later tickets do not count.
         """
         tickets = self.tickets
         drawn = tickets.count
-        top = law.deepen(window, x, events, self._high, self._low, tickets)
+        end = int(events[-1]) if body.size < events.size else _NONE
+        top = law.deepen(window, x, body, self._high, self._low, tickets)
         again = cpu.unsettled(
             self.shard.weights,
             z,
@@ -230,7 +233,7 @@ class Relax:
             return self._gather(window, made, _NONE)
         _, made, stop = cpu.replay(
             self.shard.weights,
-            self.shard.diagonal,
+            self._diagonal,
             z,
             x,
             self.shard.first,

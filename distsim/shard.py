@@ -26,17 +26,16 @@ class Shard:
     """One rank's part of a network.
 
     neurons: N; first: global index of the first of the n local neurons; unit: the power of two
-    that a weight of 1 stands for; diagonal: as weights[n], the self-edges; bias: int64[n], in
-    units, rounded; rest: float64[n], what rounding left of the bias, in [-1/2, 1/2]; kind: int32
-    or int64, the integer of z; strength: mean |W| over all N^2 weights; spread: root mean square
-    of this rank's weights, in units.
+    that a weight of 1 stands for; weights: int8/16/32[N, n], on the host or as the kernels of a
+    device hold them; bias: int64[n], in units, rounded; rest: float64[n], what rounding left of
+    the bias, in [-1/2, 1/2]; kind: int32 or int64, the integer of z; strength: mean |W| over all
+    N^2 weights; spread: root mean square of this rank's weights, in units.
     """
 
     neurons: int
     first: int
     unit: float
-    weights: NDArray[Any]
-    diagonal: NDArray[Any]
+    weights: Any
     bias: NDArray[np.int64]
     rest: NDArray[np.float64]
     kind: type[np.int32] | type[np.int64]
@@ -52,6 +51,7 @@ class Shard:
 def load(network: Network, bits: int, ranks: Communicator, kernels: Any) -> Shard:
     """Read this rank's rows of a network and round them to integers of 8, 16 or 32 bits.
 
+    `kernels` (cpu or cuda) says where they are kept.
     Raises InputError, on every rank alike, for NaN or infinity, an unreadable file, or weights
     and biases too large for exact sums.
     """
@@ -59,8 +59,8 @@ def load(network: Network, bits: int, ranks: Communicator, kernels: Any) -> Shar
     stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
     peak = agreed(ranks, lambda: network.peak(first, stop))
     unit = _unit(ranks.largest(peak), bits)
-    weights = np.empty((network.neurons, stop - first), f"int{bits}")
-    agreed(ranks, lambda: _fill(network, first, stop, unit, weights))
+    weights = kernels.columns(network.neurons, stop - first, bits)
+    agreed(ranks, lambda: _fill(network, first, stop, unit, bits, weights, kernels))
     absolute = np.zeros(stop - first, np.int64)
     squares = kernels.magnitudes(weights, absolute)
 
@@ -80,12 +80,11 @@ def load(network: Network, bits: int, ranks: Communicator, kernels: Any) -> Shar
         first=first,
         unit=unit,
         weights=weights,
-        diagonal=weights[np.arange(first, stop), np.arange(stop - first)],
         bias=bias.astype(np.int64),
         rest=in_units - bias,
         kind=np.int32 if bits < 32 and reach < 2.0**30 else np.int64,
         strength=ranks.total(int(absolute.sum(dtype=object))) * unit / network.neurons**2,
-        spread=math.sqrt(squares / max(1, weights.size)),
+        spread=math.sqrt(squares / max(1, network.neurons * (stop - first))),
     )
 
 
@@ -117,14 +116,15 @@ def _unit(peak: float, bits: int) -> float:
     return math.ldexp(1.0, max(exponent, -1000))
 
 
-def _fill(network: Network, first: int, stop: int, unit: float, weights: NDArray[Any]) -> None:
+def _fill(
+    network: Network, first: int, stop: int, unit: float, bits: int, weights: Any, kernels: Any
+) -> None:
     """Read rows in tiles, round, and store them as columns; or generate them in place."""
     if isinstance(network, Gaussian):
-        network.fill(first, unit, weights)
+        kernels.fill_gaussian(network.seed, first, network.scale, unit, network.symmetric, weights)
         return
     step = max(1, _TILE // network.neurons)
     for start in range(first, stop, step):
-        end = min(stop, start + step)
-        rows = network.rows(start, end)
+        rows = network.rows(start, min(stop, start + step))
         rows /= unit
-        weights[:, start - first : end - first] = np.rint(rows, out=rows).T
+        kernels.store_rows(np.rint(rows, out=rows).astype(f"int{bits}"), start - first, weights)

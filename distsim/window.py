@@ -1,8 +1,11 @@
 """The window rule: how much of the chain is relaxed at a time, and where a window ends.
 
-    target = the power of two nearest to 2 sqrt(N min(1, 0.4 / c)),   c = mean|W| sqrt(N) / (2 tau)
+    target = the power of two nearest to max(2 sqrt(M), M / 32), at least 16 and at most 1024,
+    M = N min(1, 0.4 / c),   c = mean|W| sqrt(N) / (2 tau)
 
-events a window are aimed at: c is how strongly the inputs of a neuron move its log rate. The width
+events a window are aimed at: c is how strongly the inputs of a neuron move its log rate. The root
+suits a CPU, whose replays grow with the square of the events; GPUs, which hold the larger networks,
+want more events a round. The width
 is a power of two that follows the number of events of the last window. It depends on nothing else:
 not on the number of ranks, on buffers, on the device or on the rounds that were needed.
 """
@@ -10,15 +13,17 @@ not on the number of ranks, on buffers, on the device or on the rounds that were
 import math
 from dataclasses import dataclass
 
-SMALLEST_TARGET, LARGEST_TARGET = 16, 2048
+SMALLEST_TARGET, LARGEST_TARGET = 16, 1024
+CAP_BITS = 6  # a window of the MPM ends when a rate comes above 2^6 / D
+START_BITS = 4  # and starts with all rates at or under 2^4 / D
 
 
 def target_events(neurons: int, strength: float, tau: float) -> int:
     """Events a window to aim at, from N, mean |W| and the temperature."""
     moved = strength * math.sqrt(neurons)
-    easing = 1.0 if moved <= 0.8 * tau else 0.8 * tau / moved
-    target = 2 ** round(math.log2(2.0 * math.sqrt(neurons * easing))) if easing > 0.0 else 1
-    return int(min(max(target, SMALLEST_TARGET), LARGEST_TARGET))
+    moving = float(neurons) if moved <= 0.8 * tau else neurons * 0.8 * tau / moved
+    events = max(2.0 * math.sqrt(moving), moving / 32.0, 1.0)
+    return int(min(max(2 ** round(math.log2(events)), SMALLEST_TARGET), LARGEST_TARGET))
 
 
 def follow(exponent: int, events: int, target: int, *, may_grow: bool) -> int:

@@ -841,6 +841,16 @@ def multiply(weights, x, z):
                 z[i] += kind(w[i])
 
 
+def columns(neurons, n, bits):
+    """Room for a rank's weights: int8/16/32[N, n]."""
+    return np.empty((neurons, n), f"int{bits}")
+
+
+def store_rows(rows, start, weights):
+    """Put a tile of rows, integers[count, N], at local neuron `start`."""
+    weights[:, start : start + len(rows)] = rows.T
+
+
 @njit(cache=True)
 def magnitudes(weights, absolute):
     """absolute: int64[n] = sum over j of |weights[j, i]| (out). Returns the sum of squares."""

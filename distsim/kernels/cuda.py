@@ -128,10 +128,6 @@ class Columns:
         cupy.cuda.runtime.memset(self.pointer, 0, self.bytes)
         self.module = compile_module("network.cu", WEIGHT_BITS=bits)
 
-    @property
-    def size(self) -> int:
-        return self.neurons * self.n
-
     def array(self) -> Any:
         """All columns as one array."""
         return cupy.ndarray(
@@ -142,6 +138,11 @@ class Columns:
 
     def launch(self, name: str, grid: tuple[int, ...], block: tuple[int, ...], *given: Any) -> None:
         self.module.get_function(name)(grid, block, given)
+
+
+def columns(neurons: int, n: int, bits: int) -> Columns:
+    """Room for a rank's weights."""
+    return Columns(neurons, n, bits)
 
 
 def fill_gaussian(
