@@ -1,8 +1,9 @@
-"""Speed: the plain NumPy loop, race and relax side by side in one run, phase by phase.
+"""Speed: the plain loop, race and relax side by side in one run, phase by phase.
 
 The network is `gaussian` with g = 1. The unit of speed is a transition of an MPM, a neuron update
 (a step, whether or not the state changes) of a BM. The plain loop is what a scientist writes who
-knows NumPy: float32, one event or update at a time, a column of W contiguous in memory.
+knows NumPy: float32, one event or update at a time, a column of W contiguous in memory. On GPUs
+(`bench_gpu`) it is the same with CuPy and NCCL.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from distsim.communicator import Communicator
 from distsim.config import Config
 from distsim.generators import Gaussian
 from distsim.recorder import Recorder
-from distsim.simulation import Chain
+from distsim.simulation import Chain, on_gpu
 
 WARM_UP = 0.3  # of the time of a measurement
 BATCH = 8  # windows between two looks at the clock
@@ -32,41 +33,95 @@ def run(
     weight_bits: Sequence[int],
     tau: float,
     seconds: float,
+    device: str,
+    window: int | None,
 ) -> list[dict[str, Any]]:
     """Measure every combination for `seconds` each; one row a measurement, alike on all ranks.
 
-    Keys: model, neurons, weight_bits (None: float32), engine (loop, race, relax), device, ranks,
-    rate (a second), ratio (to the loop), and of an engine microseconds (by phase, of one
-    transition or update), events, replays and applies (a window), consistent (z == W x).
+    Keys: model, neurons, weight_bits (None: float32), tau, engine (loop, race, relax), exchange,
+    device, ranks, rate (a second), ratio (to the loop), and of an engine target and events (a
+    window), replays and applies (a window), microseconds (a window, by phase), consistent
+    (z == W x). On GPUs also limit (fraction of what reading the events' columns once would allow
+    at the rate of a copy) and joules (a transition or update, over all GPUs).
     """
+    gpu = on_gpu(device, ranks)
     rows = []
     for model in models:
         for neurons in sizes:
+            if gpu:
+                from distsim import bench_gpu
+
+                for bits in weight_bits:
+                    rows += bench_gpu.rows(ranks, model, neurons, bits, tau, seconds, window)
+                continue
             loop = _loop(ranks, model, neurons, tau, seconds)
             rows.append(loop)
             for bits in weight_bits:
                 for engine in ("race", "relax"):
-                    row = _engine(ranks, model, neurons, bits, tau, engine, seconds)
+                    row = _engine(ranks, model, neurons, bits, tau, engine, seconds, window)
                     rows.append({**row, "ratio": row["rate"] / loop["rate"]})
     return rows
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as text; phases in microseconds of one transition (MPM) or update (BM)."""
-    head = f"{'model':6}{'neurons':>8}  {'weights':8}{'engine':7}{'ranks':>5}{'a second':>13}"
-    head += f"{'x loop':>8}{'events':>8}{'replays':>8}{'applies':>8}  microseconds"
-    lines = [head]
+    """The rows as text."""
+    lines = [
+        f"{'model':6}{'neurons':>9}  {'weights':8}{'engine':12}{'ranks':>5}{'a second':>13}"
+        f"{'x loop':>9}{'events':>8}{'replays':>8}{'applies':>8}{'limit':>6}{'uJ':>7}"
+        "  microseconds a window"
+    ]
     for row in rows:
         bits = "float32" if row["weight_bits"] is None else f"int{row['weight_bits']}"
         line = (
-            f"{row['model']:6}{row['neurons']:>8,}  {bits:8}{row['engine']:7}{row['ranks']:>5}"
-            f"{row['rate']:>13,.0f}{row['ratio']:>8.1f}"
+            f"{row['model']:6}{row['neurons']:>9,}  {bits:8}{label(row):12}{row['ranks']:>5}"
+            f"{row['rate']:>13,.0f}{row['ratio']:>9,.1f}"
         )
         if row["engine"] != "loop":
-            phases = ", ".join(f"{name} {spent:.3f}" for name, spent in row["microseconds"].items())
-            line += f"{row['events']:>8.1f}{row['replays']:>8.2f}{row['applies']:>8.2f}  {phases}"
+            limit = f"{row['limit']:.2f}" if "limit" in row else ""
+            joules = f"{1e6 * row['joules']:.1f}" if row.get("joules") else ""
+            line += f"{row['events']:>8.1f}{row['replays']:>8.2f}{row['applies']:>8.2f}"
+            line += f"{limit:>6}{joules:>7}  "
+            line += ", ".join(f"{name} {spent:.1f}" for name, spent in row["microseconds"].items())
         lines.append(line)
     return "\n".join(lines)
+
+
+def label(row: dict[str, Any]) -> str:
+    """The engine of a row and how its ranks exchange."""
+    return f"{row['engine']} {row['exchange']}" if row["exchange"] else str(row["engine"])
+
+
+def picture(rows: Sequence[dict[str, Any]], path: str) -> None:
+    """A bar for each rate, on a logarithmic axis, as a PNG file (matplotlib, the extra `plot`)."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = [
+        f"{row['model']} {row['neurons']:,} "
+        + ("float32" if row["weight_bits"] is None else f"int{row['weight_bits']}")
+        + f", {label(row)}"
+        for row in rows
+    ]
+    figure, axes = pyplot.subplots(figsize=(8, 1 + 0.25 * len(rows)), layout="constrained")
+    colours = {"loop": "0.6", "race": "tab:blue", "relax": "tab:orange"}
+    bars = axes.barh(
+        range(len(rows)),
+        [row["rate"] for row in rows],
+        color=[colours[row["engine"]] for row in rows],
+    )
+    axes.bar_label(
+        bars, [f"{row['rate']:,.0f}  ({row['ratio']:,.1f} x)" for row in rows], padding=3
+    )
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.margins(x=0.3)
+    axes.set_xlabel("transitions (mpm) or updates (bm) a second; x the plain loop")
+    axes.set_title(f"distsim bench, {rows[0]['device']}")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
 
 
 def _engine(
@@ -77,6 +132,7 @@ def _engine(
     tau: float,
     engine: str,
     seconds: float,
+    window: int | None,
 ) -> dict[str, Any]:
     config = Config(
         model=model,
@@ -87,6 +143,7 @@ def _engine(
         engine=engine,
         weight_bits=bits,
         initial="random",
+        window=window,
     )
     chain = Chain(Gaussian(neurons, 1.0, 0, model == "bm"), config, ranks)
     recorder = Recorder(config.transitions, None, None)
@@ -106,11 +163,14 @@ def _engine(
         "model": model,
         "neurons": neurons,
         "weight_bits": bits,
+        "tau": tau,
         "engine": engine,
+        "exchange": chain.exchange,
         "device": "cpu",
         "ranks": ranks.size,
         "rate": done / spent,
-        "microseconds": {k: 1e6 * v / done for k, v in chain.timer.phases.items()},
+        "microseconds": {k: 1e6 * v / windows for k, v in chain.timer.phases.items()},
+        "target": chain.law.target,
         "events": events / windows,
         "replays": replays / windows,
         "applies": applies / windows,
@@ -150,7 +210,9 @@ def _loop(
         "model": model,
         "neurons": neurons,
         "weight_bits": None,
+        "tau": tau,
         "engine": "loop",
+        "exchange": None,
         "device": "cpu",
         "ranks": 1,
         "rate": ranks.largest(rate),

@@ -23,22 +23,14 @@ WARM_UP = 6  # looks at the device
 
 def rows(
     ranks: Communicator,
+    model: str,
     neurons: int,
     weight_bits: int,
-    *,
-    model: str = "mpm",
-    tau: float = 1.0,
-    window: int | None = None,
-    seconds: float = 1.0,
+    tau: float,
+    seconds: float,
+    window: int | None,
 ) -> list[dict[str, Any]]:
-    """One row a measurement, alike on all ranks.
-
-    Keys: model, neurons, weight_bits, tau, engine (loop, race, relax), exchange, device, ranks,
-    rate (transitions of an MPM or updates of a BM a second), ratio (to the loop), and of an engine
-    target and events (a window), replays and applies (a window), microseconds (by phase, of a
-    window), limit (fraction of the memory's rate), joules (a transition or update, over all GPUs;
-    None without NVML), consistent (z == W x).
-    """
+    """The rows of one network (see bench.run), alike on all ranks; the loop is that of an MPM."""
     found: list[dict[str, Any]] = []
     for engine, exchange in (("race", "nccl"), ("relax", "nccl"), ("relax", "peer")):
         config = Config(

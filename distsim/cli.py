@@ -310,6 +310,8 @@ def verify(launch: Launch, /) -> int:
     show_default=True,
     help="Time for each measurement.",
 )
+@options("device", "window")
+@click.option("--picture", type=click.Path(), metavar="FILE.png", help="Draw the rates.")
 @json_option
 @click.pass_obj
 def bench(
@@ -320,17 +322,25 @@ def bench(
     model: tuple[str, ...],
     tau: float,
     seconds: float,
+    device: str | None,
+    window: str | None,
+    picture: str | None,
     as_json: bool,
 ) -> None:
-    """Measure transitions a second: a plain NumPy loop, race and relax, side by side."""
+    """Measure transitions a second: a plain loop, race and relax, side by side."""
     ranks = launch.connect()
     from distsim import bench
 
     bits = [int(text) for text in weight_bits] or [32, 16]
     sizes = neurons or (1024, 4096, 16384)
-    rows = bench.run(ranks, model or ("mpm", "bm"), sizes, bits, tau, seconds)
+    models = model or ("mpm", "bm")
+    rows = bench.run(
+        ranks, models, sizes, bits, tau, seconds, device or "auto", int(window) if window else None
+    )
     if ranks.rank == 0:
         click.echo(bench.table(rows))
+        if picture:
+            bench.picture(rows, picture)
         if as_json:
             click.echo(json.dumps(rows))
 

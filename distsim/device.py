@@ -121,7 +121,8 @@ class DeviceChain:
             self.shard.neurons, self.shard.strength, config.tau
         )
         self.device = cuda.Device(
-            self.shard.weights, z, x, self.shard.rest, boltzmann=boltzmann, race=config.engine == "race",
+            self.shard.weights, z, x, self.shard.rest,
+            boltzmann=boltzmann, race=config.engine == "race",
             neurons=self.shard.neurons, first=self.shard.first, ranks=ranks.size, rank=ranks.rank,
             slots=-(-(5 if boltzmann else 3) * self.target // (2 * ranks.size)),
         )  # fmt: skip

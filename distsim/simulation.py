@@ -347,16 +347,21 @@ def _chain(
     network: Network, config: Config, ranks: Communicator, states: NDArray[np.uint8] | None = None
 ) -> "Chain | DeviceChain":
     """The chain on the device that the configuration asks for, on all ranks alike."""
-    lack = None if config.device == "cpu" else _missing_gpu()
-    if config.device == "gpu":
-        agreed(ranks, lambda: _refuse(f"device gpu: {lack}; allowed here: cpu") if lack else None)
-    if config.device == "cpu" or not ranks.minimum(int(lack is None)):
+    if not on_gpu(config.device, ranks):
         return Chain(network, config, ranks, states)
     from distsim.device import DeviceChain
 
     if states is None:
         states = _initial(config, network.neurons, ranks)
     return DeviceChain(network, config, ranks, states)
+
+
+def on_gpu(device: str, ranks: Communicator) -> bool:
+    """Whether `device` (auto, cpu, gpu) means the GPU here, on all ranks alike."""
+    lack = None if device == "cpu" else _missing_gpu()
+    if device == "gpu":
+        agreed(ranks, lambda: _refuse(f"device gpu: {lack}; allowed here: cpu") if lack else None)
+    return device != "cpu" and ranks.minimum(int(lack is None)) == 1
 
 
 def _missing_gpu() -> str | None:
