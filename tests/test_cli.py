@@ -322,10 +322,13 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     module.run = measure  # type: ignore[attr-defined]
     module.table = lambda rows: "a table"  # type: ignore[attr-defined]
     assert cli.main(["bench", "--neurons", "64", "--model", "bm", "--json"], cli.Launch()) == 0
-    assert cli.main(["bench", "--tau", "2", "--seconds", "0.5"], cli.Launch()) == 0
+    assert (
+        cli.main([*"bench --tau 2 --seconds 0.5 --device cpu --window 100".split()], cli.Launch())
+        == 0
+    )
     assert asked == [
-        (("bm",), (64,), [32, 16], 1.0, 2.0),
-        (("mpm", "bm"), (1024, 4096, 16384), [32, 16], 2.0, 0.5),
+        (("bm",), (64,), [32, 16], 1.0, 2.0, "auto", None),
+        (("mpm", "bm"), (1024, 4096, 16384), [32, 16], 2.0, 0.5, "cpu", 100),
     ]
     assert capsys.readouterr().out == 'a table\n[{"rate": 1}]\na table\n'
 
