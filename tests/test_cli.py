@@ -323,7 +323,10 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     module.table = lambda rows: "a table"  # type: ignore[attr-defined]
     assert cli.main(["bench", "--neurons", "64", "--model", "bm", "--json"], cli.Launch()) == 0
     assert (
-        cli.main([*"bench --tau 2 --seconds 0.5 --device cpu --window 100".split()], cli.Launch())
+        cli.main(
+            ["bench", "--tau", "2", "--seconds", "0.5", "--device", "cpu", "--window", "100"],
+            cli.Launch(),
+        )
         == 0
     )
     assert asked == [
