@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim import canvas
 from distsim.communicator import Communicator
 from distsim.config import Config
 from distsim.generators import Gaussian
@@ -39,9 +40,9 @@ def run(
     """Measure every combination for `seconds` each; one row a measurement, alike on all ranks.
 
     Keys: model, neurons, weight_bits (None: float32), tau, engine (loop, race, relax), exchange,
-    device, ranks, rate (a second), ratio (to the loop), and of an engine target and events (a
-    window), replays and applies (a window), microseconds (a window, by phase), consistent
-    (z == W x). On GPUs also limit (fraction of what reading the events' columns once would allow
+    device, ranks, rate (a second), ratio (to the loop; None on GPUs for a BM), and of an engine
+    target and events (a window), replays and applies (a window), microseconds (a window, by phase),
+    consistent (z == W x). On GPUs also limit (fraction of what reading the events' columns once would allow
     at the rate of a copy) and joules (a transition or update, over all GPUs).
     """
     gpu = on_gpu(device, ranks)
@@ -74,7 +75,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         bits = "float32" if row["weight_bits"] is None else f"int{row['weight_bits']}"
         line = (
             f"{row['model']:6}{row['neurons']:>9,}  {bits:8}{label(row):12}{row['ranks']:>5}"
-            f"{row['rate']:>13,.0f}{row['ratio']:>9,.1f}"
+            f"{row['rate']:>13,.0f}{times(row):>9}"
         )
         if row["engine"] != "loop":
             limit = f"{row['limit']:.2f}" if "limit" in row else ""
@@ -86,6 +87,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def times(row: dict[str, Any]) -> str:
+    """How many times the loop, where there is one."""
+    return f"{row['ratio']:,.1f}" if row["ratio"] else ""
+
+
 def label(row: dict[str, Any]) -> str:
     """The engine of a row and how its ranks exchange."""
     return f"{row['engine']} {row['exchange']}" if row["exchange"] else str(row["engine"])
@@ -93,11 +99,7 @@ def label(row: dict[str, Any]) -> str:
 
 def picture(rows: Sequence[dict[str, Any]], path: str) -> None:
     """A bar for each rate, on a logarithmic axis, as a PNG file (matplotlib, the extra `plot`)."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = canvas.pyplot()
     names = [
         f"{row['model']} {row['neurons']:,} "
         + ("float32" if row["weight_bits"] is None else f"int{row['weight_bits']}")
@@ -111,17 +113,14 @@ def picture(rows: Sequence[dict[str, Any]], path: str) -> None:
         [row["rate"] for row in rows],
         color=[colours[row["engine"]] for row in rows],
     )
-    axes.bar_label(
-        bars, [f"{row['rate']:,.0f}  ({row['ratio']:,.1f} x)" for row in rows], padding=3
-    )
+    axes.bar_label(bars, [f"{row['rate']:,.0f}  {times(row)}" for row in rows], padding=3)
     axes.set_yticks(range(len(rows)), names)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.margins(x=0.3)
     axes.set_xlabel("transitions (mpm) or updates (bm) a second; x the plain loop")
     axes.set_title(f"distsim bench, {rows[0]['device']}")
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    canvas.save(figure, path)
 
 
 def _engine(

@@ -16,6 +16,7 @@ from distsim.communicator import Communicator, connect_gpus
 from distsim.config import Config
 from distsim.device import DeviceChain
 from distsim.generators import Gaussian
+from distsim.kernels import cuda
 from distsim.recorder import Recorder
 
 WARM_UP = 6  # looks at the device
@@ -32,7 +33,10 @@ def rows(
 ) -> list[dict[str, Any]]:
     """The rows of one network (see bench.run), alike on all ranks; the loop is that of an MPM."""
     found: list[dict[str, Any]] = []
-    for engine, exchange in (("race", "nccl"), ("relax", "nccl"), ("relax", "peer")):
+    ways = [("race", "nccl"), ("relax", "nccl")]
+    if ranks.minimum(ranks.here()[1]) == ranks.size <= cuda.PEERS:
+        ways.append(("relax", "peer"))
+    for engine, exchange in ways:
         config = Config(
             model=model,
             network="gaussian",
@@ -63,8 +67,8 @@ def rows(
         found.append(row)
         chain.close()
         del chain
-    loop = found[0]["rate"]
-    return [{**row, "ratio": row["rate"] / loop} for row in found]
+    loop = found[0]["rate"] if model == "mpm" else None
+    return [{**row, "ratio": row["rate"] / loop if loop else None} for row in found]
 
 
 def _engine(ranks: Communicator, chain: DeviceChain, seconds: float) -> dict[str, Any]:

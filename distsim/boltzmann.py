@@ -88,7 +88,6 @@ class Boltzmann:
             tickets.slot_of,
             tickets.slots,
             tickets.neurons,
-            tickets.guard,
             tickets.keys,
             tickets.slot,
             tickets.threshold,

@@ -329,14 +329,18 @@ def bench(
 ) -> None:
     """Measure transitions a second: a plain loop, race and relax, side by side."""
     ranks = launch.connect()
-    from distsim import bench
+    from distsim import bench, canvas
+    from distsim.communicator import agreed
 
+    given = {"device": device, "window": window}
+    settings = agreed(ranks, lambda: config.gather(None, {}, given))
+    if picture is not None:
+        agreed(ranks, lambda: config.check_writable(picture, overwrite=True, what="picture"))
+        agreed(ranks, canvas.pyplot)
     bits = [int(text) for text in weight_bits] or [32, 16]
     sizes = neurons or (1024, 4096, 16384)
     models = model or ("mpm", "bm")
-    rows = bench.run(
-        ranks, models, sizes, bits, tau, seconds, device or "auto", int(window) if window else None
-    )
+    rows = bench.run(ranks, models, sizes, bits, tau, seconds, settings.device, settings.window)
     if ranks.rank == 0:
         click.echo(bench.table(rows))
         if picture:

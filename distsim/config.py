@@ -417,14 +417,15 @@ def amend(
     """Config of a resumed run: what the checkpoint at `path` stored, then the environment, then
     the command line, neither of which may change what defines the event stream.
 
-    Further checkpoints go to the same file; max_time was that of the earlier run. Raises
-    InputError.
+    Further checkpoints go to the same file; max_time and exchange were those of the earlier run.
+    Raises InputError.
     """
     unknown = sorted(set(stored) - set(FIELDS))
     if unknown:
         raise InputError(f"checkpoint {path}: unknown option {unknown[0]}: of another version")
     base = {name: (value, f"{name} in {path}") for name, value in stored.items()}
-    base.pop("max_time", None)
+    for name in ("max_time", "exchange"):
+        base.pop(name, None)
     base["checkpoint"] = (path.removesuffix(PREVIOUS), "checkpoint")
     layers = [_environment_values(environment), _option_values(options)]
     after = _overlaid([base, *layers])
@@ -436,6 +437,9 @@ def amend(
                 f"{place}: {given} given to resume a run with {kept}; allowed: the same, "
                 f"since it defines the events ({', '.join(STREAM)})"
             )
+    if after.checkpoint != base["checkpoint"][0]:
+        assert after.checkpoint is not None
+        check_writable(after.checkpoint, after.overwrite, "checkpoint")
     return after
 
 

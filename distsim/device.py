@@ -23,6 +23,7 @@ from distsim.communicator import Communicator, Nccl, connect_gpus
 from distsim.config import Config
 from distsim.errors import InputError
 from distsim.kernels import cuda
+from distsim.mcculloch_pitts import at_rest, check_temperature
 from distsim.network import Network
 from distsim.recorder import Recorder
 from distsim.shard import Shard, load, network_digest
@@ -65,6 +66,8 @@ class DeviceChain:
         self._take_gpu()
         self._check_memory(network)
         self.shard: Shard = load(network, config.weight_bits, ranks, cuda)
+        if config.model == "mpm":
+            check_temperature(self.shard, config.tau)
         self._build()
 
     # ------------------------------------------------------------------------------------- set-up
@@ -262,11 +265,7 @@ class DeviceChain:
         if halted & cuda.LOST_RANK:
             raise RuntimeError(f"rank {self.ranks.rank}: waited in vain for another rank's events")
         if halted & cuda.AT_REST:
-            raise InputError(
-                f"the network is at rest: its largest rate is 2^{state['octaves']:.0f} and no "
-                f"neuron has changed state by model time {state['high']:.3g}; allowed: rates that "
-                "make a transition before model time 2^1000 (a larger tau, or another network)"
-            )
+            raise at_rest(float(state["octaves"]), float(state["high"]))
         capacity = dict(self._capacity)
         for name, bit in (
             ("slots", cuda.SLOTS), ("tickets", cuda.TICKETS), ("events", cuda.EVENTS)
@@ -321,16 +320,7 @@ class DeviceChain:
 
     def network_digest(self) -> str:
         """The digest of the weights and biases that are simulated: the same for any ranks."""
-        part = cuda.weights_digest(self.shard.weights, self.shard.first)
-        return network_digest(
-            part,
-            self.shard.bias,
-            self.shard.rest,
-            self.shard.first,
-            self.shard.neurons,
-            self.shard.unit,
-            self.ranks,
-        )
+        return network_digest(self.shard, self.ranks, cuda)
 
     def final(self) -> NDArray[np.uint8]:
         """The state of all neurons at the end; where it was stopped, at the window's start."""

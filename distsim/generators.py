@@ -78,9 +78,9 @@ class Gaussian:
         """A bound instead of the largest magnitude: a deviate made of 32-bit words is limited, so
         the bound is known without generating all weights once more, and is less than twice the
         largest of 10^6 weights."""
-        from distsim.kernels import cpu
+        from distsim.elementary import LARGEST_NORMAL
 
-        return self.scale * cpu.LARGEST_NORMAL
+        return self.scale * LARGEST_NORMAL
 
     def asymmetry(self, start: int, stop: int) -> Offence | None:
         """Without symmetry the first pair differs already, but for a coincidence."""

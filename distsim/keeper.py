@@ -69,7 +69,7 @@ class Keeper:
             return True
         if decision.wish == Wish.FAIL:
             self._check()
-        if decision.wish == Wish.STOP:
+        if decision.wish == Wish.STOP and not self._recorder.finished(chain.now()):
             self.stopped = self._reason(decision)
             return False
         self.save(chain)
@@ -80,6 +80,7 @@ class Keeper:
         path = self._config.checkpoint
         if path is None:
             return
+        self._watchdog.wait_long()  # a disk may take its time
         position = chain.position(self._recorder)
         self._recorder.flush()
         self._check()

@@ -41,6 +41,25 @@ _TABLES = 7  # bounds of first tickets are kept for so many widths besides the l
 _LIMIT = int(cpu.LIMIT)
 
 
+def check_temperature(shard: Shard, tau: float) -> None:
+    """Refuse a temperature at which rates could not be told apart in double precision."""
+    octaves = shard.reach * shard.unit / (2.0 * tau * LN2)
+    if octaves > 2.0**30:
+        raise InputError(
+            f"tau {tau:g}: rates up to 2^{octaves:.3g}; allowed for this network: "
+            f"tau above {tau * octaves / 2.0**30:.3g}, so that rates stay under 2^(2^30)"
+        )
+
+
+def at_rest(octaves: float, now: float) -> InputError:
+    """The error for a network that no longer changes; octaves: log2 of its largest rate."""
+    return InputError(
+        f"the network is at rest: its largest rate is 2^{octaves:.0f} and no neuron has changed "
+        f"state by model time {now:.3g}; allowed: rates that make a transition before model time "
+        "2^1000 (a larger tau, or another network)"
+    )
+
+
 class McCullochPitts:
     """Draws the tickets of an MPM and keeps its clock: a double-double (high, low)."""
 
@@ -50,6 +69,7 @@ class McCullochPitts:
     def __init__(
         self, shard: Shard, tau: float, seed: int, target: int | None, ranks: Communicator
     ) -> None:
+        check_temperature(shard, tau)
         self.shard = shard
         self.ranks = ranks
         self.seed = np.uint64(seed)
@@ -78,11 +98,7 @@ class McCullochPitts:
             self.exponent = math.floor(per_neuron - octaves)
         exponent = min(self.exponent, math.floor(START_BITS - octaves))
         if exponent > _WIDEST:
-            raise InputError(
-                f"the network is at rest: its largest rate is 2^{octaves:.0f} and no neuron has "
-                f"changed state by model time {self.high:.3g}; allowed: rates that make a "
-                "transition before model time 2^1000 (a larger tau, or another network)"
-            )
+            raise at_rest(octaves, self.high)
         cap = (CAP_BITS - exponent) * LN2 * self.scale
         return Window(
             number=self.number,

@@ -106,18 +106,21 @@ class EventFile:
             raise InputError(f"output {found}: not an HDF5 file: {error}") from None
         try:
             self._check(found, states, transitions, total)
-            disk.rename(partial)
+            try:
+                disk.rename(partial)
+            except OSError as error:
+                raise OutputError(f"output {found}: {error.strerror}") from error
+            for name in EVENTS:
+                self._file["events"][name].resize(transitions, axis=0)
+            for name in self._file["state"].keys() & {"final"}:
+                del self._file["state"][name]
+            for name in self._file.attrs.keys() & {"digest"}:
+                del self._file.attrs[name]
+            self._describe(config)
         except BaseException:
             self._file.close()
             disk.abandon()
             raise
-        for name in EVENTS:
-            self._file["events"][name].resize(transitions, axis=0)
-        for name in self._file["state"].keys() & {"final"}:
-            del self._file["state"][name]
-        for name in self._file.attrs.keys() & {"digest"}:
-            del self._file.attrs[name]
-        self._describe(config)
         return self
 
     def append(

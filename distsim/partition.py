@@ -8,8 +8,3 @@ Sizes differ by at most one; with more ranks than neurons some ranks own none.
 def start(rank: int, neurons: int, size: int) -> int:
     """First neuron of a rank; `start(rank + 1, ...)` is where its neurons end."""
     return rank * neurons // size
-
-
-def owner(neuron: int, neurons: int, size: int) -> int:
-    """The rank that owns a neuron: the largest r with r N / P < neuron + 1."""
-    return ((neuron + 1) * size - 1) // neurons

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.errors import InputError
+from distsim import canvas
 from distsim.output import Events, read
 
 MOST_DOTS = 100_000
@@ -24,15 +24,7 @@ INK, ACCENT, PALE = "#1b2a41", "#c8553d", "#d9dee5"
 
 def picture(file: str, output: str) -> None:
     """Draw an output file into a picture. Raises InputError."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise InputError(
-            "matplotlib is not installed; `distsim plot` needs it: pip install 'distsim[plot]'"
-        ) from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = canvas.pyplot()
     events = read(file)
     end = duration(events)
     figure, (above, below) = pyplot.subplots(
@@ -52,12 +44,7 @@ def picture(file: str, output: str) -> None:
     below.set_xlim(0, end)
     below.set_xlabel("step" if events.config["model"] == "bm" else "model time", color=INK)
     figure.align_ylabels()
-    try:
-        figure.savefig(output, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"picture {output}: {error}") from None
-    finally:
-        pyplot.close(figure)
+    canvas.save(figure, output)
 
 
 def duration(events: Events) -> float:

@@ -53,7 +53,6 @@ class Relax:
         self._sums = np.empty(0, np.int64)
         self._states = np.empty(0, np.uint8)
         self._seen = np.empty(0, np.int64)
-        self._merged = np.empty(0, np.uint64)
         self._local = np.empty(0, np.uint64)
         self._columns = np.empty(0, np.uint64)
         self._signs = np.empty(0, np.int64)
@@ -213,7 +212,7 @@ class Relax:
         tickets = self.tickets
         self._reserve(remote.size + order.size)
         if isinstance(law, Boltzmann):
-            _, made = cpu.sweep(
+            made = cpu.sweep(
                 self.shard.weights,
                 law.sequential,
                 z,
@@ -226,12 +225,11 @@ class Relax:
                 remote,
                 self._sums,
                 self._states,
-                self._merged,
                 self._local,
             )
             self.timer.stamp("replay")
             return self._gather(window, made, _NONE)
-        _, made, stop = cpu.replay(
+        made, stop = cpu.replay(
             self.shard.weights,
             self._diagonal,
             z,
@@ -252,7 +250,6 @@ class Relax:
             self._seen,
             self._columns,
             self._signs,
-            self._merged,
             self._local,
         )
         self.timer.stamp("replay")
@@ -275,15 +272,10 @@ class Relax:
             size = 2 * self.tickets.slots
             self._sums, self._seen = np.empty(size, np.int64), np.empty(size, np.int64)
             self._states = np.empty(size, np.uint8)
-        if self._merged.size < events:
-            self._merged, self._local = (
-                np.empty(2 * events, np.uint64),
-                np.empty(2 * events, np.uint64),
-            )
-            self._columns, self._signs = (
-                np.empty(2 * events, np.uint64),
-                np.empty(2 * events, np.int64),
-            )
+        if self._local.size < events:
+            self._local = np.empty(2 * events, np.uint64)
+            self._columns = np.empty(2 * events, np.uint64)
+            self._signs = np.empty(2 * events, np.int64)
 
     def _remote(self, events: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """The events of other ranks' neurons."""

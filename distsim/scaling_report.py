@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from distsim.errors import InputError
+from distsim import canvas
 from distsim.scaling import COLLECTIVE, Model, Point, Series
 
 INK, PALE = "#1b2a41", "#d9dee5"
@@ -109,15 +109,7 @@ def equation(model: Model) -> str:
 
 def picture(found: Sequence[Series], output: str) -> None:
     """Speed-up over ranks, and where the time goes. Raises InputError."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise InputError(
-            "matplotlib is not installed; the picture needs it: pip install 'distsim[plot]'"
-        ) from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = canvas.pyplot()
     kinds = [kind for kind in ("strong", "weak") if any(one.kind == kind for one in found)]
     bars = max(sum(len(s.points) for s in found if s.kind == kind) for kind in kinds)
     figure, axes = pyplot.subplots(
@@ -136,12 +128,7 @@ def picture(found: Sequence[Series], output: str) -> None:
     for one in axes.flat:
         one.spines[["top", "right"]].set_visible(False)
         one.tick_params(colors=INK, which="both")
-    try:
-        figure.savefig(output, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"picture {output}: {error}") from None
-    finally:
-        pyplot.close(figure)
+    canvas.save(figure, output)
 
 
 def _draw_speed_up(axes: Any, kind: str, found: Sequence[Series]) -> None:

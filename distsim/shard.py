@@ -28,8 +28,9 @@ class Shard:
     neurons: N; first: global index of the first of the n local neurons; unit: the power of two
     that a weight of 1 stands for; weights: int8/16/32[N, n], on the host or as the kernels of a
     device hold them; bias: int64[n], in units, rounded; rest: float64[n], what rounding left of
-    the bias, in [-1/2, 1/2]; kind: int32 or int64, the integer of z; strength: mean |W| over all
-    N^2 weights; spread: root mean square of this rank's weights, in units.
+    the bias, in [-1/2, 1/2]; kind: int32 or int64, the integer of z; reach: a bound on |z|, in
+    units; strength: mean |W| over all N^2 weights; spread: root mean square of this rank's
+    weights, in units.
     """
 
     neurons: int
@@ -39,6 +40,7 @@ class Shard:
     bias: NDArray[np.int64]
     rest: NDArray[np.float64]
     kind: type[np.int32] | type[np.int64]
+    reach: float
     strength: float
     spread: float
 
@@ -83,26 +85,17 @@ def load(network: Network, bits: int, ranks: Communicator, kernels: Any) -> Shar
         bias=bias.astype(np.int64),
         rest=in_units - bias,
         kind=np.int32 if bits < 32 and reach < 2.0**30 else np.int64,
+        reach=reach,
         strength=ranks.total(int(absolute.sum(dtype=object))) * unit / network.neurons**2,
         spread=math.sqrt(squares / max(1, network.neurons * (stop - first))),
     )
 
 
-def network_digest(
-    weights: int,
-    bias: NDArray[np.int64],
-    rest: NDArray[np.float64],
-    first: int,
-    neurons: int,
-    unit: float,
-    ranks: Communicator,
-) -> str:
-    """The digest of a network as integers: the same on any number of ranks.
-
-    weights: kernels.weights_digest of this rank's columns; the rest as in `Shard`.
-    """
-    part = (weights + digest.of_biases(bias, rest, first)) % 2**64
-    return f"{digest.text(ranks.total(part))}-{neurons}-{unit.hex()}"
+def network_digest(shard: Shard, ranks: Communicator, kernels: Any) -> str:
+    """The digest of a network as integers: the same on any number of ranks."""
+    part = int(kernels.weights_digest(shard.weights, shard.first))
+    part = (part + digest.of_biases(shard.bias, shard.rest, shard.first)) % 2**64
+    return f"{digest.text(ranks.total(part))}-{shard.neurons}-{shard.unit.hex()}"
 
 
 def _unit(peak: float, bits: int) -> float:

@@ -196,11 +196,7 @@ class Chain:
 
     def network_digest(self) -> str:
         """The digest of the weights and biases that are simulated: the same for any ranks."""
-        shard = self.shard
-        part = int(cpu.weights_digest(shard.weights, shard.first))
-        return network_digest(
-            part, shard.bias, shard.rest, shard.first, shard.neurons, shard.unit, self.ranks
-        )
+        return network_digest(self.shard, self.ranks, cpu)
 
     def final(self) -> NDArray[np.uint8]:
         """The state of all neurons, uint8[N]."""
@@ -260,15 +256,27 @@ def run(
     return summary
 
 
+# Options that `simulate` does not take, and those that an array does not take besides.
+_FILES = ("output", "overwrite", "checkpoint", "checkpoint_every", "max_time")
+_GENERATED = ("neurons", "coupling", "network_seed", "patterns")
+
+
 def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
     """Run one chain on this process and return its events as arrays.
 
     network: weights W[N, N] (W[i, j] onto i from j) as a NumPy array or scipy.sparse matrix, or
     the name or file of a network as on the command line; bias: float64[N] beside an array, or a
-    file beside a name; options: the fields of `Config`. Raises InputError for what cannot be done
-    as asked.
+    file beside a name; options: the fields of `Config` but for files and max_time. Raises
+    InputError for what cannot be done as asked.
     """
-    if isinstance(network, str | Path):
+    named = isinstance(network, str | Path)
+    for name in (*_FILES, *(() if named else _GENERATED)):
+        if options.get(name):
+            raise InputError(
+                f"{name}: {options[name]} given to simulate; allowed: on the command line"
+                + ("" if name in _FILES else ", or with the name of a network")
+            )
+    if named:
         config = Config(network=str(network), bias=bias, **options)
         source = open_network(config)
     else:
@@ -348,6 +356,10 @@ def _chain(
 ) -> "Chain | DeviceChain":
     """The chain on the device that the configuration asks for, on all ranks alike."""
     if not on_gpu(config.device, ranks):
+        if config.exchange != "auto":
+            raise InputError(
+                f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu)"
+            )
         return Chain(network, config, ranks, states)
     from distsim.device import DeviceChain
 
@@ -391,16 +403,27 @@ def _create(
     if ranks.rank != 0:
         return None
     try:
-        if saved is None and config.checkpoint is not None:
-            remove(config.checkpoint)
+        if saved is None:
+            return _begin(config, initial)
         if config.output is None:
             return None
-        if saved is None:
-            return EventFile.begin(config.output, config, initial)
         start = saved.position
         return EventFile.reopen(config.output, config, start.states, start.transitions, start.total)
     except OutputError as error:
         raise InputError(str(error)) from error
+
+
+def _begin(config: Config, initial: NDArray[np.uint8]) -> EventFile | None:
+    """A new output file; then, not before, an earlier run's checkpoints go."""
+    file = None if config.output is None else EventFile.begin(config.output, config, initial)
+    try:
+        if config.checkpoint is not None:
+            remove(config.checkpoint)
+    except OutputError:
+        if file is not None:
+            file.discard()
+        raise
+    return file
 
 
 def _open(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Network:

@@ -1,4 +1,4 @@
-"""Every neuron has one owner, and ranks differ by at most one neuron."""
+"""Ranks share all neurons, and differ by at most one."""
 
 import itertools
 
@@ -18,15 +18,5 @@ def test_ranks_share_all_neurons_evenly(neurons: int, size: int) -> None:
     assert min(shares) >= 0
 
 
-@pytest.mark.parametrize("neurons", [1, 2, 3, 7, 8, 100, 281])
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 11])
-def test_owner_is_the_rank_whose_range_holds_the_neuron(neurons: int, size: int) -> None:
-    for neuron in range(neurons):
-        rank = partition.owner(neuron, neurons, size)
-        assert partition.start(rank, neurons, size) <= neuron
-        assert neuron < partition.start(rank + 1, neurons, size)
-
-
 def test_more_ranks_than_neurons() -> None:
     assert [partition.start(rank, 2, 5) for rank in range(6)] == [0, 0, 0, 1, 1, 2]
-    assert [partition.owner(neuron, 2, 5) for neuron in range(2)] == [2, 4]

@@ -1,4 +1,7 @@
-"""The compiled loops on the CPU (Numba). `kernels/cuda.py` has the same functions for the GPU.
+"""The compiled loops on the CPU (Numba).
+
+`kernels/cuda.py` has those of weights by the same names; a chain's on GPUs (`*.cuh`) name their
+twins here.
 
 Symbols, for a rank that owns n of the N neurons, the first being `first` (global index):
 
@@ -17,13 +20,11 @@ is 0.
 import numpy as np
 from numba import njit
 
-from distsim.elementary import LARGEST_NORMAL, LN2, exponential, ln, normal_pair, uniform
+from distsim.elementary import LN2, exponential, ln, normal_pair, uniform
 from distsim.kernels import cache
 from distsim.philox import FIRST, PATTERN, STATE, TICKET, UPDATE, VISIT, WEIGHT, draw
 
 cache.settle()
-
-__all__ = ["LARGEST_NORMAL"]
 
 NEURON_BITS = 22
 MPM_TICK_BITS = 40  # a window of the MPM has 2^40 ticks, counted from 1
@@ -283,7 +284,6 @@ def visits(
     slot_of,
     slots,
     neurons,
-    guard,
     keys,
     slot,
     threshold,
@@ -304,7 +304,6 @@ def visits(
             slots += 1
             slot_of[i] = a
             neurons[a] = i
-            guard[a] = -1
         if scale > 0.0:
             w0, w1, _, _ = draw(seed, first + i, step, 0, UPDATE)
             u = uniform(w0, w1)
@@ -383,7 +382,6 @@ def replay(
     seen,
     columns,
     signs,
-    merged,
     local,
 ):
     """Run the local neurons through their tickets, in order of time, against `events`.
@@ -394,8 +392,8 @@ def replay(
     work space: z and x of each slot after the first `seen` merged events; columns: uint64,
     signs: int64, of the merged events. The window ends right after the `most`-th local event, or
     an event that lifts its own neuron's s z above `cap`.
-    Returns (merged, local, stop): how many events in all, how many of this rank, and the event
-    after which the window ends (NO_EVENT: its width).
+    local: uint64 (out). Returns (made, stop): how many local events, and the event after which the
+    window ends (NO_EVENT: its width).
     """
     for a in range(slots):
         sums[a] = z[neurons[a]]
@@ -408,7 +406,6 @@ def replay(
         t = order[o]
         key = keys[t]
         while remote < events.size and events[remote] < key:
-            merged[count] = events[remote]
             columns[count] = (events[remote] >> _ONE) & _NEURON_MASK
             signs[count] = sign_of(events[remote])
             count += 1
@@ -436,20 +433,15 @@ def replay(
             if s * total < threshold[t, state]:
                 continue
         states[a] = 1 - state
-        merged[count] = key | np.uint64(states[a])
-        local[made] = merged[count]
+        local[made] = key | np.uint64(states[a])
         columns[count] = np.uint64(first + i)
         signs[count] = s
         count += 1
         made += 1
         crosses = not clear and -s * (total + s * np.int64(diagonal[i])) > cap
         if made == most or crosses:
-            return count, made, local[made - 1]
-    while remote < events.size:
-        merged[count] = events[remote]
-        count += 1
-        remote += 1
-    return count, made, NO_EVENT
+            return made, local[made - 1]
+    return made, NO_EVENT
 
 
 @njit(cache=True)
@@ -466,42 +458,32 @@ def sweep(
     events,
     sums,
     states,
-    merged,
     local,
 ):
     """`replay` for a BM, whose tickets come by time: each event's column is pushed to the slots.
 
     The neurons of a sequential scan follow each other, and then that is one short vector.
     events: uint64[K], the events of other ranks by time; sums: int64, states: uint8 [slots] work
-    space. Returns (merged, local): how many events in all, how many of this rank.
+    space; local: uint64 (out). Returns how many local events.
     """
     for a in range(slots):
         sums[a] = z[neurons[a]]
         states[a] = x[neurons[a]]
     in_a_row = sequential and slots > 0 and neurons[slots - 1] - neurons[0] == slots - 1
-    count = 0
     made = 0
     remote = 0
     for t in range(keys.size):
         a = slot[t]
         while remote < events.size and events[remote] < keys[t]:
             _push(weights, events[remote], neurons, a, slots, in_a_row, sums)
-            merged[count] = events[remote]
-            count += 1
             remote += 1
         state = states[a]
         if (sums[a] if state == 0 else -sums[a]) >= threshold[t, state]:
             states[a] = 1 - state
-            merged[count] = keys[t] | np.uint64(states[a])
-            _push(weights, merged[count], neurons, a, slots, in_a_row, sums)
-            local[made] = merged[count]
-            count += 1
+            local[made] = keys[t] | np.uint64(states[a])
+            _push(weights, local[made], neurons, a, slots, in_a_row, sums)
             made += 1
-    while remote < events.size:
-        merged[count] = events[remote]
-        count += 1
-        remote += 1
-    return count, made
+    return made
 
 
 @njit(inline="always")
