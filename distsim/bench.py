@@ -42,8 +42,8 @@ def run(
     Keys: model, neurons, weight_bits (None: float32), tau, engine (loop, race, relax), exchange,
     device, ranks, rate (a second), ratio (to the loop; None on GPUs for a BM), and of an engine
     target and events (a window), replays and applies (a window), microseconds (a window, by phase),
-    consistent (z == W x). On GPUs also limit (fraction of what reading the events' columns once would allow
-    at the rate of a copy) and joules (a transition or update, over all GPUs).
+    consistent (z == W x). On GPUs also limit (fraction of what reading the events' columns once
+    would allow at the rate of a copy) and joules (a transition or update, over all GPUs).
     """
     gpu = on_gpu(device, ranks)
     rows = []

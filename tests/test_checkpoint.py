@@ -20,8 +20,10 @@ from distsim.checkpoint import Checkpoint
 from distsim.communicator import Serial
 from distsim.config import Config
 from distsim.errors import InputError
-from distsim.output import EVENTS
+from distsim.keeper import Keeper
+from distsim.output import EVENTS, EventFile
 from distsim.simulation import Summary
+from distsim.stop import Wish
 
 SMALL: dict[str, Any] = {"network": "gaussian", "neurons": 120, "tau": 0.5}
 ENDS = {"transitions", "steps"}
@@ -405,6 +407,25 @@ def test_an_existing_checkpoint_is_not_replaced_unasked(here: Path) -> None:
         run(**SMALL, transitions=100, checkpoint="run.ck")
     run(**SMALL, transitions=100, checkpoint="run.ck", overwrite=True)
     assert not Path("run.ck.previous").exists()  # it would have been another run's
+
+
+def test_a_refused_start_leaves_an_earlier_runs_checkpoint(here: Path) -> None:
+    run(**SMALL, transitions=100, checkpoint="run.ck")
+    at_work = EventFile.begin("run.h5", Config(**SMALL, transitions=9), np.zeros(9, np.uint8))
+    before = Path("run.ck").read_bytes()
+    with pytest.raises(InputError, match="another run"):
+        run(**SMALL, transitions=100, checkpoint="run.ck", output="run.h5", overwrite=True)
+    assert Path("run.ck").read_bytes() == before
+    at_work.discard()
+
+
+def test_a_signal_in_the_last_window_does_not_stop_a_finished_run(
+    monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    monkeypatch.setattr(Keeper, "_wish", lambda self: (Wish.STOP, 0))
+    summary = run(**SMALL, transitions=1, output="run.h5")
+    assert summary.stopped is None
+    assert Path("run.h5").exists()
 
 
 # ------------------------------------------------------------------------------------ fuzz

@@ -17,7 +17,7 @@ import pytest
 from distsim import __version__, cli, info, progress
 from distsim.config import FIELDS, Config
 from distsim.errors import InputError
-from distsim.simulation import Progress, Summary
+from distsim.simulation import Progress, Summary, simulate
 
 HEAVY = ("cupy", "h5py", "matplotlib", "mpi4py", "numba", "numpy", "scipy")
 MPIRUN = shutil.which("mpirun", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
@@ -429,3 +429,29 @@ def test_agreed_raises_alike() -> None:
 
     with pytest.raises(InputError, match="no"):
         communicator.agreed(Serial(), refuse)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tau": 1e-17}, "tau 1e-17: rates up to .*; allowed for this network: tau above"),
+        ({"exchange": "peer", "device": "cpu"}, "exchange peer given on the CPU; allowed: on GPUs"),
+        ({"output": "run.h5"}, "output: run.h5 given to simulate; allowed: on the command line"),
+    ],
+)
+def test_what_python_cannot_have_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        simulate("celegans", transitions=10, **options)
+
+
+def test_an_array_is_no_generated_network() -> None:
+    with pytest.raises(InputError, match=r"neurons: 3 given to simulate; allowed: .* the name of"):
+        simulate(np.zeros((3, 3)), transitions=10, neurons=3)
+
+
+def test_bench_refuses_before_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "--window", "abc"], cli.Launch()) == 2
+    assert cli.main(["bench", "--picture", "no/such/folder.png"], cli.Launch()) == 2
+    error = capsys.readouterr().err
+    assert "--window: 'abc' given; allowed:" in error
+    assert "picture no/such/folder.png: no folder no/such" in error

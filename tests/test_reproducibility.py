@@ -151,6 +151,13 @@ def test_a_longer_run_begins_with_the_shorter(engine: str) -> None:
     assert short.summary.consistent
 
 
+@pytest.mark.parametrize("window", [1, 3, 7])
+def test_engines_agree_where_windows_end_early(window: int) -> None:
+    """The event at which a window ends early must be looked at as closely as any other."""
+    options = {"network": "gaussian", "neurons": 600, "window": window, "transitions": 3000}
+    assert simulate(**options).digest == simulate(**options, engine="race").digest
+
+
 @pytest.mark.parametrize(("options", "wanted"), GOLDEN)
 def test_stream_is_that_of_former_versions(options: dict[str, Any], wanted: str) -> None:
     assert simulate(**options).digest == wanted
