@@ -103,7 +103,7 @@ def test_spread_of_two_states() -> None:
         (1.0, 40_000, {"window": 200}),
     ],
 )
-def test_mpm(engine: str, tau: float, transitions: int, options: dict[str, Any]) -> None:
+def test_the_mpm_has_its_law(engine: str, tau: float, transitions: int, options: dict[str, Any]) -> None:
     result = follow_mpm(ASYMMETRIC, tau, transitions, engine=engine, **options)
     p_values = mpm_p_values(result, ASYMMETRIC, tau)
     assert accepted(p_values), p_values
@@ -242,7 +242,7 @@ def test_a_window_cut_short_but_counted_whole_is_noticed(
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("scan", ["sequential", "random"])
 @pytest.mark.parametrize("tau", [1.0, 0.5])
-def test_bm(engine: str, scan: str, tau: float) -> None:
+def test_the_bm_has_its_law(engine: str, scan: str, tau: float) -> None:
     result = follow_bm(SYMMETRIC, tau, 100_000, scan, engine=engine, seed=5)
     p_values = bm_p_values(result, SYMMETRIC, tau, scan)
     assert accepted(p_values), p_values
