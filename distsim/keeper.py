@@ -73,6 +73,7 @@ class Keeper:
             self.stopped = self._reason(decision)
             return False
         self.save(chain)
+        self._watchdog.begun()  # the disk is done: windows again
         return True
 
     def save(self, chain: Moving) -> None:

@@ -103,7 +103,9 @@ def test_spread_of_two_states() -> None:
         (1.0, 40_000, {"window": 200}),
     ],
 )
-def test_the_mpm_has_its_law(engine: str, tau: float, transitions: int, options: dict[str, Any]) -> None:
+def test_the_mpm_has_its_law(
+    engine: str, tau: float, transitions: int, options: dict[str, Any]
+) -> None:
     result = follow_mpm(ASYMMETRIC, tau, transitions, engine=engine, **options)
     p_values = mpm_p_values(result, ASYMMETRIC, tau)
     assert accepted(p_values), p_values
