@@ -68,14 +68,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as text."""
     lines = [
         f"{'model':6}{'neurons':>9}  {'weights':8}{'engine':12}{'ranks':>5}{'a second':>13}"
-        f"{'x loop':>9}{'events':>8}{'replays':>8}{'applies':>8}{'limit':>6}{'uJ':>7}"
+        f"{'the loop':>10}{'events':>8}{'replays':>8}{'applies':>8}{'limit':>6}{'uJ':>7}"
         "  microseconds a window"
     ]
     for row in rows:
         bits = "float32" if row["weight_bits"] is None else f"int{row['weight_bits']}"
         line = (
             f"{row['model']:6}{row['neurons']:>9,}  {bits:8}{label(row):12}{row['ranks']:>5}"
-            f"{row['rate']:>13,.0f}{times(row):>9}"
+            f"{row['rate']:>13,.0f}{times(row):>10}"
         )
         if row["engine"] != "loop":
             limit = f"{row['limit']:.2f}" if "limit" in row else ""
@@ -89,7 +89,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def times(row: dict[str, Any]) -> str:
     """How many times the loop, where there is one."""
-    return f"{row['ratio']:,.1f}" if row["ratio"] else ""
+    return f"{row['ratio']:,.1f} x" if row["ratio"] else ""
 
 
 def label(row: dict[str, Any]) -> str:
