@@ -1,19 +1,23 @@
 """One window by synchronous relaxation: many transitions a collective, the same events.
 
     draw      the tickets that may fire, if no response rises by more than a margin
+    guess     the events, as if no neuron had inputs
+    apply     add their columns to z, with the extremes of z on the way
     repeat
         repeat
             replay    each rank runs its tickets, in order of time, against the others' events
             exchange  all-gather the local events; sort
         until the events are what they were
-        apply     add the events' columns to z, with the extremes of z on the way
+        adjust    z and its extremes to the events that changed
         deepen    a neuron that may have reached a ticket not drawn draws more
     until no ticket on any rank disagrees with the events
     commit    states, z, time
 
 A fixed point is the sequential trajectory, and there is only one: the earliest wrong event would
 have only right events before it. Each replay makes at least one more event final, usually nearly
-all. The margin decides speed only, never the result. Eick, Greenberg, Lubachevsky, Weiss,
+all. A replay decides a ticket whose threshold is further from z than a guard without looking at the
+events; `deepen` checks that z stayed within the guard. Margin, guard and guess decide speed only,
+never the result. Eick, Greenberg, Lubachevsky, Weiss,
 "Synchronous relaxation for parallel simulations with applications to circuit-switched networks"
 (1993); Lubachevsky, Weiss, "Synchronous relaxation for parallel Ising spin simulations" (2001).
 """
