@@ -280,7 +280,10 @@ class Config:
         None, Duration(), "Stop after so long, as if by a signal: 90, 30s, 10m, 2h, 1d."
     )
     watchdog: float = option(
-        60.0, Duration(), "Seconds without progress after which all ranks are ended."
+        60.0,
+        Duration(),
+        "Seconds without progress after which all ranks are ended; ten times as many before the "
+        "first window is done and while files are written, if no rank of the node is stopped.",
     )
     sources: InitVar[Mapping[str, str] | None] = None
 

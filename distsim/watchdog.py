@@ -24,9 +24,10 @@ from distsim.communicator import Communicator, launcher_is_silent
 
 FAILED = 1  # exit status
 _LOOKS = 20  # in the allowed time
-_LONG = 10  # times the allowed time for the first window, which may compile kernels, and the end
+_FEW = _LOOKS - 2  # without progress, so that all is over when the allowed time is
+_MANY = 10 * _FEW  # for the first window, which may compile kernels, and for files
 _OTHERS = 0.5  # seconds in which the other ranks that wait may say so too
-_WAITING = "RS"  # states of a process that runs, or waits for a message (proc(5))
+_STOPPED = "Tt"  # states of a process that is stopped (proc(5)): that neither compiles nor writes
 
 
 class Watchdog:
@@ -47,7 +48,7 @@ class Watchdog:
         self._ranks = ranks
         self._progress = progress
         self._doing = doing
-        self._limit = _LONG * (_LOOKS - 2)
+        self._limit = _MANY
         self._near = _neighbours(ranks)
         self._guard = _guard(ranks.size, self._near) if ranks.rank == min(self._near) else None
         self._end, self._over = os.pipe()  # written to when the run is over
@@ -55,11 +56,11 @@ class Watchdog:
 
     def begun(self) -> None:
         """The first window is done: from now on the allowed time holds."""
-        self._limit = _LOOKS - 2  # so that all is over when the allowed time is
+        self._limit = _FEW
 
     def wait_long(self) -> None:
-        """What comes is not a window."""
-        self._limit = _LONG * (_LOOKS - 2)
+        """What comes is not a window: ten times the allowed time, if no rank here is stopped."""
+        self._limit = _MANY
 
     def __enter__(self) -> "Watchdog":
         self._thread.start()
@@ -96,7 +97,7 @@ class Watchdog:
                 now = self._progress()
                 looks = looks + 1 if now == seen else 0
                 seen = now
-                if looks >= self._limit:
+                if looks >= self._limit or (looks >= _FEW and self._stopped()):
                     self._stall(looks * self._seconds / _LOOKS)
 
     def _next(self, files: contextlib.ExitStack) -> tuple[int, int | None]:
@@ -115,14 +116,17 @@ class Watchdog:
     def _stall(self, waited: float) -> None:
         """Say so, on every rank that waits, and who here does not wait but stands still."""
         ranks = self._ranks
-        states = {rank: _state(process) for rank, process in self._near.items()}
-        stopped = [f"rank {rank}" for rank, state in states.items() if state not in _WAITING]
+        stopped = [f"rank {rank}" for rank in self._stopped()]
         self._stop(
             f"rank {ranks.rank} of {ranks.size} has made no progress for {waited:.3g} s, "
             f"{self._doing()}: it stalls, or waits for another one"
             + (f"; {', '.join(stopped)} stopped" if stopped else "")
             + "; ending all ranks"
         )
+
+    def _stopped(self) -> list[int]:
+        """The ranks on this node that are stopped."""
+        return [rank for rank, process in self._near.items() if _state(process) in _STOPPED]
 
     def _stop(self, reason: str) -> None:
         print(f"distsim: {reason}", file=sys.stderr, flush=True)

@@ -176,9 +176,37 @@ def test_a_rank_that_stalls_ends_all_within_the_watchdogs_time(
     going.signal(rank, signal.SIGSTOP)
     done = going.end()
     assert done.status not in (0, 85)
-    assert done.seconds < 3
+    assert done.seconds < 4
     assert "of 3 has made no progress for 1.8 s" in done.err
     assert f"rank {rank} stopped; ending all ranks" in done.err
+    assert_resumable(tmp_path)
+
+
+STOPS = """
+import itertools, os, signal
+import distsim.__main__, distsim.checkpoint as checkpoint
+write, count = checkpoint.write, itertools.count(1)
+
+def stop(*arguments):
+    if next(count) == 3:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    write(*arguments)
+
+checkpoint.write = stop
+distsim.__main__.main()
+"""
+
+
+@needs_mpirun
+def test_a_rank_that_stalls_in_a_checkpoint_ends_all_within_the_watchdogs_time(
+    tmp_path: Path,
+) -> None:
+    """Files may take ten times as long, but not while a rank is stopped."""
+    done = begun(tmp_path, "--watchdog", 2, ranks=3, program=("-c", STOPS)).end()
+    assert done.status not in (0, 85)
+    assert done.seconds < 5
+    assert "of 3 has made no progress for 1.8 s" in done.err
+    assert "rank 0 stopped; ending all ranks" in done.err
     assert_resumable(tmp_path)
 
 
