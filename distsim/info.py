@@ -32,9 +32,9 @@ CUPY = (
 )
 TIMEOUT = 30  # seconds
 
-# Bytes of a local neuron besides its weights: its states, responses and their extremes, bias and
+# Bytes of a local neuron besides its weights: its states, responses and bounds on them, bias and
 # what an engine and a law keep for it; of every neuron on each rank: its initial and final state.
-LOCAL_BYTES, GLOBAL_BYTES = 90, 2
+LOCAL_BYTES, GLOBAL_BYTES = 91, 2
 
 
 def machine(ranks: Communicator) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class McCullochPitts:
         self.exponent: int | None = None  # of the rule's width; from the first state on
         self._tables: dict[int, NDArray[np.int64]] = {}
         self._work = np.empty(shard.size + 8, np.uint32)
+        self._flags = np.empty(shard.size, np.bool_)
         self._bound = np.empty(shard.size, shard.kind)
         self._candidates = np.empty(shard.size, np.int64)
         self._need = np.empty(shard.size, np.int64)
@@ -169,6 +170,7 @@ class McCullochPitts:
             self.margin,
             window.cap,
             self._work,
+            self._flags,
             self._bound,
             z,
             x,
@@ -198,6 +200,7 @@ class McCullochPitts:
             low,
             self._bound,
             window.cap,
+            self._flags,
             self._candidates,
             self._need,
         )

@@ -2,13 +2,13 @@
 
     draw      the tickets that may fire, if no response rises by more than a margin
     guess     the events, as if no neuron had inputs
-    apply     add their columns to z, with the extremes of z on the way
+    apply     add their columns to z, with bounds on z on the way
     repeat
         repeat
             replay    each rank runs its tickets, in order of time, against the others' events
             exchange  all-gather the local events; sort
         until the events are what they were
-        adjust    z and its extremes to the events that changed
+        adjust    z and its bounds to the events that changed
         deepen    a neuron that may have reached a ticket not drawn draws more
     until no ticket on any rank disagrees with the events
     commit    states, z, time
@@ -127,7 +127,7 @@ class Relax:
         return self._gather(window, made, _NONE)[0]
 
     def _apply(self, law: McCullochPitts | Boltzmann, z: NDArray[Any], events: Any) -> None:
-        """z after the events and, for an MPM, its extremes on the way."""
+        """z after the events and, for an MPM, bounds on z on the way."""
         if law.bounded:
             cpu.apply(self.shard.weights, events, z, self._end, self._high, self._low)
         else:
@@ -144,7 +144,7 @@ class Relax:
     ) -> int:
         """Bring what was found for `applied` to `events`; 1 if that took a whole new pass.
 
-        A few changed events are only added: then the extremes of z become wider bounds.
+        A few changed events are only added: then the bounds on z become wider.
         """
         changes = np.empty(applied.size + events.size, np.uint64)
         changes = changes[: cpu.difference(applied, events, changes)]
@@ -169,7 +169,7 @@ class Relax:
     ) -> tuple[bool, bool]:
         """Whether any rank must replay again, or saw some s z above the cap.
 
-        Tickets are drawn as deep as the extremes of z reach; a rank replays again if one of these,
+        Tickets are drawn as deep as the bounds on z reach; a rank replays again if one of these,
         or one whose guard did not hold, makes an event or unmakes one. body: the events without
         the one at which the window ends early; later tickets do not count.
         """

@@ -114,7 +114,9 @@ def _fill(
 ) -> None:
     """Read rows in tiles, round, and store them as columns; or generate them in place."""
     if isinstance(network, Gaussian):
-        kernels.fill_gaussian(network.seed, first, network.scale, unit, network.symmetric, weights)
+        kernels.fill_gaussian(
+            network.seed, first, stop, network.scale, unit, network.symmetric, weights
+        )
         return
     step = max(1, _TILE // network.neurons)
     for start in range(first, stop, step):

@@ -759,7 +759,7 @@ def test_gaussian_shards_are_the_rounded_rows() -> None:
         assert isinstance(network, Gaussian)
         unit = 2.0**-5
         shard = np.empty((50, 21), np.int8)
-        cpu.fill_gaussian(network.seed, 13, network.scale, unit, network.symmetric, shard)
+        cpu.fill_gaussian(network.seed, 13, 34, network.scale, unit, network.symmetric, shard)
         np.testing.assert_array_equal(shard.T, np.rint(network.rows(13, 34) / unit))
 
 

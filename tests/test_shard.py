@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from distsim.communicator import Serial
 from distsim.errors import InputError
@@ -101,18 +100,42 @@ def test_not_a_number_is_refused(bad: float) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 16, 32])
-def test_sums_are_exact_after_any_events(bits: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 11, 12, 13, 500])
+def test_sums_are_exact_and_bounded_on_the_way(count: int, bits: int) -> None:
     made = shard(WEIGHTS, bits)
     z = made.bias.astype(made.kind)
     x = np.zeros(9, np.uint8)
-    events = np.empty(500, np.uint64)
-    for k, neuron in enumerate(RANDOM.integers(9, size=500).tolist()):
+    events = np.empty(count, np.uint64)
+    way = [z.astype(np.int64)]
+    for k, neuron in enumerate(RANDOM.integers(9, size=count).tolist()):
         x[neuron] ^= 1
         events[k] = (k + 1) << 23 | neuron << 1 | int(x[neuron])
-    end, high, low = z.copy(), z.copy(), z.copy()
+        way.append(made.bias + made.weights.astype(np.int64).T @ x)
+    end, high, low = (np.empty_like(z) for _ in range(3))
     cpu.apply(made.weights, events, z, end, high, low)
-    sums: NDArray[Any] = made.bias + made.weights.astype(np.int64).T @ x
-    np.testing.assert_array_equal(end, sums)
-    cpu.accumulate(made.weights, events, z)
-    np.testing.assert_array_equal(z, sums)
-    np.testing.assert_array_equal(np.clip(end, low, high), end)
+    np.testing.assert_array_equal(end, way[-1])
+    assert ((np.max(way, axis=0) <= high) & (high <= np.max(way, axis=0) + 12)).all()
+    assert ((np.min(way, axis=0) >= low) & (low >= np.min(way, axis=0) - 12)).all()
+
+    later = np.concatenate([events[: count // 2], events[count // 2 + 1 :]])  # one did not happen
+    changes = np.empty(2 * count, np.uint64)
+    changes = changes[: cpu.difference(events, later, changes)]
+    cpu.adjust(made.weights, changes, end, high, low)
+    cpu.accumulate(made.weights, later, z)
+    np.testing.assert_array_equal(end, z)
+    assert ((low <= end) & (end <= high)).all()
+
+
+@pytest.mark.parametrize(("neurons", "spare"), [(100, 0), (511, 0), (512, 16), (1024, 16)])
+def test_columns_do_not_crowd_the_same_places_of_the_caches(neurons: int, spare: int) -> None:
+    made = shard(np.zeros((neurons, neurons)))
+    assert made.weights.shape == (neurons, neurons + spare)
+    assert not made.weights.any()
+
+
+def test_zeros_after_a_column_change_nothing() -> None:
+    network = from_array(RANDOM.normal(size=(2048, 2048)), None)
+    made = load(network, 8, Serial(), cpu)
+    plain = made.weights[:, :2048].copy()
+    assert made.weights.shape[1] > 2048
+    assert cpu.weights_digest(made.weights, 0) == cpu.weights_digest(plain, 0)

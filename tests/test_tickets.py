@@ -57,8 +57,8 @@ def test_first_thresholds_are_bounded_from_below(exponent: int) -> None:
     bound = np.empty(n, np.int64)
     candidates, need = np.empty(n, np.int64), np.empty(n, np.int64)
     margin, cap = 1 << 20, 1 << 40
-    words = np.empty(n + 8, np.uint32)
-    found = cpu.screen(SEED, 4, 5, table, margin, cap, words, bound, z, x, candidates, need)
+    words, flags = np.empty(n + 8, np.uint32), np.empty(n, np.bool_)
+    found = cpu.screen(SEED, 4, 5, table, margin, cap, words, flags, bound, z, x, candidates, need)
     exact = np.empty(n, np.int64)
     cpu.first_tickets(SEED, 4, 5, exponent, scale, np.full(n, 0.5), exact)
     assert (bound <= exact).all()

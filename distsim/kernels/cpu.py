@@ -114,13 +114,24 @@ def lowest_thresholds(exponent, scale):
     return table
 
 
+@njit(inline="always")
+def _indices(flags, indices):
+    """indices: int64[n] (out), where flags: bool[n] holds. Returns how many."""
+    found = 0
+    for i in range(flags.size):
+        indices[found] = i
+        found += flags[i]
+    return found
+
+
 @njit(cache=True)
-def screen(seed, window, first, table, margin, cap, words, bound, z, x, candidates, need):
+def screen(seed, window, first, table, margin, cap, words, flags, bound, z, x, candidates, need):
     """Bound ticket 0 of every neuron from below; find the neurons that may reach it.
 
-    words: uint32[n + 8] work space; bound: as z[n] (out). A candidate has s z + margin >= bound;
-    need: the response up to which it needs tickets, in its other state too if it does not end the
-    window by coming there. candidates, need: int64[n] (out). Returns how many.
+    words: uint32[n + 8], flags: bool[n] work space; bound: as z[n] (out). A candidate has
+    s z + margin >= bound; need: the response up to which it needs tickets, in its other state too
+    if it does not end the window by coming there. candidates, need: int64[n] (out). Returns how
+    many.
     """
     n = z.size
     zero = z.dtype.type(0)
@@ -136,14 +147,15 @@ def screen(seed, window, first, table, margin, cap, words, bound, z, x, candidat
         bits = np.float64(words[i + offset]).view(np.int64)
         k = max((bits >> _BIN_SHIFT) - _BIN_ORIGIN, np.int64(0))
         bound[i] = zero + max(min(table[k], largest), -largest)
-    found = 0
     for i in range(n):
         sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
-        if sz + margin >= bound[i]:
-            candidates[found] = i
-            turns = bound[i] <= sz < -sz <= cap
-            need[found] = min(cap, margin + (-sz if turns else sz))
-            found += 1
+        flags[i] = sz + margin >= bound[i]
+    found = _indices(flags, candidates)
+    for c in range(found):
+        i = candidates[c]
+        sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
+        turns = bound[i] <= sz < -sz <= cap
+        need[c] = min(cap, margin + (-sz if turns else sz))
     return found
 
 
@@ -554,118 +566,134 @@ def unsettled(
     return answer
 
 
+@njit(inline="always")
+def _column(weights, events, k, none):
+    """The column of event k; past the last event `none`, which is all zeros."""
+    return weights[neuron_of(events[k])] if k < events.size else none
+
+
+@njit(inline="always")
+def _mask(events, k, kind):
+    """0 or -1: w ^ mask is the weight w times the sign of event k, or that less 1."""
+    return kind(sign_of(events[k]) >> 1) if k < events.size else kind(0)
+
+
+@njit(inline="always")
+def _added(kind, value, high, low, weight, mask):
+    """A sum after one more event, and its extremes so far."""
+    value = kind(value + (kind(weight) ^ mask))
+    return value, max(high, value), min(low, value)
+
+
 @njit(cache=True)
 def apply(weights, events, z, end, high, low):
-    """Add the columns of `events` to z, with the extremes on the way.
+    """Add the columns of `events` to z, with bounds on the way.
 
-    end = z + columns; high, low: largest and smallest z of each neuron over the window, start
-    included. All as z[n]. Eight columns a pass keep the sums in registers.
+    end = z + columns; high, low: bounds on z of each neuron over the window, start included, at
+    most 12 units wide of its extremes. All as z[n]. Twelve columns a pass keep the sums in
+    registers and are, with z and its bounds, about as many streams as a core prefetches.
     """
     n = z.size
     kind = z.dtype.type
+    none = np.zeros(n, weights.dtype)
     end[:] = z
     high[:] = z
     low[:] = z
-    count = events.size
-    whole = count & ~7
-    for k in range(0, whole, 8):
-        w0 = weights[neuron_of(events[k])]
-        w1 = weights[neuron_of(events[k + 1])]
-        w2 = weights[neuron_of(events[k + 2])]
-        w3 = weights[neuron_of(events[k + 3])]
-        w4 = weights[neuron_of(events[k + 4])]
-        w5 = weights[neuron_of(events[k + 5])]
-        w6 = weights[neuron_of(events[k + 6])]
-        w7 = weights[neuron_of(events[k + 7])]
-        m0 = kind(sign_of(events[k]) >> 1)  # 0 or -1: w * sign = (w ^ m) - m
-        m1 = kind(sign_of(events[k + 1]) >> 1)
-        m2 = kind(sign_of(events[k + 2]) >> 1)
-        m3 = kind(sign_of(events[k + 3]) >> 1)
-        m4 = kind(sign_of(events[k + 4]) >> 1)
-        m5 = kind(sign_of(events[k + 5]) >> 1)
-        m6 = kind(sign_of(events[k + 6]) >> 1)
-        m7 = kind(sign_of(events[k + 7]) >> 1)
+    for k in range(0, events.size, 12):
+        w0 = _column(weights, events, k + 0, none)
+        w1 = _column(weights, events, k + 1, none)
+        w2 = _column(weights, events, k + 2, none)
+        w3 = _column(weights, events, k + 3, none)
+        w4 = _column(weights, events, k + 4, none)
+        w5 = _column(weights, events, k + 5, none)
+        w6 = _column(weights, events, k + 6, none)
+        w7 = _column(weights, events, k + 7, none)
+        w8 = _column(weights, events, k + 8, none)
+        w9 = _column(weights, events, k + 9, none)
+        w10 = _column(weights, events, k + 10, none)
+        w11 = _column(weights, events, k + 11, none)
+        m0 = _mask(events, k + 0, kind)
+        m1 = _mask(events, k + 1, kind)
+        m2 = _mask(events, k + 2, kind)
+        m3 = _mask(events, k + 3, kind)
+        m4 = _mask(events, k + 4, kind)
+        m5 = _mask(events, k + 5, kind)
+        m6 = _mask(events, k + 6, kind)
+        m7 = _mask(events, k + 7, kind)
+        m8 = _mask(events, k + 8, kind)
+        m9 = _mask(events, k + 9, kind)
+        m10 = _mask(events, k + 10, kind)
+        m11 = _mask(events, k + 11, kind)
+        short = -(m0 + m1 + m2 + m3 + m4 + m5 + m6 + m7 + m8 + m9 + m10 + m11)
         for i in range(n):
             v = end[i]
-            h = high[i]
-            b = low[i]
-            v = kind(v + ((kind(w0[i]) ^ m0) - m0))
-            h = max(h, v)
-            b = min(b, v)
-            v = kind(v + ((kind(w1[i]) ^ m1) - m1))
-            h = max(h, v)
-            b = min(b, v)
-            v = kind(v + ((kind(w2[i]) ^ m2) - m2))
-            h = max(h, v)
-            b = min(b, v)
-            v = kind(v + ((kind(w3[i]) ^ m3) - m3))
-            h = max(h, v)
-            b = min(b, v)
-            v = kind(v + ((kind(w4[i]) ^ m4) - m4))
-            h = max(h, v)
-            b = min(b, v)
-            v = kind(v + ((kind(w5[i]) ^ m5) - m5))
-            h = max(h, v)
-            b = min(b, v)
-            v = kind(v + ((kind(w6[i]) ^ m6) - m6))
-            h = max(h, v)
-            b = min(b, v)
-            v = kind(v + ((kind(w7[i]) ^ m7) - m7))
-            h = max(h, v)
-            b = min(b, v)
-            end[i] = v
-            high[i] = h
-            low[i] = b
-    for k in range(whole, count):
-        w = weights[neuron_of(events[k])]
-        m = kind(sign_of(events[k]) >> 1)
-        for i in range(n):
-            v = kind(end[i] + ((kind(w[i]) ^ m) - m))
-            end[i] = v
-            high[i] = max(high[i], v)
-            low[i] = min(low[i], v)
+            h = v
+            b = v
+            v, h, b = _added(kind, v, h, b, w0[i], m0)
+            v, h, b = _added(kind, v, h, b, w1[i], m1)
+            v, h, b = _added(kind, v, h, b, w2[i], m2)
+            v, h, b = _added(kind, v, h, b, w3[i], m3)
+            v, h, b = _added(kind, v, h, b, w4[i], m4)
+            v, h, b = _added(kind, v, h, b, w5[i], m5)
+            v, h, b = _added(kind, v, h, b, w6[i], m6)
+            v, h, b = _added(kind, v, h, b, w7[i], m7)
+            v, h, b = _added(kind, v, h, b, w8[i], m8)
+            v, h, b = _added(kind, v, h, b, w9[i], m9)
+            v, h, b = _added(kind, v, h, b, w10[i], m10)
+            v, h, b = _added(kind, v, h, b, w11[i], m11)
+            end[i] = v + short
+            high[i] = max(high[i], kind(h + short))
+            low[i] = min(low[i], b)
 
 
 @njit(cache=True)
 def accumulate(weights, events, z):
-    """Add the columns of `events` to z[n], in place."""
+    """Add the columns of `events` to z[n], in place; twelve a pass, as in `apply`."""
     n = z.size
     kind = z.dtype.type
-    count = events.size
-    whole = count & ~7
-    for k in range(0, whole, 8):
-        w0 = weights[neuron_of(events[k])]
-        w1 = weights[neuron_of(events[k + 1])]
-        w2 = weights[neuron_of(events[k + 2])]
-        w3 = weights[neuron_of(events[k + 3])]
-        w4 = weights[neuron_of(events[k + 4])]
-        w5 = weights[neuron_of(events[k + 5])]
-        w6 = weights[neuron_of(events[k + 6])]
-        w7 = weights[neuron_of(events[k + 7])]
-        m0 = kind(sign_of(events[k]) >> 1)
-        m1 = kind(sign_of(events[k + 1]) >> 1)
-        m2 = kind(sign_of(events[k + 2]) >> 1)
-        m3 = kind(sign_of(events[k + 3]) >> 1)
-        m4 = kind(sign_of(events[k + 4]) >> 1)
-        m5 = kind(sign_of(events[k + 5]) >> 1)
-        m6 = kind(sign_of(events[k + 6]) >> 1)
-        m7 = kind(sign_of(events[k + 7]) >> 1)
+    none = np.zeros(n, weights.dtype)
+    for k in range(0, events.size, 12):
+        w0 = _column(weights, events, k + 0, none)
+        w1 = _column(weights, events, k + 1, none)
+        w2 = _column(weights, events, k + 2, none)
+        w3 = _column(weights, events, k + 3, none)
+        w4 = _column(weights, events, k + 4, none)
+        w5 = _column(weights, events, k + 5, none)
+        w6 = _column(weights, events, k + 6, none)
+        w7 = _column(weights, events, k + 7, none)
+        w8 = _column(weights, events, k + 8, none)
+        w9 = _column(weights, events, k + 9, none)
+        w10 = _column(weights, events, k + 10, none)
+        w11 = _column(weights, events, k + 11, none)
+        m0 = _mask(events, k + 0, kind)
+        m1 = _mask(events, k + 1, kind)
+        m2 = _mask(events, k + 2, kind)
+        m3 = _mask(events, k + 3, kind)
+        m4 = _mask(events, k + 4, kind)
+        m5 = _mask(events, k + 5, kind)
+        m6 = _mask(events, k + 6, kind)
+        m7 = _mask(events, k + 7, kind)
+        m8 = _mask(events, k + 8, kind)
+        m9 = _mask(events, k + 9, kind)
+        m10 = _mask(events, k + 10, kind)
+        m11 = _mask(events, k + 11, kind)
+        short = -(m0 + m1 + m2 + m3 + m4 + m5 + m6 + m7 + m8 + m9 + m10 + m11)
         for i in range(n):
             z[i] += kind(
-                ((kind(w0[i]) ^ m0) - m0)
-                + ((kind(w1[i]) ^ m1) - m1)
-                + ((kind(w2[i]) ^ m2) - m2)
-                + ((kind(w3[i]) ^ m3) - m3)
-                + ((kind(w4[i]) ^ m4) - m4)
-                + ((kind(w5[i]) ^ m5) - m5)
-                + ((kind(w6[i]) ^ m6) - m6)
-                + ((kind(w7[i]) ^ m7) - m7)
+                short
+                + (kind(w0[i]) ^ m0)
+                + (kind(w1[i]) ^ m1)
+                + (kind(w2[i]) ^ m2)
+                + (kind(w3[i]) ^ m3)
+                + (kind(w4[i]) ^ m4)
+                + (kind(w5[i]) ^ m5)
+                + (kind(w6[i]) ^ m6)
+                + (kind(w7[i]) ^ m7)
+                + (kind(w8[i]) ^ m8)
+                + (kind(w9[i]) ^ m9)
+                + (kind(w10[i]) ^ m10)
+                + (kind(w11[i]) ^ m11)
             )
-    for k in range(whole, count):
-        w = weights[neuron_of(events[k])]
-        m = kind(sign_of(events[k]) >> 1)
-        for i in range(n):
-            z[i] += kind((kind(w[i]) ^ m) - m)
 
 
 @njit(cache=True)
@@ -695,37 +723,48 @@ def difference(before, after, changes):
 
 @njit(cache=True)
 def adjust(weights, changes, end, high, low):
-    """Add the columns of `changes` to `end`, and widen the extremes by all that they may move z.
+    """Add the columns of `changes` to `end`, and widen the bounds by all that they may move z.
 
     So high and low stay bounds, whatever the order of the events. All as z[n].
     """
     kind = end.dtype.type
-    for k in range(changes.size):
-        w = weights[neuron_of(changes[k])]
-        m = kind(sign_of(changes[k]) >> 1)
+    none = np.zeros(end.size, weights.dtype)
+    for k in range(0, changes.size, 4):
+        w0 = _column(weights, changes, k, none)
+        w1 = _column(weights, changes, k + 1, none)
+        w2 = _column(weights, changes, k + 2, none)
+        w3 = _column(weights, changes, k + 3, none)
+        m0 = _mask(changes, k, kind)
+        m1 = _mask(changes, k + 1, kind)
+        m2 = _mask(changes, k + 2, kind)
+        m3 = _mask(changes, k + 3, kind)
+        short = -(m0 + m1 + m2 + m3)
         for i in range(end.size):
-            v = kind((kind(w[i]) ^ m) - m)
-            end[i] += v
-            high[i] += max(v, kind(0))
-            low[i] += min(v, kind(0))
+            v0 = kind(w0[i]) ^ m0
+            v1 = kind(w1[i]) ^ m1
+            v2 = kind(w2[i]) ^ m2
+            v3 = kind(w3[i]) ^ m3
+            end[i] += kind(short + v0 + v1 + v2 + v3)
+            high[i] += kind(short + max(v0, 0) + max(v1, 0) + max(v2, 0) + max(v3, 0))
+            low[i] += kind(min(v0, 0) + min(v1, 0) + min(v2, 0) + min(v3, 0))
 
 
 @njit(cache=True)
-def reached(x, first, events, high, low, bound, cap, candidates, need):
+def reached(x, first, events, high, low, bound, cap, flags, candidates, need):
     """Neurons that may have reached a ticket not drawn, and the largest s z of all on the way.
 
-    A neuron with events counts with both signs. candidates, need: int64[n + events] (out).
-    Returns (how many, largest s z).
+    A neuron with events counts with both signs. flags: bool[n] work space; candidates, need:
+    int64[n + events] (out). Returns (how many, largest s z).
     """
-    found = 0
     top = np.int64(-LIMIT)
     for i in range(x.size):
         reach = np.int64(high[i]) if x[i] == 0 else -np.int64(low[i])
         top = max(top, reach)
-        if min(reach, cap) >= bound[i]:
-            candidates[found] = i
-            need[found] = min(reach, cap)
-            found += 1
+        flags[i] = min(reach, cap) >= bound[i]
+    found = _indices(flags, candidates)
+    for c in range(found):
+        i = candidates[c]
+        need[c] = min(cap, np.int64(high[i]) if x[i] == 0 else -np.int64(low[i]))
     for e in range(events.size):
         i = neuron_of(events[e]) - first
         if 0 <= i < x.size:
@@ -824,8 +863,14 @@ def multiply(weights, x, z):
 
 
 def columns(neurons, n, bits):
-    """Room for a rank's weights: int8/16/32[N, n]."""
-    return np.empty((neurons, n), f"int{bits}")
+    """Room for a rank's weights: int8/16/32[N, n], with a few zeros after some columns.
+
+    Columns a multiple of 2 KiB apart would crowd the same places of the caches.
+    """
+    spare = 64 * 8 // bits if n and n * bits // 8 % 2048 == 0 else 0
+    weights = np.empty((neurons, n + spare), f"int{bits}")
+    weights[:, n:] = 0
+    return weights
 
 
 def store_rows(rows, start, weights):
@@ -840,7 +885,7 @@ def magnitudes(weights, absolute):
     absolute[:] = 0
     for j in range(weights.shape[0]):
         w = weights[j]
-        for i in range(w.size):
+        for i in range(absolute.size):
             a = abs(np.int64(w[i]))
             absolute[i] += a
             squares += np.float64(a) * np.float64(a)
@@ -860,15 +905,15 @@ def gaussian_rows(seed, start, stop, neurons, scale, symmetric):
 
 
 @njit(cache=True)
-def fill_gaussian(seed, first, scale, unit, symmetric, weights):
-    """The rank's shard of the Gaussian network, weights[N, n] (out), in weight units."""
-    n = weights.shape[1]
+def fill_gaussian(seed, first, stop, scale, unit, symmetric, weights):
+    """The Gaussian network's rows first .. stop - 1, weights[N, n] (out), in weight units."""
+    n = stop - first
     kind = weights.dtype.type
     words = np.empty(2 * n + 8, np.uint32)
     deviates = np.empty(words.size)
     for j in range(weights.shape[0]):
         column = weights[j]
-        _gaussian_column(seed, first, first + n, j, scale, symmetric, words, deviates)
+        _gaussian_column(seed, first, stop, j, scale, symmetric, words, deviates)
         for i in range(n):
             column[i] = kind(np.rint(deviates[i] / unit))
 

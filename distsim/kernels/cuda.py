@@ -146,15 +146,21 @@ def columns(neurons: int, n: int, bits: int) -> Columns:
 
 
 def fill_gaussian(
-    seed: np.uint64, first: int, scale: float, unit: float, symmetric: bool, weights: Columns
+    seed: np.uint64,
+    first: int,
+    stop: int,
+    scale: float,
+    unit: float,
+    symmetric: bool,
+    weights: Columns,
 ) -> None:
-    """The rank's shard of the Gaussian network."""
-    if weights.n:
+    """The Gaussian network's rows first .. stop - 1."""
+    if stop > first:
         weights.launch(
             "fill_gaussian", (132 * 16,), (256,),
             np.uint64(seed), np.int64(first), np.float64(scale), np.float64(unit),
             np.int32(symmetric), np.uint64(weights.pointer), np.int64(weights.neurons),
-            np.int64(weights.n), np.int64(weights.stride),
+            np.int64(stop - first), np.int64(weights.stride),
         )  # fmt: skip
 
 
