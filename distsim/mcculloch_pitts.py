@@ -36,7 +36,6 @@ from distsim.window import CAP_BITS, START_BITS, Window, follow, target_events
 
 _WIDEST = 1000  # binary exponent of the widest window that a double can time
 _MARGIN = 3.0  # the widest margin, in units of 2 tau: a factor of e^3 in a rate
-_GUARD = 1.0  # the guard of replays, in margins
 _TABLES = 7  # bounds of first tickets are kept for so many widths besides the last
 _LIMIT = int(cpu.LIMIT)
 
@@ -77,7 +76,6 @@ class McCullochPitts:
         self.target = target or target_events(shard.neurons, shard.strength, tau)
         rise = min(2.0 * shard.spread * math.sqrt(self.target), _MARGIN * self.scale)
         self.margin = int(min(_LIMIT, rise))
-        self.guard = int(min(_LIMIT, _GUARD * rise))
         self.number = 0
         self.high = 0.0
         self.low = 0.0
@@ -228,8 +226,6 @@ class McCullochPitts:
                 tickets.depth,
                 tickets.level,
                 tickets.coming,
-                tickets.guard,
-                self.guard,
                 tickets.count,
                 tickets.keys,
                 tickets.slot,

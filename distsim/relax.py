@@ -15,9 +15,9 @@
 
 A fixed point is the sequential trajectory, and there is only one: the earliest wrong event would
 have only right events before it. Each replay makes at least one more event final, usually nearly
-all. A replay decides a ticket whose threshold is further from z than a guard without looking at the
-events; `deepen` checks that z stayed within the guard. Margin, guard and guess decide speed only,
-never the result. Eick, Greenberg, Lubachevsky, Weiss,
+all. A replay decides a ticket whose threshold is beyond the bounds on z without looking at the
+events; `deepen` checks it by the new bounds. Margin, bounds and guess decide speed only, never the
+result. Eick, Greenberg, Lubachevsky, Weiss,
 "Synchronous relaxation for parallel simulations with applications to circuit-switched networks"
 (1993); Lubachevsky, Weiss, "Synchronous relaxation for parallel Ising spin simulations" (2001).
 """
@@ -57,6 +57,8 @@ class Relax:
         self._sums = np.empty(0, np.int64)
         self._states = np.empty(0, np.uint8)
         self._seen = np.empty(0, np.int64)
+        self._tops = np.empty(0, np.int64)
+        self._bottoms = np.empty(0, np.int64)
         self._local = np.empty(0, np.uint64)
         self._columns = np.empty(0, np.uint64)
         self._signs = np.empty(0, np.int64)
@@ -169,8 +171,8 @@ class Relax:
     ) -> tuple[bool, bool]:
         """Whether any rank must replay again, or saw some s z above the cap.
 
-        Tickets are drawn as deep as the bounds on z reach; a rank replays again if one of these,
-        or one whose guard did not hold, makes an event or unmakes one. body: the events without
+        Tickets are drawn as deep as the bounds on z reach; a rank replays again if one of these, or
+        one that is no longer beyond them, makes an event or unmakes one. body: the events without
         the one at which the window ends early; later tickets do not count.
         """
         tickets = self.tickets
@@ -183,13 +185,13 @@ class Relax:
             x,
             self.shard.first,
             tickets.neurons,
-            tickets.slots,
-            tickets.guard,
             tickets.keys,
             tickets.slot,
             tickets.threshold,
             drawn,
             tickets.count,
+            self._tops,
+            self._bottoms,
             self._high,
             self._low,
             events,
@@ -241,7 +243,8 @@ class Relax:
             self.shard.first,
             tickets.neurons,
             tickets.slots,
-            tickets.guard,
+            self._high,
+            self._low,
             tickets.keys,
             tickets.slot,
             tickets.threshold,
@@ -252,6 +255,8 @@ class Relax:
             self._sums,
             self._states,
             self._seen,
+            self._tops,
+            self._bottoms,
             self._columns,
             self._signs,
             self._local,
@@ -275,6 +280,7 @@ class Relax:
         if self._sums.size < self.tickets.slots:
             size = 2 * self.tickets.slots
             self._sums, self._seen = np.empty(size, np.int64), np.empty(size, np.int64)
+            self._tops, self._bottoms = np.empty(size, np.int64), np.empty(size, np.int64)
             self._states = np.empty(size, np.uint8)
         if self._local.size < events:
             self._local = np.empty(2 * events, np.uint64)

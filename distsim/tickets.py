@@ -9,7 +9,7 @@ import numpy as np
 
 class Tickets:
     """keys: uint64[tickets]; slot: int64[tickets]; threshold: int64[tickets, 2];
-    neurons, depth, guard: int64[slots], level: float64[slots], coming: uint64[slots] (see
+    neurons, depth: int64[slots], level: float64[slots], coming: uint64[slots] (see
     kernels.cpu.deepen); slot_of: int32[n], -1 for none."""
 
     def __init__(self, neurons: int) -> None:
@@ -18,7 +18,6 @@ class Tickets:
         self.count = 0
         self.neurons = np.empty(64, np.int64)
         self.depth = np.empty(64, np.int64)
-        self.guard = np.empty(64, np.int64)
         self.level = np.empty(64)
         self.coming = np.empty(64, np.uint64)
         self.keys = np.empty(64, np.uint64)
@@ -35,7 +34,6 @@ class Tickets:
         if slots > self.neurons.size:
             self.neurons = _grown(self.neurons, slots)
             self.depth = _grown(self.depth, slots)
-            self.guard = _grown(self.guard, slots)
             self.level = _grown(self.level, slots)
             self.coming = _grown(self.coming, slots)
         if count > self.keys.size:

@@ -186,8 +186,6 @@ def deepen(
     depth,
     level,
     coming,
-    guard,
-    width,
     count,
     keys,
     slot,
@@ -197,8 +195,8 @@ def deepen(
 
     candidates: int64[found] local neurons; need: int64[found]; bound: as z[n], the threshold of
     a neuron's first ticket not drawn; slot_of: int32[n], -1 for a neuron without tickets;
-    neurons, depth, guard: int64[slots], level: float64[slots], coming: uint64[slots]: neuron,
-    tickets drawn, guard (`width` for a new slot), level and key of the next ticket of each slot;
+    neurons, depth: int64[slots], level: float64[slots], coming: uint64[slots]: neuron, tickets
+    drawn, level and key of the next ticket of each slot;
     keys: uint64[count], slot: int64[count], threshold: int64[count, 2].
     Returns (slots, tickets); the latter negative if there was no room for them: call again.
     """
@@ -215,7 +213,6 @@ def deepen(
             slot_of[i] = a
             neurons[a] = i
             depth[a] = 0
-            guard[a] = width
             level[a], coming[a] = ticket(seed, window, first + i, 0)
         while True:
             theta = level_threshold(level[a], exponent, scale)
@@ -381,7 +378,8 @@ def replay(
     first,
     neurons,
     slots,
-    guard,
+    high,
+    low,
     keys,
     slot,
     threshold,
@@ -392,6 +390,8 @@ def replay(
     sums,
     states,
     seen,
+    tops,
+    bottoms,
     columns,
     signs,
     local,
@@ -399,18 +399,20 @@ def replay(
     """Run the local neurons through their tickets, in order of time, against `events`.
 
     order: int64[tickets], the tickets by time; events: uint64[K], the events of other ranks by
-    time. A ticket whose threshold lies beyond z at the window's start by more than guard[slot] is
-    decided by that alone; a negative guard: never. sums: int64, states: uint8, seen: int64 [slots]
-    work space: z and x of each slot after the first `seen` merged events; columns: uint64,
-    signs: int64, of the merged events. The window ends right after the `most`-th local event, or
-    an event that lifts its own neuron's s z above `cap`.
-    local: uint64 (out). Returns (made, stop): how many local events, and the event after which the
-    window ends (NO_EVENT: its width).
+    time; high, low: bounds on z, as z[n]: a threshold beyond them is taken to be beyond z. sums:
+    int64, states: uint8, seen: int64 [slots] work space: z and x of each slot after the first
+    `seen` merged events; columns: uint64, signs: int64, of the merged events. The window ends
+    right after the `most`-th local event, or an event that lifts its own neuron's s z above `cap`.
+    tops, bottoms: int64[slots] (out), the bounds of each slot; local: uint64 (out).
+    Returns (made, stop): how many local events, and the event after which the window ends
+    (NO_EVENT: its width).
     """
     for a in range(slots):
         sums[a] = z[neurons[a]]
         states[a] = x[neurons[a]]
         seen[a] = 0
+        tops[a] = high[neurons[a]]
+        bottoms[a] = low[neurons[a]]
     count = 0
     made = 0
     remote = 0
@@ -426,16 +428,12 @@ def replay(
         i = neurons[a]
         state = states[a]
         s = 1 - 2 * np.int64(state)
-        clear = False
-        if guard[a] >= 0:
-            sz = s * np.int64(z[i])
-            if sz + guard[a] < threshold[t, state]:
-                continue
-            # Fires for sure, and does not end the window.
-            clear = (
-                sz - guard[a] >= threshold[t, state]
-                and guard[a] - sz + abs(np.int64(diagonal[i])) <= cap
-            )
+        least = bottoms[a] if state == 0 else -tops[a]
+        largest = tops[a] if state == 0 else -bottoms[a]
+        if largest < threshold[t, state]:
+            continue
+        # Fires for sure, and does not end the window.
+        clear = least >= threshold[t, state] and abs(np.int64(diagonal[i])) - least <= cap
         if not clear:
             total = sums[a]
             for e in range(seen[a], count):
@@ -520,13 +518,13 @@ def unsettled(
     x,
     first,
     neurons,
-    slots,
-    guard,
     keys,
     slot,
     threshold,
     drawn,
     count,
+    tops,
+    bottoms,
     high,
     low,
     events,
@@ -534,20 +532,23 @@ def unsettled(
 ):
     """Whether a ticket that the last replay did not look at closely disagrees with its events.
 
-    These are the tickets from `drawn` to `count`, new since, and those of slots whose z went
-    further than their guard, which is taken back. events: uint64[K], by time; tickets after the
-    event `end` do not count.
+    These are the tickets from `drawn` to `count`, new since, and those with a threshold within the
+    present bounds on z, high and low, but beyond those of the replay, tops and bottoms of each
+    slot. events: uint64[K], by time; tickets after the event `end` do not count.
     """
-    answer = False
     for t in range(count):
+        if keys[t] > end:
+            continue
         a = slot[t]
         i = neurons[a]
         new = t >= drawn
-        start = np.int64(z[i])
-        within = max(np.int64(high[i]) - start, start - np.int64(low[i])) <= guard[a]
-        if answer or keys[t] > end or not (new or (guard[a] >= 0 and not within)):
-            continue
-        total = start
+        if not new:
+            up, down = threshold[t, 0], -threshold[t, 1]
+            armed = low[i] < up <= high[i] and not bottoms[a] < up <= tops[a]
+            refractory = low[i] <= down < high[i] and not bottoms[a] <= down < tops[a]
+            if not (armed or refractory):
+                continue
+        total = np.int64(z[i])
         state = x[i]
         e = 0
         while e < events.size and events[e] < keys[t]:
@@ -557,13 +558,9 @@ def unsettled(
             e += 1
         fires = (total if state == 0 else -total) >= threshold[t, state]
         fired = e < events.size and events[e] & ~_ONE == keys[t]
-        answer = fires != fired or (new and fired)
-    for a in range(slots):
-        i = neurons[a]
-        start = np.int64(z[i])
-        if max(np.int64(high[i]) - start, start - np.int64(low[i])) > guard[a]:
-            guard[a] = -1
-    return answer
+        if fires != fired or (new and fired):
+            return True
+    return False
 
 
 @njit(inline="always")
