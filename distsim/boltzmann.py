@@ -21,6 +21,9 @@ from distsim.tickets import Tickets
 from distsim.window import Window, follow, target_events
 
 
+_STEPS = 4096  # of a window of a small network, for which a sweep is short
+
+
 class Boltzmann:
     """Draws the tickets of a BM and counts its steps."""
 
@@ -41,12 +44,13 @@ class Boltzmann:
         self.scale = tau / shard.unit
         self.sequential = scan == "sequential"
         self.target = target or target_events(shard.neurons, shard.strength, tau)
+        self.longest = max(shard.neurons, _STEPS)
         self.step = 0
         self.exponent = self.target.bit_length() - 1
 
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
-        """The next window: at most one sweep."""
-        steps = min(1 << self.exponent, self.shard.neurons)
+        """The next window: at most one sweep of a large network."""
+        steps = min(1 << self.exponent, self.longest)
         return Window(self.step, self.exponent, steps, most=steps, cap=int(cpu.LIMIT))
 
     def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -57,7 +61,7 @@ class Boltzmann:
 
     def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
         self.step += window.steps
-        may_grow = 1 << self.exponent < self.shard.neurons
+        may_grow = 1 << self.exponent < self.longest
         self.exponent = max(0, follow(self.exponent, events.size, self.target, may_grow=may_grow))
 
     def now(self) -> float:

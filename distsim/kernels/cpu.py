@@ -479,7 +479,8 @@ def sweep(
     for a in range(slots):
         sums[a] = z[neurons[a]]
         states[a] = x[neurons[a]]
-    in_a_row = sequential and slots > 0 and neurons[slots - 1] - neurons[0] == slots - 1
+    once = sequential and slots == keys.size
+    in_a_row = once and slots > 0 and neurons[slots - 1] - neurons[0] == slots - 1
     made = 0
     remote = 0
     for t in range(keys.size):
