@@ -20,7 +20,6 @@ from distsim.shard import Shard
 from distsim.tickets import Tickets
 from distsim.window import Window, follow, target_events
 
-
 _STEPS = 4096  # of a window of a small network, for which a sweep is short
 
 

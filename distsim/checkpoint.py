@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,8 @@ import numpy as np
 from distsim import __version__
 from distsim.communicator import Communicator, broadcast
 from distsim.config import PREVIOUS, Config
-from distsim.errors import InputError
-from distsim.output import OutputError, sync_folder
+from distsim.errors import InputError, OutputError
+from distsim.whole import whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,19 +118,12 @@ def read(path: str, ranks: Communicator) -> Checkpoint:
 
 def write(path: str, data: bytes) -> None:
     """Replace the checkpoint at `path`, and keep the one before. Raises OutputError."""
-    temporary = path + ".writing"
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if _intact(path):
-            _keep(path, path + PREVIOUS)
-        os.replace(temporary, path)
-        sync_folder(os.path.dirname(path) or ".")
+        with whole(path) as temporary:
+            Path(temporary).write_bytes(data)
+            if _intact(path):
+                _keep(path, path + PREVIOUS)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
         raise OutputError(f"checkpoint {path}: {error.strerror}") from error
 
 

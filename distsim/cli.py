@@ -18,8 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from distsim import __version__, config, progress, report
-from distsim.errors import InputError
-from distsim.output import OutputError
+from distsim.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from distsim.checkpoint import Checkpoint

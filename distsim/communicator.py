@@ -29,7 +29,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.errors import InputError
+from distsim.errors import InputError, OutputError
 
 T = TypeVar("T")
 
@@ -260,14 +260,21 @@ def connect() -> Communicator:
     return ranks
 
 
-def agreed(ranks: Communicator, action: Callable[[], T]) -> T:
-    """What `action` returns on this rank; the InputError of one rank is raised on every rank."""
+def agreed(
+    ranks: Communicator,
+    action: Callable[[], T],
+    kind: type[InputError | OutputError] = InputError,
+) -> T:
+    """What `action` returns on this rank; an error of this kind is raised on every rank alike."""
     error = None
     try:
         result = action()
-    except InputError as bad:
+    except kind as bad:
         error = str(bad)
-    ranks.agree(error)
+    try:
+        ranks.agree(error)
+    except InputError as failed:
+        raise kind(str(failed)) from None
     return result
 
 

@@ -4,8 +4,6 @@ A .npz archive of `weights`, float64[N, N], and `bias`, float64[N], that is a ne
 Written tile by tile: no rank holds the matrix.
 """
 
-import contextlib
-import os
 import zipfile
 from typing import IO
 
@@ -14,7 +12,7 @@ from numpy.lib import format as npy
 from distsim.config import Config
 from distsim.errors import InputError
 from distsim.network import check_model, open_network
-from distsim.output import partial_path
+from distsim.whole import whole
 
 TILE = 1 << 21  # weights written at a time
 
@@ -25,9 +23,8 @@ def write(config: Config, path: str) -> None:
     # What a run would refuse is refused before anything is written.
     network.peak(0, network.neurons)
     check_model(network, config.model, 0, network.neurons)
-    partial = partial_path(path)
     try:
-        with zipfile.ZipFile(partial, "w") as archive:
+        with whole(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             with archive.open("weights.npy", "w", force_zip64=True) as stream:
                 _write_header(stream, (network.neurons, network.neurons))
                 rows = max(1, TILE // network.neurons)
@@ -37,12 +34,8 @@ def write(config: Config, path: str) -> None:
             with archive.open("bias.npy", "w") as stream:
                 _write_header(stream, (network.neurons,))
                 stream.write(network.bias.tobytes())
-        os.replace(partial, path)
     except OSError as error:
         raise InputError(f"output {path}: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
 
 
 def _write_header(stream: IO[bytes], shape: tuple[int, ...]) -> None:

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from distsim import checkpoint
 from distsim.checkpoint import Checkpoint, Position, Schedule
-from distsim.communicator import Communicator
+from distsim.communicator import Communicator, agreed
 from distsim.config import Config
-from distsim.errors import InputError
-from distsim.output import EventFile, OutputError
+from distsim.errors import OutputError
+from distsim.output import EventFile
 from distsim.recorder import Guarded, Recorder
 from distsim.stop import Agreement, Decision, Signals, Wish
 from distsim.watchdog import Watchdog
@@ -166,12 +166,4 @@ class Keeper:
 
     def _written(self, action: Callable[[], None]) -> None:
         """Do what only the root does; its OutputError is raised on every rank alike."""
-        error = None
-        try:
-            action()
-        except OutputError as bad:
-            error = str(bad)
-        try:
-            self._ranks.agree(error)
-        except InputError as agreed:
-            raise OutputError(str(agreed)) from None
+        agreed(self._ranks, action, OutputError)

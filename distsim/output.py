@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 
 from distsim import __version__
 from distsim.config import Config
-from distsim.errors import InputError
+from distsim.errors import InputError, OutputError
+from distsim.whole import sync_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
 CHUNK = 32_768  # events a chunk: 256 KiB of times
 BLOCK = 1 << 20  # events read at a time
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
-
-
-class OutputError(OSError):
-    """The output file cannot be written: disk full, folder gone. Names the file and the reason."""
 
 
 class EventFile:
@@ -146,7 +143,7 @@ class EventFile:
         self.leave()
         with self._named():
             os.replace(self.partial, self.path)
-            sync_folder(os.path.dirname(self.path) or ".")
+            sync_folder(self.path)
 
     def leave(self) -> None:
         """Close the file under its partial name."""
@@ -393,15 +390,6 @@ def partial_path(path: str) -> str:
 
 def _open_or_create(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CREAT, 0o666)
-
-
-def sync_folder(path: str) -> None:
-    """Have the disk hold the names in a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True)

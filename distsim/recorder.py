@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.errors import OutputError
 from distsim.kernels import cpu
-from distsim.output import OutputError
 
 BLOCK = 1 << 16  # events that wait for the sink at most,
 PATIENCE = 10.0  # and seconds that they wait

@@ -20,13 +20,13 @@ from distsim.boltzmann import Boltzmann
 from distsim.checkpoint import Checkpoint, Position, remove
 from distsim.communicator import Communicator, Serial, agreed
 from distsim.config import Config, check_output
-from distsim.errors import InputError
+from distsim.errors import InputError, OutputError
 from distsim.keeper import Keeper
 from distsim.kernels import cpu
 from distsim.likeness import check_alike
 from distsim.mcculloch_pitts import McCullochPitts
 from distsim.network import Network, check_model, from_array, open_network
-from distsim.output import EventFile, OutputError
+from distsim.output import EventFile
 from distsim.race import Race
 from distsim.recorder import Guarded, Memory, Recorder
 from distsim.relax import Relax

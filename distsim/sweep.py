@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from distsim import checkpoint
 from distsim.communicator import Communicator, agreed
 from distsim.config import FIELDS, LENGTHS, STREAM, Config, amend
-from distsim.errors import InputError
-from distsim.output import OutputError
+from distsim.errors import InputError, OutputError
+from distsim.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,19 +144,16 @@ def save(point: Point, ranks: Communicator, summary: Summary) -> None:
 
     Raises OutputError on every rank alike.
     """
-    error = None
-    if ranks.rank == 0:
-        line = {"index": point.index, "options": _options(point), **asdict(summary)}
-        temporary = point.result.with_suffix(".json.writing")
+    line = {"index": point.index, "options": _options(point), **asdict(summary)}
+
+    def write() -> None:
         try:
-            temporary.write_text(json.dumps(line) + "\n", encoding="utf-8")
-            os.replace(temporary, point.result)
-        except OSError as failed:
-            error = f"result {point.result}: {failed.strerror}"
-    try:
-        ranks.agree(error)
-    except InputError as agreed_error:
-        raise OutputError(str(agreed_error)) from None
+            with whole(str(point.result)) as temporary:
+                Path(temporary).write_text(json.dumps(line) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"result {point.result}: {error.strerror}") from error
+
+    agreed(ranks, write if ranks.rank == 0 else lambda: None, OutputError)
 
 
 def title(point: Point, state: State) -> str:

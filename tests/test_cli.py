@@ -255,7 +255,7 @@ def test_bad_input_of_one_rank() -> None:
 def test_full_disk_is_one_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from distsim.output import OutputError
+    from distsim.errors import OutputError
 
     def run(*_: object) -> None:
         raise OutputError("output run.h5: No space left on device")

@@ -22,8 +22,9 @@ from processes import Done, Run, needs_mpirun
 from distsim import output, simulation
 from distsim.communicator import Serial
 from distsim.config import Config
+from distsim.errors import OutputError
 from distsim.likeness import _BLOCK, _SAMPLES, _sample
-from distsim.output import Disk, EventFile, OutputError
+from distsim.output import Disk, EventFile
 from distsim.watchdog import Watchdog
 
 LONG = ("--network", "gaussian", "--neurons", 300, "--transitions", 10**9)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from distsim import __version__, output, plot
 from distsim.config import Config
-from distsim.errors import InputError
-from distsim.output import EventFile, Events, OutputError
+from distsim.errors import InputError, OutputError
+from distsim.output import EventFile, Events
 
 NEURONS = 7
 INITIAL = np.array([0, 1, 0, 0, 1, 0, 1], np.uint8)
@@ -100,7 +100,8 @@ def test_folder_missing(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, sys, numpy as np
 from distsim.config import Config
-from distsim.output import EventFile, OutputError
+from distsim.errors import OutputError
+from distsim.output import EventFile
 file = EventFile.begin(sys.argv[1], Config(), np.zeros(10, np.uint8))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 many = 200_000

@@ -1,0 +1,33 @@
+"""Files that are whole under their names or not there, whatever happens meanwhile."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def whole(path: str) -> Iterator[str]:
+    """Give the name of a file to write, which becomes `path` when it is written and on the disk.
+
+    What was there before stays until then, and if anything is raised. Raises OSError.
+    """
+    temporary = path + ".writing"
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def sync_folder(path: str) -> None:
+    """Have the disk hold the names in the folder of a file."""
+    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
