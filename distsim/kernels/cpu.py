@@ -35,8 +35,8 @@ _ONE = np.uint64(1)
 _STATE_AND_NEURON = np.uint64(NEURON_BITS + 1)
 _NEURON_MASK = np.uint64((1 << NEURON_BITS) - 1)
 BINS = 32 * 32 + 1  # of the high half of a level: exponent and 5 bits of the mantissa
-_BIN_ORIGIN = np.int64((1023 << 5) - 1)
-_BIN_SHIFT = np.int64(47)
+BIN_ORIGIN = np.int64((1023 << 5) - 1)
+BIN_SHIFT = np.int64(47)
 
 
 # ---------------------------------------------------------------------------------------- events
@@ -108,7 +108,7 @@ def lowest_thresholds(exponent, scale):
     table = np.empty(BINS, np.int64)
     table[0] = np.int64(-LIMIT)
     for k in range(1, BINS):
-        edge = np.int64((k + _BIN_ORIGIN) << _BIN_SHIFT).view(np.float64) * 2.0**-32
+        edge = np.int64((k + BIN_ORIGIN) << BIN_SHIFT).view(np.float64) * 2.0**-32
         bound = level_threshold(exponential(edge), exponent, scale) - scale * 2.0**-40 - 2.0
         table[k] = np.int64(np.floor(max(-LIMIT, min(LIMIT, bound))))
     return table
@@ -145,7 +145,7 @@ def screen(seed, window, first, table, margin, cap, words, flags, bound, z, x, c
     largest = np.int64(np.iinfo(z.dtype).max)
     for i in range(n):
         bits = np.float64(words[i + offset]).view(np.int64)
-        k = max((bits >> _BIN_SHIFT) - _BIN_ORIGIN, np.int64(0))
+        k = max((bits >> BIN_SHIFT) - BIN_ORIGIN, np.int64(0))
         bound[i] = zero + max(min(table[k], largest), -largest)
     for i in range(n):
         sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])

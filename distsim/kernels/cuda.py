@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from distsim.elementary import exponential, ln
+from distsim.kernels.cpu import BIN_ORIGIN, BIN_SHIFT, BINS
 from distsim.memory import stride
 
 os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast: not to be relied on
@@ -27,8 +28,6 @@ HEADER = 8
 PEERS = 8
 MOST_CHANGES = 1024
 SHARED = 49152  # bytes of shared memory of a block: events to be sorted, or stretches of columns
-BINS = 32 * 32 + 1
-BIN_SHIFT, BIN_ORIGIN = 47, (1023 << 5) - 1
 STAGES = ("draw", "replay", "exchange", "trim", "apply", "search", "step", "close")
 SLOTS, TICKETS, EVENTS, AT_REST, LOST_RANK = 1, 2, 4, 8, 16
 SLOT_BYTES = 48
