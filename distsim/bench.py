@@ -21,7 +21,7 @@ from distsim.communicator import Communicator
 from distsim.config import Config
 from distsim.generators import Gaussian
 from distsim.recorder import Recorder
-from distsim.simulation import Chain, on_gpu
+from distsim.simulation import on_gpu, open_chain
 
 WARM_UP = 0.3  # of the time of a measurement
 BATCH = 8  # windows between two looks at the clock
@@ -142,15 +142,16 @@ def _engine(
         engine=engine,
         weight_bits=bits,
         initial="random",
+        device="cpu",
         window=window,
     )
-    chain = Chain(Gaussian(neurons, 1.0, 0, model == "bm"), config, ranks)
+    chain = open_chain(Gaussian(neurons, 1.0, 0, model == "bm"), config, ranks)
     recorder = Recorder(config.transitions, None, None)
 
     def batch() -> float:
         for _ in range(BATCH):
             chain.advance(recorder)
-        return float(recorder.transitions) if model == "mpm" else chain.law.now()
+        return float(recorder.transitions) if model == "mpm" else chain.now()
 
     _measure(ranks, batch, WARM_UP * seconds)
     before = (recorder.transitions, chain.windows, chain.replays, chain.applies)
@@ -169,7 +170,7 @@ def _engine(
         "ranks": ranks.size,
         "rate": done / spent,
         "microseconds": {k: 1e6 * v / windows for k, v in chain.timer.phases.items()},
-        "target": chain.law.target,
+        "target": chain.target,
         "events": events / windows,
         "replays": replays / windows,
         "applies": applies / windows,

@@ -108,7 +108,8 @@ class Chain:
     """A network in motion: its shard, law and engine, and the state at a window's start.
 
     x: uint8[n]; z: int[n], linear responses in weight units with the integer part of the bias;
-    left: where a run is to be resumed that ended inside a window.
+    target: events a window to aim at; left: where a run that ended inside a window is to be
+    resumed.
     """
 
     place = "cpu"
@@ -119,15 +120,13 @@ class Chain:
         network: Network,
         config: Config,
         ranks: Communicator,
-        states: NDArray[np.uint8] | None = None,
+        states: NDArray[np.uint8],
     ) -> None:
-        """`states`: of all neurons, uint8[N]; without them those that the configuration names."""
+        """`states`: of all neurons, uint8[N]."""
         self.config = config
         self.ranks = ranks
         self.timer = Timer()
         self.shard: Shard = load(network, config.weight_bits, ranks, cpu)
-        if states is None:
-            states = _initial(config, network.neurons, ranks)
         self.initial = states
         stop = self.shard.first + self.shard.size
         self.x = states[self.shard.first : stop].copy()
@@ -140,6 +139,7 @@ class Chain:
             self.law = Boltzmann(
                 self.shard, config.tau, config.seed, config.window, ranks, config.scan
             )
+        self.target = self.law.target
         engine = Relax if config.engine == "relax" else Race
         self.engine = engine(self.shard, ranks, self.timer)
         self.windows = self.replays = self.applies = 0
@@ -229,7 +229,7 @@ def run(
     begun = clock.monotonic()
     check_alike(config, ranks)
     network = agreed(ranks, lambda: _open(config, ranks, saved))
-    chain = _chain(network, config, ranks, None if saved is None else saved.position.states)
+    chain = open_chain(network, config, ranks, None if saved is None else saved.position.states)
     recorder = Recorder(*_length(config, network), None)
     name = "" if config.checkpoint is None and saved is None else chain.network_digest()
     if saved is not None:
@@ -283,7 +283,7 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
         config = Config(network="array", **options)
         source = from_array(network, bias)
     check_model(source, config.model, 0, source.neurons)
-    chain = _chain(source, config, Serial())
+    chain = open_chain(source, config, Serial())
     memory = Memory()
     summary, final = _drive(chain, source, Recorder(*_length(config, source), memory))
     time, neuron, state = (np.concatenate(column) for column in zip(*memory.blocks, strict=True))
@@ -351,20 +351,24 @@ def _drive(
     return summary, final
 
 
-def _chain(
+def open_chain(
     network: Network, config: Config, ranks: Communicator, states: NDArray[np.uint8] | None = None
 ) -> "Chain | DeviceChain":
-    """The chain on the device that the configuration asks for, on all ranks alike."""
-    if not on_gpu(config.device, ranks):
-        if config.exchange != "auto":
-            raise InputError(
-                f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu)"
-            )
+    """The chain on the device that the configuration asks for, on all ranks alike.
+
+    states: of all neurons, uint8[N]; without them those that the configuration names.
+    """
+    gpu = on_gpu(config.device, ranks)
+    if config.exchange != "auto" and not gpu:
+        raise InputError(
+            f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu)"
+        )
+    if states is None:
+        states = _initial(config, network.neurons, ranks)
+    if not gpu:
         return Chain(network, config, ranks, states)
     from distsim.device import DeviceChain
 
-    if states is None:
-        states = _initial(config, network.neurons, ranks)
     return DeviceChain(network, config, ranks, states)
 
 

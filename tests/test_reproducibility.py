@@ -21,7 +21,7 @@ from distsim.communicator import Serial
 from distsim.config import Config
 from distsim.network import from_array
 from distsim.recorder import Memory, Recorder
-from distsim.simulation import Chain, simulate
+from distsim.simulation import Chain, open_chain, simulate
 from distsim.window import Window
 
 TAUS, COUPLINGS, SIZES = (1.0, 0.25, 0.1), (0.5, 1.0, 4.0), (1, 2, 7, 100, 1000, 2500)
@@ -273,7 +273,8 @@ def recorded(
     config: Config, weights: NDArray[np.float64], bias: NDArray[np.float64]
 ) -> tuple[Chain, list[Window], list[tuple[float, int, int]]]:
     """A run, the windows it took, its events."""
-    chain = Chain(from_array(weights, bias), config, Serial())
+    chain = open_chain(from_array(weights, bias), config, Serial())
+    assert isinstance(chain, Chain)
     windows = []
     open_window = chain.law.open
 
@@ -302,6 +303,7 @@ def test_mpm_follows_the_rule_of_tickets(engine: str, tau: float, window: int | 
     config = Config(
         network="array", engine=engine, tau=tau, window=window, transitions=200, seed=12345678901,
         initial="random",
+        device="cpu",
     )  # fmt: skip
     chain, windows, events = recorded(config, weights, bias)
     reference = mpm_reference(chain, weights.tolist(), bias.tolist(), windows)
@@ -320,6 +322,7 @@ def test_bm_follows_the_rule_of_tickets(engine: str, tau: float, scan: str) -> N
     config = Config(
         network="array", model="bm", engine=engine, tau=tau, scan=scan, steps=1000, seed=2**63,
         initial="random",
+        device="cpu",
     )  # fmt: skip
     chain, _, events = recorded(config, weights, bias)
     reference = list(bm_reference(chain, weights.tolist(), bias.tolist(), 1000))
