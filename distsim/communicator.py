@@ -9,7 +9,7 @@ One contract, two implementations:
 | minimum(word), maximum(number) | of one unsigned word, one signed integer of 64 bits |
 | largest(value) | maximum of one float |
 | total(number) | exact sum of one Python integer below 2^126 over the ranks |
-| exchange(words, stop) | uint64[k] of every rank, concatenated in order of rank; the least `stop` |
+| exchange(words, stop) | uint64[ranks, k or more], a row a rank; the k, int64[ranks]; least stop |
 | gather(states) | uint8[n] of every rank, concatenated in order of rank |
 | agree(error) | raises InputError on every rank alike if any rank has an error message |
 | here() | (rank, size) among the ranks of this host |
@@ -50,7 +50,9 @@ class Communicator(Protocol):
     def maximum(self, number: int) -> int: ...
     def largest(self, value: float) -> float: ...
     def total(self, number: int) -> int: ...
-    def exchange(self, words: NDArray[np.uint64], stop: int) -> tuple[NDArray[np.uint64], int]: ...
+    def exchange(
+        self, words: NDArray[np.uint64], stop: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int64], int]: ...
     def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
     def agree(self, error: str | None) -> None: ...
     def here(self) -> tuple[int, int]: ...
@@ -77,8 +79,10 @@ class Serial:
     def total(self, number: int) -> int:
         return number
 
-    def exchange(self, words: NDArray[np.uint64], stop: int) -> tuple[NDArray[np.uint64], int]:
-        return words, stop
+    def exchange(
+        self, words: NDArray[np.uint64], stop: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int64], int]:
+        return words[np.newaxis], np.array([words.size]), stop
 
     def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return states
@@ -138,10 +142,13 @@ class Mpi:
         return float(self._reduce(self._value, value, self._mpi.MAX))
 
     def total(self, number: int) -> int:
-        parts, _ = self.exchange(np.array([number >> 63, number & (2**63 - 1)], np.uint64), 0)
-        return sum((int(high) << 63) + int(low) for high, low in parts.reshape(-1, 2))
+        words = np.array([number >> 63, number & (2**63 - 1)], np.uint64)
+        parts = self.exchange(words, 0)[0][:, :2].tolist()
+        return sum((high << 63) + low for high, low in parts)
 
-    def exchange(self, words: NDArray[np.uint64], stop: int) -> tuple[NDArray[np.uint64], int]:
+    def exchange(
+        self, words: NDArray[np.uint64], stop: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int64], int]:
         while True:
             capacity = self._send.size - 2
             kept = min(words.size, capacity)
@@ -149,14 +156,13 @@ class Mpi:
             self._send[1] = stop
             self._send[2 : 2 + kept] = words[:kept]
             self._world.Allgather(self._send, self._receive)
-            counts = self._receive[:, 0].tolist()
-            if max(counts) <= capacity:
-                parts = [self._receive[r, 2 : 2 + k] for r, k in enumerate(counts)]
-                return np.concatenate(parts), int(self._receive[:, 1].min())
-            self._resize(2 * max(counts))  # every rank sees the same counts: all agree
+            counts = self._receive[:, 0].astype(np.int64)
+            if counts.max() <= capacity:
+                return self._receive[:, 2:], counts, int(self._receive[:, 1].min())
+            self._resize(2 * int(counts.max()))  # every rank sees the same counts: all agree
 
     def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        counts = self.exchange(np.array([states.size], np.uint64), 0)[0].astype(int)
+        counts = self.exchange(np.array([states.size], np.uint64), 0)[0][:, 0].astype(int)
         gathered = np.empty(counts.sum(), np.uint8)
         self._world.Allgatherv(states, (gathered, counts))
         return gathered

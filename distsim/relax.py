@@ -38,7 +38,6 @@ from distsim.timer import Timer
 from distsim.window import Window
 
 _NONE = int(cpu.NO_EVENT)
-_STATE = np.uint64(1)  # bits of the new state, below time and neuron, which order events
 
 
 class Relax:
@@ -60,6 +59,7 @@ class Relax:
         self._tops = np.empty(0, np.int64)
         self._bottoms = np.empty(0, np.int64)
         self._local = np.empty(0, np.uint64)
+        self._remote = np.empty(0, np.uint64)  # events of other ranks' neurons, by time
         self._columns = np.empty(0, np.uint64)
         self._signs = np.empty(0, np.int64)
 
@@ -82,7 +82,7 @@ class Relax:
         while True:
             while True:
                 replays += 1
-                found, early = self._replay(law, window, z, x, order, self._remote(events))
+                found, early = self._replay(law, window, z, x, order)
                 settled = self.ranks.size == 1 or np.array_equal(found, events)
                 events = found
                 if settled:
@@ -209,13 +209,12 @@ class Relax:
         z: NDArray[Any],
         x: NDArray[np.uint8],
         order: NDArray[np.int64],
-        remote: NDArray[np.uint64],
     ) -> tuple[NDArray[np.uint64], bool]:
-        """All ranks' events, by time, if the other ranks' are `remote`.
+        """All ranks' events, by time, if the other ranks' are those that were found last.
 
         Also whether the window ends right after the last of them.
         """
-        tickets = self.tickets
+        tickets, remote = self.tickets, self._remote
         self._reserve(remote.size + order.size)
         if isinstance(law, Boltzmann):
             made = cpu.sweep(
@@ -268,12 +267,15 @@ class Relax:
         """The events of all ranks, by time; whether the window ends right after the last."""
         if self.ranks.size == 1:
             return self._local[:made].copy(), stop != _NONE
-        found, stop = self.ranks.exchange(self._local[:made], stop)
-        found = found[np.argsort(found >> _STATE, kind="stable")]
-        kept = int(np.searchsorted(found >> _STATE, np.uint64(stop) >> _STATE, side="right"))
-        kept = min(kept, window.most)
+        parts, counts, stop = self.ranks.exchange(self._local[:made], stop)
+        events = np.empty(counts.sum(), np.uint64)
+        remote = np.empty(events.size, np.uint64)
+        kept, others = cpu.merge(
+            parts, counts, self.ranks.rank, np.uint64(stop), window.most, events, remote
+        )
+        self._remote = remote[:others]
         self.timer.stamp("exchange")
-        return found[:kept], stop != _NONE or kept == window.most
+        return events[:kept], stop != _NONE or kept == window.most
 
     def _reserve(self, events: int) -> None:
         """Work space for the present slots and so many events."""
@@ -286,14 +288,6 @@ class Relax:
             self._local = np.empty(2 * events, np.uint64)
             self._columns = np.empty(2 * events, np.uint64)
             self._signs = np.empty(2 * events, np.int64)
-
-    def _remote(self, events: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """The events of other ranks' neurons."""
-        if self.ranks.size == 1:
-            return events[:0]
-        neuron = (events >> np.uint64(1)) & np.uint64((1 << cpu.NEURON_BITS) - 1)
-        first, stop = self.shard.first, self.shard.first + self.shard.size
-        return events[(neuron < first) | (neuron >= stop)]
 
     def _crossing(
         self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], events: NDArray[np.uint64]

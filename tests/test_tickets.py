@@ -74,6 +74,21 @@ def test_order_is_by_time_and_stable() -> None:
     assert tickets.order().tolist() == [3, 1, 0, 2]
 
 
+@pytest.mark.parametrize("most", [5, 100])
+@pytest.mark.parametrize("stop", [60, 95, int(cpu.NO_EVENT)])
+def test_events_of_ranks_are_merged_by_time(most: int, stop: int) -> None:
+    parts = np.full((3, 5), 7, np.uint64)  # what is behind a rank's events does not count
+    counts = np.array([4, 0, 3])
+    parts[0, :4] = [20, 50, 61, 97]
+    parts[2, :3] = [31, 30, 94]  # one neuron at one tick: into state 1, and back
+    events, remote = np.zeros(8, np.uint64), np.zeros(8, np.uint64)
+    kept, others = cpu.merge(parts, counts, 2, np.uint64(stop), most, events, remote)
+    wanted = [20, 31, 30, 50, 61, 94, 97]
+    wanted = [event for event in wanted if event >> 1 <= stop >> 1][:most]
+    assert events[:kept].tolist() == wanted
+    assert remote[:others].tolist() == [event for event in wanted if event in (20, 50, 61, 97)]
+
+
 def test_growing_keeps_what_is_held() -> None:
     tickets = Tickets(3)
     tickets.keys[:64] = np.arange(64)

@@ -513,6 +513,34 @@ def _push(weights, event, neurons, present, slots, in_a_row, sums):
 
 
 @njit(cache=True)
+def merge(parts, counts, rank, stop, most, events, remote):
+    """Merge the ranks' events, each by time, up to event `stop` and at most `most`.
+
+    parts: uint64[ranks, ...], of which counts: int64[ranks] words are events. events, remote:
+    uint64 (out): those of all ranks, and of all but `rank`. Returns how many of each.
+    """
+    heads = np.zeros(counts.size, np.int64)
+    kept = 0
+    others = 0
+    while kept < most:
+        least = NO_EVENT
+        source = -1
+        for r in range(counts.size):
+            if heads[r] < counts[r] and parts[r, heads[r]] < least:
+                least = parts[r, heads[r]]
+                source = r
+        if source < 0 or least >> _ONE > stop >> _ONE:
+            break
+        heads[source] += 1
+        events[kept] = least
+        kept += 1
+        if source != rank:
+            remote[others] = least
+            others += 1
+    return kept, others
+
+
+@njit(cache=True)
 def unsettled(
     weights,
     z,
