@@ -35,7 +35,7 @@ from distsim.tickets import Tickets
 from distsim.window import CAP_BITS, START_BITS, Window, follow, target_events
 
 _WIDEST = 1000  # binary exponent of the widest window that a double can time
-_MARGIN = 3.0  # the widest margin, in units of 2 tau: a factor of e^3 in a rate
+_MARGIN = 1.0  # the widest margin, in units of 2 tau: a factor of e in a rate
 _TABLES = 7  # bounds of first tickets are kept for so many widths besides the last
 _LIMIT = int(cpu.LIMIT)
 
