@@ -8,6 +8,8 @@
 in sweep.toml are 12 points, 0 to 11; the last list changes fastest. Point 7 has its files in a
 folder beside it: sweep/0007.h5, sweep/0007.checkpoint, and when it is done its line of JSON,
 sweep/0007.json. Points are independent: any number of jobs may work on one sweep, each on its own.
+In a sweep over networks a point has those of the options `neurons`, `coupling`, `network_seed` and
+`patterns` that its network uses; combinations that are the same without the others are one point.
 """
 
 from __future__ import annotations
@@ -23,18 +25,20 @@ from typing import TYPE_CHECKING, Any
 
 from distsim import checkpoint
 from distsim.communicator import Communicator, agreed
-from distsim.config import FIELDS, LENGTHS, STREAM, Config, amend
+from distsim.config import DEFAULT_NETWORK, FIELDS, LENGTHS, STREAM, Config, amend
 from distsim.errors import InputError, OutputError
+from distsim.weights import MOST_NEURONS
 from distsim.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from distsim.checkpoint import Checkpoint
     from distsim.simulation import Summary
 
 OWN = ("output", "overwrite", "checkpoint", "max_time")  # not for a sweep's file to say
-NETWORK = ("network", "bias", "neurons", "coupling", "network_seed", "patterns")
+GENERATOR = ("neurons", "coupling", "network_seed", "patterns")  # not for every network
+NETWORK = ("network", "bias", *GENERATOR)
 
 
 class State(IntEnum):
@@ -77,31 +81,69 @@ def read(path: str) -> list[Point]:
             raise InputError(f"sweep {path}: key {key}; allowed: {', '.join(allowed)}")
         if value == []:
             raise InputError(f"sweep {path}: {key} is an empty list; allowed: a value, or several")
-    folder = Path(path).with_suffix("")
-    if folder == Path(path):
+    if Path(path).with_suffix("") == Path(path):
         raise InputError(f"sweep {path}: allowed: a name that ends with .toml")
-    lists = {key: value for key, value in table.items() if isinstance(value, list)}
-    fixed = {key: value for key, value in table.items() if key not in lists}
-    sources = {key: f"{key} in {path}" for key in table}
+    lists = [key for key, value in table.items() if isinstance(value, list)]
+    combinations = _combinations(table)
+    for name in GENERATOR:
+        if name in table and not any(name in options for options in combinations):
+            raise InputError(
+                f"{name} in {path}: {table[name]!r} given, which no network of the sweep uses; "
+                "allowed: an option of one of its networks"
+            )
     return [
-        _point(index, folder, fixed, dict(zip(lists, values, strict=True)), sources)
-        for index, values in enumerate(itertools.product(*lists.values()))
+        _point(index, path, options, [key for key in lists if key in options])
+        for index, options in enumerate(combinations)
     ]
 
 
-def _point(
-    index: int,
-    folder: Path,
-    fixed: dict[str, Any],
-    values: dict[str, Any],
-    sources: dict[str, str],
-) -> Point:
-    own: dict[str, Any] = {
-        "output": str(folder / f"{index:04d}.h5"),
-        "checkpoint": str(folder / f"{index:04d}.checkpoint"),
-        "overwrite": True,  # what an earlier attempt left, if it left no checkpoint
-    }
-    return Point(index, values, Config(**fixed, **values, **own, sources=sources))
+def _combinations(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The options of all points: one value of each list, and no option that a network ignores."""
+    found: dict[str, dict[str, Any]] = {}
+    choices = (value if isinstance(value, list) else [value] for value in table.values())
+    for values in itertools.product(*choices):
+        options = dict(zip(table, values, strict=True))
+        used = _used(options.get("network", DEFAULT_NETWORK), options.get("patterns"))
+        kept = {key: options[key] for key in options if key in used or key not in GENERATOR}
+        found.setdefault(repr(kept), kept)
+    return list(found.values())
+
+
+def _used(network: object, patterns: object) -> tuple[str, ...]:
+    """The options of GENERATOR that a network has a use for."""
+    if network == "gaussian":
+        return ("neurons", "coupling", "network_seed")
+    if network == "hopfield":
+        drawn = str(patterns).isdecimal()
+        return ("patterns", "neurons", "network_seed") if drawn else ("patterns",)
+    return ("neurons",) if str(network).endswith(".csv") else ()
+
+
+def _point(index: int, path: str, options: Mapping[str, Any], lists: Iterable[str]) -> Point:
+    name = str(Path(path).with_suffix("") / f"{index:04d}")
+    config = Config(
+        **options,
+        output=name + ".h5",
+        checkpoint=name + ".checkpoint",
+        overwrite=True,  # what an earlier attempt left, if it left no checkpoint
+        sources={key: f"{key} in {path}" for key in options},
+    )
+    _check_network(config, path)
+    return Point(index, {key: options[key] for key in lists}, config)
+
+
+def _check_network(config: Config, path: str) -> None:
+    """Refuse a generated network without its size or patterns: here, since its run would name
+    options of the command line."""
+    if config.network not in ("gaussian", "hopfield"):
+        return
+    used = _used(config.network, config.patterns)
+    for name in (name for name in ("neurons", "patterns") if name in used):
+        value = getattr(config, name)
+        if value is None:
+            raise InputError(f"sweep {path}: network {config.network} given; allowed: with {name}")
+        if str(value).isdecimal() and not 1 <= int(value) <= MOST_NEURONS:
+            raise InputError(f"{name} in {path}: {value} given; allowed: 1 to {MOST_NEURONS}")
 
 
 def chosen(points: Sequence[Point], index: int | None) -> Sequence[Point]:
@@ -135,8 +177,13 @@ def _state(point: Point) -> State:
 def resumed(point: Point, ranks: Communicator) -> tuple[Config, Checkpoint]:
     """What a point that was begun goes on with. Raises InputError on every rank alike."""
     saved = checkpoint.read(point.checkpoint, ranks)
+    return agreed(ranks, lambda: _amended(point, saved)), saved
+
+
+def _amended(point: Point, saved: Checkpoint) -> Config:
+    _check_same(point, f"checkpoint {point.checkpoint}", saved.config, (*STREAM, *NETWORK))
     given = {name: value for name, value in asdict(point.config).items() if value is not None}
-    return agreed(ranks, lambda: amend(point.checkpoint, saved.config, {}, given)), saved
+    return amend(point.checkpoint, saved.config, {}, given)
 
 
 def save(point: Point, ranks: Communicator, summary: Summary) -> None:
@@ -166,21 +213,24 @@ def title(point: Point, state: State) -> str:
 def result(point: Point) -> dict[str, Any] | None:
     """What `save` wrote; None if the point is not done. Raises InputError."""
     try:
-        line: dict[str, Any] = json.loads(point.result.read_text(encoding="utf-8"))
+        line = json.loads(point.result.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise InputError(f"sweep: result {point.result}: {error}") from None
-    given, asked = line.get("options"), _options(point)
-    if given != asked:
-        differing = [
-            key for key in asked if not isinstance(given, dict) or given.get(key) != asked[key]
-        ]
-        raise InputError(
-            f"sweep: result {point.result} is of a point with other options "
-            f"({', '.join(differing)}); allowed: the file it was made from, or a new name for it"
-        )
+    _check_same(point, f"result {point.result}", line["options"], (*STREAM, *NETWORK, *LENGTHS))
     return line
+
+
+def _check_same(point: Point, file: str, given: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse a file that is of a point with other options."""
+    asked = asdict(point.config)
+    differing = [name for name in names if name not in given or given[name] != asked[name]]
+    if differing:
+        raise InputError(
+            f"sweep: {file} is of a point with other options ({', '.join(differing)}); "
+            "allowed: the file it was made from, or a new name for it"
+        )
 
 
 def _options(point: Point) -> dict[str, Any]:
@@ -206,13 +256,13 @@ def collect(points: Sequence[Point]) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """One line a point, then what is not done."""
-    rows = [["point", *(found["points"][0]["values"] if found["points"] else ())]]
-    rows[0] += ["ranks", "transitions", "time", "transitions/s", "digest"]
+    names = dict.fromkeys(name for line in found["points"] for name in line["values"])
+    rows = [["point", *names, "ranks", "transitions", "time", "transitions/s", "digest"]]
     for line in found["points"]:
         rows.append(
             [
                 str(line["index"]),
-                *(_text(value) for value in line["values"].values()),
+                *(_text(line["values"].get(name, "-")) for name in names),
                 str(line["ranks"]),
                 f"{line['transitions']:,}",
                 f"{line['time']:.6g}",

@@ -3,13 +3,16 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from distsim import cli, output, simulation, sweep
 from distsim.communicator import Serial
 from distsim.config import Config
 from distsim.errors import InputError
+from distsim.network import open_network
 
 FILE = """\
 network = "celegans"
@@ -109,6 +112,78 @@ def test_a_result_of_other_options_is_refused(file: str) -> None:
         sweep.collect(sweep.read(file))
 
 
+def test_a_point_begun_with_other_options_is_refused(file: str) -> None:
+    point = sweep.read(file)[0]
+    point.result.parent.mkdir()
+    simulation.run(Config(transitions=100, tau=0.5, seed=1, checkpoint=point.checkpoint), Serial())
+    Path(file).write_text(FILE.replace("0.5", "0.6"), encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"0000\.checkpoint is of a point with other options \(tau\)"
+    ):
+        sweep.resumed(sweep.read(file)[0], Serial())
+
+
+def test_a_sweep_over_networks_gives_each_its_own_options(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(file).write_text(
+        'network = ["celegans", "gaussian"]\nneurons = [50, 100]\ntransitions = 100\n'
+        "network_seed = 3\nseed = [1, 2]\n",
+        encoding="utf-8",
+    )
+    points = sweep.read(file)
+    assert [point.values for point in points] == [
+        *({"network": "celegans", "seed": seed} for seed in (1, 2)),
+        *(
+            {"network": "gaussian", "neurons": neurons, "seed": seed}
+            for neurons in (50, 100)
+            for seed in (1, 2)
+        ),
+    ]
+    assert [point.config.network_seed for point in points] == [None, None, 3, 3, 3, 3]
+    assert run("run", file) == 0
+    capsys.readouterr()
+    assert run("collect", file) == 0
+    rows = [line.split()[:4] for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["point", "network", "seed", "neurons"]
+    assert rows[1] == ["0", "celegans", "1", "-"]
+    assert rows[6] == ["5", "gaussian", "2", "100"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"network": "celegans"},
+        {"network": "gaussian", "neurons": 5},
+        {"network": "hopfield", "neurons": 5, "patterns": "2"},
+        {"network": "hopfield", "patterns": "patterns.npy"},
+        {"network": "edges.csv"},
+        {"network": "weights.npy"},
+    ],
+)
+def test_the_options_of_a_network_are_those_it_is_opened_with(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("weights.npy", np.zeros((5, 5)))
+    np.save("patterns.npy", np.zeros((2, 5), np.uint8))
+    Path("edges.csv").write_text("source,target,weight\n1,2,0.5\n", encoding="utf-8")
+    values = {"neurons": 7, "coupling": 0.5, "network_seed": 1, "patterns": "3"}
+    for name, value in values.items():
+        given = {**options, name: options.get(name, value)}
+        Path("one.toml").write_text(
+            "transitions = 1\n" + "".join(f"{key} = {one!r}\n" for key, one in given.items()),
+            encoding="utf-8",
+        )
+        try:
+            open_network(Config(**given, transitions=1))
+        except InputError:
+            with pytest.raises(InputError, match=f"{name} in one.toml: .* no network of the sweep"):
+                sweep.read("one.toml")
+        else:
+            assert getattr(sweep.read("one.toml")[0].config, name) == given[name]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -117,6 +192,27 @@ def test_a_result_of_other_options_is_refused(file: str) -> None:
         ('output = "a.h5"', "key output; allowed"),
         ("tau = []", "tau is an empty list"),
         ("tau = [1.0, -1.0]", r"tau in .*cold\.toml: -1.0 given"),
+        ("neurons = 9", r"neurons in .*cold\.toml: 9 given, which no network of the sweep uses"),
+        (
+            'network = ["celegans", "gaussian"]\npatterns = 3\ntransitions = 1',
+            r"patterns in .*cold\.toml: 3 given, which no network of the sweep uses",
+        ),
+        (
+            'network = ["celegans", "gaussian"]\ntransitions = 1',
+            r"sweep .*cold\.toml: network gaussian given; allowed: with neurons",
+        ),
+        (
+            'network = "hopfield"\ntransitions = 1',
+            r"sweep .*cold\.toml: network hopfield given; allowed: with patterns",
+        ),
+        (
+            'network = "hopfield"\npatterns = [1, 0]\nneurons = 9\ntransitions = 1',
+            r"patterns in .*cold\.toml: 0 given; allowed: 1 to",
+        ),
+        (
+            'network = "gaussian"\nneurons = 1e9\ntransitions = 1',
+            r"neurons in .*cold\.toml: 1000000000 given; allowed: 1 to",
+        ),
     ],
 )
 def test_a_bad_file_is_refused(file: str, text: str, message: str) -> None:
