@@ -218,6 +218,10 @@ def result(point: Point) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise InputError(f"sweep: result {point.result}: {error}") from None
+    if not isinstance(line, dict) or not isinstance(line.get("options"), dict):
+        raise InputError(
+            f"sweep: result {point.result}: not a result; allowed: what `distsim sweep run` wrote"
+        )
     _check_same(point, f"result {point.result}", line["options"], (*STREAM, *NETWORK, *LENGTHS))
     return line
 

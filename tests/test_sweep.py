@@ -123,6 +123,17 @@ def test_a_point_begun_with_other_options_is_refused(file: str) -> None:
         sweep.resumed(sweep.read(file)[0], Serial())
 
 
+@pytest.mark.parametrize("text", ["[]", "1", "{}", '{"options": []}'])
+def test_a_result_that_is_none_is_refused(
+    file: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = sweep.read(file)[0].result
+    result.parent.mkdir()
+    result.write_text(text, encoding="utf-8")
+    assert run("collect", file) == 2
+    assert capsys.readouterr().err.startswith(f"distsim: sweep: result {result}: not a result")
+
+
 def test_a_sweep_over_networks_gives_each_its_own_options(
     file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
