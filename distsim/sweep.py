@@ -285,7 +285,9 @@ def table(found: dict[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    return os.path.basename(value) if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, str):
+        return os.path.basename(value)
+    return str(value).removesuffix(".0")
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -195,6 +195,20 @@ def test_the_options_of_a_network_are_those_it_is_opened_with(
             assert getattr(sweep.read("one.toml")[0].config, name) == given[name]
 
 
+def test_numbers_are_shown_exactly(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(file).write_text(
+        "transitions = 10\nseed = [12345678, 12345679]\ntau = [1.0, 1.0000001]\n",
+        encoding="utf-8",
+    )
+    run("run", file)
+    assert "point 3 (seed 12345679, tau 1.0000001) runs" in capsys.readouterr().out
+    run("collect", file)
+    rows = [line.split()[1:3] for line in capsys.readouterr().out.splitlines()]
+    assert rows[1:5] == [
+        [seed, tau] for seed in ("12345678", "12345679") for tau in ("1", "1.0000001")
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
