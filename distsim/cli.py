@@ -212,9 +212,10 @@ def resume(launch: Launch, /, file: str, as_json: bool, **values: object) -> int
     """Go on with a run from its checkpoint.
 
     On any number of ranks, with any engine, on any device. Options come from the checkpoint, then
-    from variables DISTSIM_<OPTION> of the environment, then from the command line; those that
-    define the events (--model, --tau, --seed ...) stay as they were, a length may become larger.
-    The network's and the output's file may have moved: name them.
+    from the command line; those that define the events (--model, --tau, --seed ...) stay as they
+    were, a length may become larger. Of the environment only DISTSIM_ENGINE, _DEVICE, _EXCHANGE,
+    _CHECKPOINT_EVERY, _MAX_TIME and _WATCHDOG count, after the checkpoint. The network's and the
+    output's file may have moved: name them.
     """
     ranks = launch.connect()
     from distsim import checkpoint
@@ -438,7 +439,8 @@ def sweep() -> None:
     """Run every combination of the values that a TOML file lists.
 
     FILE.toml is a configuration of run in which any option may be a list. Each point has its
-    files in the folder FILE, named by its number.
+    files in the folder FILE, named by its number. FILE.toml alone says what a point is: variables
+    DISTSIM_<OPTION> of the environment are not heeded.
     """
 
 

@@ -10,6 +10,7 @@ folder beside it: sweep/0007.h5, sweep/0007.checkpoint, and when it is done its 
 sweep/0007.json. Points are independent: any number of jobs may work on one sweep, each on its own.
 In a sweep over networks a point has those of the options `neurons`, `coupling`, `network_seed` and
 `patterns` that its network uses; combinations that are the same without the others are one point.
+The file alone says what a point is: variables DISTSIM_<OPTION> of the environment are not heeded.
 """
 
 from __future__ import annotations

@@ -209,6 +209,12 @@ def test_numbers_are_shown_exactly(file: str, capsys: pytest.CaptureFixture[str]
     ]
 
 
+def test_the_environment_is_not_heeded(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTSIM_TRANSITIONS", "10")
+    assert run("run", file, "0") == 0
+    assert (sweep.result(sweep.read(file)[0]) or {})["transitions"] == 2_000
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
