@@ -4,6 +4,7 @@ Whatever the reason, a run leaves its loop on every rank after the same window: 
 a signal on any rank, at `max_time`, or because the root cannot write a file.
 """
 
+import contextlib
 import signal
 from collections.abc import Callable
 from time import monotonic
@@ -32,7 +33,7 @@ class Keeper:
     """The files of a run, and its end.
 
     network: its digest; file: the root's output, which the recorder fills; begun: when the run
-    began (time.monotonic); saved: whether there is a checkpoint of it.
+    began (time.monotonic).
     """
 
     def __init__(
@@ -45,9 +46,7 @@ class Keeper:
         watchdog: Watchdog,
         signals: Signals | None,
         begun: float,
-        saved: bool,
     ) -> None:
-        self.saved = saved
         self.stopped: str | None = None  # why, before the run's length was reached
         self._config = config
         self._ranks = ranks
@@ -95,7 +94,6 @@ class Keeper:
         )
         self._written(lambda: self._write(path, saved))
         self._schedule.saved(self._recorder.transitions)
-        self.saved = True
 
     def end(self, chain: Moving) -> None:
         """After the loop: nothing waits any more, and there is a checkpoint. Raises OutputError."""
@@ -115,14 +113,13 @@ class Keeper:
             self._written(file.leave)
 
     def fail(self) -> None:
-        """After an error: the output stays if there is a checkpoint to go on from."""
+        """After an error: what was recorded so far stays in the partial output."""
         if self._file is None:
             return
-        if self.saved:
-            try:
+        if self._recorder.transitions:
+            self._recorder.flush()
+            with contextlib.suppress(OutputError):  # it is closed; its last commit is on the disk
                 self._file.leave()
-            except OutputError:
-                return  # it is closed; its last commit is on the disk
         else:
             self._file.discard()
 

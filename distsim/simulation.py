@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim import digest, partition
+from distsim.arrayfile import ArrayFile
 from distsim.boltzmann import Boltzmann
 from distsim.checkpoint import Checkpoint, Position, remove
 from distsim.communicator import Communicator, Serial, agreed
@@ -227,32 +228,30 @@ def run(
     asked, before anything is written, and OutputError for what could not be written later.
     """
     begun = clock.monotonic()
-    check_alike(config, ranks)
-    network = agreed(ranks, lambda: _open(config, ranks, saved))
-    chain = open_chain(network, config, ranks, None if saved is None else saved.position.states)
-    recorder = Recorder(*_length(config, network), None)
-    name = "" if config.checkpoint is None and saved is None else chain.network_digest()
-    if saved is not None:
-        agreed(ranks, lambda: _check(saved, name, recorder))
-        chain.resume(saved.position)
-        recorder.go_on(saved.position.transitions, saved.position.last, saved.position.total)
-    file = agreed(ranks, lambda: _create(config, ranks, chain.initial, saved))
-    recorder.sink = None if file is None else Guarded(file)
-    watchdog = Watchdog(
-        config.watchdog,
-        ranks,
-        progress=lambda: (chain.windows, chain.timer.stamps),
-        doing=lambda: f"after `{chain.timer.phase}` in window {chain.windows}",
-    )
-    saving = saved is not None
-    keeper = Keeper(config, ranks, name, recorder, file, watchdog, signals, begun, saving)
-    try:
-        with watchdog:
+    with Watchdog(config.watchdog, ranks, lambda: ArrayFile.blocks, lambda: "loading") as watchdog:
+        check_alike(config, ranks)
+        network = agreed(ranks, lambda: _open(config, ranks, saved))
+        states = None if saved is None else saved.position.states
+        chain = open_chain(network, config, ranks, states)
+        recorder = Recorder(*_length(config, network), None)
+        name = "" if config.checkpoint is None and saved is None else chain.network_digest()
+        if saved is not None:
+            agreed(ranks, lambda: _check(saved, name, recorder))
+            chain.resume(saved.position)
+            recorder.go_on(saved.position.transitions, saved.position.last, saved.position.total)
+        file = agreed(ranks, lambda: _create(config, ranks, chain.initial, saved))
+        recorder.sink = None if file is None else Guarded(file)
+        watchdog.look_at(
+            progress=lambda: (chain.windows, chain.timer.stamps),
+            doing=lambda: f"after `{chain.timer.phase}` in window {chain.windows}",
+        )
+        keeper = Keeper(config, ranks, name, recorder, file, watchdog, signals, begun)
+        try:
             summary, final = _drive(chain, network, recorder, report, keeper)
             keeper.close(lambda file: file.finish(final, summary.digest))
-    except BaseException:
-        keeper.fail()
-        raise
+        except BaseException:
+            keeper.fail()
+            raise
     return summary
 
 

@@ -21,20 +21,23 @@ import numpy as np
 
 from distsim import guard
 from distsim.communicator import Communicator, launcher_is_silent
+from distsim.errors import InputError, OutputError
 
 FAILED = 1  # exit status
 _LOOKS = 20  # in the allowed time
 _FEW = _LOOKS - 2  # without progress, so that all is over when the allowed time is
 _MANY = 10 * _FEW  # for the first window, which may compile kernels, and for files
 _OTHERS = 0.5  # seconds in which the other ranks that wait may say so too
-_STOPPED = "Tt"  # states of a process that is stopped (proc(5)): that neither compiles nor writes
+_STOPPED = "Tt"  # states of a process that is stopped (proc(5))
 
 
 class Watchdog:
     """Ends all ranks after so many seconds in which `progress` gives the same value.
 
-    Counts the looks, not the time: a machine that slept, or a rank that was itself stopped, has not
-    waited. doing: says where this rank is.
+    Ten times as many before the first window is done and where files are written, unless a rank of
+    this node is stopped: that one neither loads, compiles nor writes. doing: says where this rank
+    is. Counts the looks, not the time: a machine that slept, or a rank that was itself stopped, has
+    not waited.
     """
 
     def __init__(
@@ -54,12 +57,16 @@ class Watchdog:
         self._end, self._over = os.pipe()  # written to when the run is over
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
+    def look_at(self, progress: Callable[[], object], doing: Callable[[], str]) -> None:
+        """From now on."""
+        self._progress, self._doing = progress, doing
+
     def begun(self) -> None:
         """The first window is done: from now on the allowed time holds."""
         self._limit = _FEW
 
     def wait_long(self) -> None:
-        """What comes is not a window: ten times the allowed time, if no rank here is stopped."""
+        """What comes is not a window."""
         self._limit = _MANY
 
     def __enter__(self) -> "Watchdog":
@@ -79,12 +86,12 @@ class Watchdog:
         if self._guard is not None:
             with contextlib.suppress(OSError):  # it has ended already
                 self._guard.communicate(b".")
-        if error is None:
+        if error is None or isinstance(error, InputError | OutputError):  # the same on every rank
             self._ranks.barrier()  # before any process ends, which would look like a death
 
     def _watch(self) -> None:
         seen: object = None
-        looks = 0
+        looks = stopped = 0
         with contextlib.ExitStack() as files:
             next_rank, next_process = self._next(files)
             ends = [self._end] if next_process is None else [self._end, next_process]
@@ -97,7 +104,9 @@ class Watchdog:
                 now = self._progress()
                 looks = looks + 1 if now == seen else 0
                 seen = now
-                if looks >= self._limit or (looks >= _FEW and self._stopped()):
+                # Twice: after a stop of the whole job some go on before others.
+                stopped = stopped + 1 if looks >= _FEW - 1 and self._stopped() else 0
+                if looks >= self._limit or stopped > 1:
                     self._stall(looks * self._seconds / _LOOKS)
 
     def _next(self, files: contextlib.ExitStack) -> tuple[int, int | None]:

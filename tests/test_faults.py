@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 from processes import Done, Run, needs_mpirun
 
-from distsim import output, simulation
+from distsim import output, simulate, simulation
 from distsim.communicator import Serial
 from distsim.config import Config
 from distsim.errors import OutputError
@@ -183,6 +183,43 @@ def test_a_rank_that_stalls_ends_all_within_the_watchdogs_time(
     assert_resumable(tmp_path)
 
 
+LOADING = """
+import os, sys
+import distsim.__main__, distsim.simulation as simulation
+rank, number = map(int, (sys.argv.pop(1), sys.argv.pop(1)))
+open_chain = simulation.open_chain
+
+def fail(network, config, ranks, states=None):
+    if ranks.rank == rank:
+        os.kill(os.getpid(), number)
+    return open_chain(network, config, ranks, states)
+
+simulation.open_chain = fail
+distsim.__main__.main()
+"""
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (
+            signal.SIGSTOP,
+            "made no progress for 1.8 s, loading: it stalls, or waits for another one",
+        ),
+        (signal.SIGKILL, "rank 1"),
+    ],
+)
+def test_a_rank_that_stalls_or_dies_while_it_loads_ends_all(
+    number: signal.Signals, said: str, mpi: str, tmp_path: Path
+) -> None:
+    program = ("-c", LOADING, "1", str(int(number)))
+    done = Run(tmp_path, *LONG, "--watchdog", 2, ranks=3, mpi=mpi, program=program).end()
+    assert done.status not in (0, 85)
+    assert done.seconds < 10  # its start included
+    assert said in done.err
+
+
 STOPS = """
 import itertools, os, signal
 import distsim.__main__, distsim.checkpoint as checkpoint
@@ -237,7 +274,7 @@ if os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK", "0")) == ra
         if windows == 500 and fault == "memory":
             resource.setrlimit(resource.RLIMIT_AS, (2**31, resource.RLIM_INFINITY))
             chain.lost = bytearray(2**33)
-        if windows == 500 and fault == "full":
+        if windows == 5000 and fault == "full":
             size = os.path.getsize("run.h5.partial")
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         advance(chain, recorder)
@@ -247,9 +284,10 @@ distsim.__main__.main()
 """
 
 
-def faulty(folder: Path, rank: int, fault: str, ranks: int) -> Done:
+def faulty(folder: Path, rank: int, fault: str, ranks: int, saving: bool = True) -> Done:
     program = ("-c", FAULTY, str(rank), fault)
-    return begun(folder, "--watchdog", 20, ranks=ranks, program=program).end()
+    how: dict[str, Any] = {"ranks": ranks, "saving": saving, "program": program}
+    return begun(folder, "--watchdog", 20, **how).end()
 
 
 @pytest.mark.parametrize("ranks", [1, pytest.param(3, marks=needs_mpirun)])
@@ -265,6 +303,20 @@ def test_a_rank_that_raises_or_is_out_of_memory_ends_all_and_is_named(
     assert f"distsim: error on rank {ranks - 1}:" in done.err
     assert message in done.err
     assert_resumable(tmp_path)
+
+
+@pytest.mark.parametrize(("fault", "status"), [("raises", 1), ("full", 74)])
+def test_a_fault_before_the_first_checkpoint_leaves_the_events_that_were_written(
+    fault: str, status: int, tmp_path: Path
+) -> None:
+    done = faulty(tmp_path, 0, fault, 1, saving=False)
+    assert done.status == status
+    with h5py.File(tmp_path / "run.h5.partial") as file:
+        events = file["events"]["neuron"][:]
+    options: dict[str, Any] = {"network": "gaussian", "neurons": 300, "transitions": events.size}
+    result = simulate(options.pop("network"), **options)
+    assert events.size > 0
+    np.testing.assert_array_equal(events, result.neuron)
 
 
 # -------------------------------------------------------------------- differing networks
