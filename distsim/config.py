@@ -35,6 +35,9 @@ PREVIOUS = ".previous"  # after a checkpoint's name: the one before it
 # network itself is known by its digest, so that its file may have moved.)
 STREAM = ("model", "tau", "seed", "weight_bits", "scan", "initial", "window")
 
+# Where and how to run, which no event depends on: a resumed run heeds the environment for these.
+CONDUCT = ("engine", "device", "exchange", "checkpoint_every", "max_time", "watchdog")
+
 
 # Kinds of values. Each takes what Python, TOML or a line of text can give and returns the value
 # in its one type; where it cannot, it raises ValueError with what is allowed.
@@ -417,33 +420,43 @@ def amend(
     environment: Mapping[str, str],
     options: Mapping[str, object],
 ) -> Config:
-    """Config of a resumed run: what the checkpoint at `path` stored, then the environment, then
-    the command line, neither of which may change what defines the event stream.
+    """Config of a resumed run: what the checkpoint at `path` stored, then the command line, which
+    may not change what defines the event stream.
 
-    Further checkpoints go to the same file; max_time and exchange were those of the earlier run.
+    The environment had its say when the run began, and its command line may have overruled it: now
+    it counts for where and how to run (CONDUCT) alone. Further checkpoints go to the same file;
+    max_time was that of the earlier run; exchange stays unless device or engine are changed.
     Raises InputError.
     """
     unknown = sorted(set(stored) - set(FIELDS))
     if unknown:
         raise InputError(f"checkpoint {path}: unknown option {unknown[0]}: of another version")
+    around = _environment_values(environment)
+    given = {name: around[name] for name in CONDUCT if name in around} | _option_values(options)
     base = {name: (value, f"{name} in {path}") for name, value in stored.items()}
-    for name in ("max_time", "exchange"):
+    for name in _outdated(stored, given):
         base.pop(name, None)
     base["checkpoint"] = (path.removesuffix(PREVIOUS), "checkpoint")
-    layers = [_environment_values(environment), _option_values(options)]
-    after = _overlaid([base, *layers])
+    after = _overlaid([base, given])
     for name in STREAM:
-        given, kept = getattr(after, name), stored[name]
-        if given != kept:
-            place = [layer[name][1] for layer in layers if name in layer][-1]
+        now, kept = getattr(after, name), stored[name]
+        if now != kept:
             raise InputError(
-                f"{place}: {given} given to resume a run with {kept}; allowed: the same, "
+                f"{given[name][1]}: {now} given to resume a run with {kept}; allowed: the same, "
                 f"since it defines the events ({', '.join(STREAM)})"
             )
     if after.checkpoint != base["checkpoint"][0]:
         assert after.checkpoint is not None
         check_writable(after.checkpoint, after.overwrite, "checkpoint")
     return after
+
+
+def _outdated(stored: Mapping[str, object], given: Mapping[str, tuple[object, str]]) -> set[str]:
+    """The options of an earlier run that do not hold for one resumed with those given now."""
+    outdated = {"max_time"}
+    if any(name in given and given[name][0] != stored[name] for name in ("device", "engine")):
+        outdated.add("exchange")
+    return outdated
 
 
 def _overlaid(layers: Sequence[Mapping[str, tuple[object, str]]]) -> Config:

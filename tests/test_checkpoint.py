@@ -331,11 +331,60 @@ def test_the_command_line_refuses_with_status_2(
     assert cli.main(["resume", "run.ck", "--transitions", "200", "--json"], cli.Launch()) == 0
 
 
-def test_the_environment_may_not_change_the_stream_either(here: Path) -> None:
-    run(**SMALL, transitions=100, checkpoint="run.ck")
-    with pytest.raises(InputError, match="DISTSIM_SEED: 7 given to resume a run with 0"):
-        resume(environment={"DISTSIM_SEED": "7"})
-    resume(environment={"DISTSIM_SEED": "0", "DISTSIM_ENGINE": "race"})
+def test_the_environment_of_a_resumed_run_says_where_and_how_only(here: Path) -> None:
+    """It may be that of the first run, whose command line had overruled it."""
+    run(**SMALL, transitions=100, checkpoint="run.ck", output="run.h5")
+    stored = checkpoint.read("run.ck", Serial()).config
+    other = {
+        "model": "bm", "network": "celegans", "bias": "b.npy", "neurons": "7", "coupling": "2",
+        "network_seed": "3", "patterns": "4", "tau": "2", "seed": "7", "transitions": "50",
+        "time": "0.1", "steps": "9", "sweeps": "9", "weight_bits": "8", "scan": "random",
+        "initial": "ones", "window": "5", "output": "other.h5", "overwrite": "perhaps",
+        "checkpoint": "other.ck",
+    }  # fmt: skip
+    conduct = {
+        "engine": "race", "device": "cpu", "exchange": "nccl", "checkpoint_every": "2 events",
+        "max_time": 7.0, "watchdog": 8.0,
+    }  # fmt: skip
+    assert other.keys() | conduct.keys() == config.FIELDS.keys()
+    environment = {f"DISTSIM_{name.upper()}": str(value) for name, value in other.items()}
+    assert config.amend("run.ck", stored, environment, {}).asdict() == stored
+    environment |= {f"DISTSIM_{name.upper()}": str(value) for name, value in conduct.items()}
+    amended = config.amend("run.ck", stored, environment, {"watchdog": "9"})
+    assert amended.asdict() == {**stored, **conduct, "watchdog": 9.0}
+    with pytest.raises(InputError, match="environment: DISTSIM_SEEDS; allowed: DISTSIM_MODEL"):
+        resume(environment={"DISTSIM_SEEDS": "7"})
+
+
+def test_a_run_goes_on_in_the_environment_that_its_command_line_overruled(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTSIM_TAU", "2")
+    monkeypatch.setenv("DISTSIM_TRANSITIONS", "10")
+    options = ["--tau", "1", "--transitions", "9000", "--checkpoint", "run.ck"]
+    assert cli.main([*options, "--max-time", "0.0001"], cli.Launch()) == 85
+    assert cli.main(["resume", "run.ck"], cli.Launch()) == 0
+    assert checkpoint.read("run.ck", Serial()).transitions == 9000
+
+
+@pytest.mark.parametrize(
+    ("options", "exchange"),
+    [
+        ({}, "nccl"),
+        ({"device": "gpu", "engine": "relax"}, "nccl"),
+        ({"device": "cpu"}, "auto"),
+        ({"engine": "race"}, "auto"),
+        ({"device": "cpu", "exchange": "peer"}, "peer"),
+    ],
+)
+def test_exchange_stays_unless_device_or_engine_change(
+    options: dict[str, Any], exchange: str
+) -> None:
+    stored = Config(device="gpu", exchange="nccl", checkpoint="run.ck", max_time=5.0).asdict()
+    amended = config.amend("run.ck", stored, {}, options)
+    assert (amended.exchange, amended.max_time) == (exchange, None)
+    where = {f"DISTSIM_{name.upper()}": value for name, value in options.items()}
+    assert config.amend("run.ck", stored, where, {}).exchange == exchange
 
 
 def test_a_checkpoint_that_cannot_be_read_is_refused_and_the_previous_offered(here: Path) -> None:
