@@ -20,7 +20,7 @@ from distsim.shard import Shard
 from distsim.tickets import Tickets
 from distsim.window import Window, follow, target_events
 
-_STEPS = 4096  # of a window of a small network, for which a sweep is short
+_SHORT_SWEEP = 4096  # steps: a window may have so many, however few the neurons
 
 
 class Boltzmann:
@@ -43,13 +43,13 @@ class Boltzmann:
         self.scale = tau / shard.unit
         self.sequential = scan == "sequential"
         self.target = target or target_events(shard.neurons, shard.strength, tau)
-        self.longest = max(shard.neurons, _STEPS)
+        self._most_steps = max(shard.neurons, _SHORT_SWEEP)
         self.step = 0
         self.exponent = self.target.bit_length() - 1
 
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
         """The next window: at most one sweep of a large network."""
-        steps = min(1 << self.exponent, self.longest)
+        steps = min(1 << self.exponent, self._most_steps)
         return Window(self.step, self.exponent, steps, most=steps, cap=int(cpu.LIMIT))
 
     def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -60,7 +60,7 @@ class Boltzmann:
 
     def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
         self.step += window.steps
-        may_grow = 1 << self.exponent < self.longest
+        may_grow = 1 << self.exponent < self._most_steps
         self.exponent = max(0, follow(self.exponent, events.size, self.target, may_grow=may_grow))
 
     def now(self) -> float:

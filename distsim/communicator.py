@@ -9,7 +9,8 @@ One contract, two implementations:
 | minimum(word), maximum(number) | of one unsigned word, one signed integer of 64 bits |
 | largest(value) | maximum of one float |
 | total(number) | exact sum of one Python integer below 2^126 over the ranks |
-| exchange(words, stop) | uint64[ranks, k or more], a row a rank; the k, int64[ranks]; least stop |
+| exchange(words, stop) | uint64[ranks, k or more], a row a rank, until the next call; |
+| | the k, int64[ranks]; the least stop |
 | gather(states) | uint8[n] of every rank, concatenated in order of rank |
 | agree(error) | raises InputError on every rank alike if any rank has an error message |
 | here() | (rank, size) among the ranks of this host |

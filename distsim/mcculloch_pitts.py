@@ -186,7 +186,7 @@ class McCullochPitts:
         low: NDArray[Any],
         tickets: Tickets,
     ) -> int:
-        """Draw what responses between `low` and `high` may reach. Returns the largest s z."""
+        """Draw what responses between `low` and `high` may reach. Returns a bound on all s z."""
         if self._candidates.size < x.size + events.size:
             size = x.size + 2 * events.size
             self._candidates, self._need = np.empty(size, np.int64), np.empty(size, np.int64)

@@ -6,7 +6,7 @@
     repeat
         repeat
             replay    each rank runs its tickets, in order of time, against the others' events
-            exchange  all-gather the local events; sort
+            exchange  all-gather the local events; merge
         until the events are what they were
         adjust    z and its bounds to the events that changed
         deepen    a neuron that may have reached a ticket not drawn draws more
@@ -53,6 +53,8 @@ class Relax:
         self._end = np.empty(shard.size, shard.kind)
         self._high = np.empty(shard.size, shard.kind)
         self._low = np.empty(shard.size, shard.kind)
+        self._changed = 0  # events since the last whole pass, and how many cannot overflow bounds
+        self._room = (2**30 if shard.kind is np.int32 else 2**61) >> 8 * shard.weights.itemsize - 1
         self._sums = np.empty(0, np.int64)
         self._states = np.empty(0, np.uint8)
         self._seen = np.empty(0, np.int64)
@@ -130,6 +132,7 @@ class Relax:
 
     def _apply(self, law: McCullochPitts | Boltzmann, z: NDArray[Any], events: Any) -> None:
         """z after the events and, for an MPM, bounds on z on the way."""
+        self._changed = 0
         if law.bounded:
             cpu.apply(self.shard.weights, events, z, self._end, self._high, self._low)
         else:
@@ -150,7 +153,8 @@ class Relax:
         """
         changes = np.empty(applied.size + events.size, np.uint64)
         changes = changes[: cpu.difference(applied, events, changes)]
-        if 4 * changes.size > events.size + 4:
+        self._changed += changes.size
+        if self._changed > min(events.size // 4 + 1, self._room):
             self._apply(law, z, events)
             return 1
         if law.bounded:
@@ -169,7 +173,7 @@ class Relax:
         body: NDArray[np.uint64],
         events: NDArray[np.uint64],
     ) -> tuple[bool, bool]:
-        """Whether any rank must replay again, or saw some s z above the cap.
+        """Whether any rank must replay again, or may have seen some s z above the cap.
 
         Tickets are drawn as deep as the bounds on z reach; a rank replays again if one of these, or
         one that is no longer beyond them, makes an event or unmakes one. body: the events without

@@ -3,7 +3,7 @@
     W[i, j] ~ weights[j, i] * unit,   unit a power of two,   |weights| < 2^(bits - 1)
 
 A shard holds weights: int[N, n] for the n neurons from `first` on, so that an event of neuron j
-reads one contiguous column. Sums of such integers are exact in any order.
+reads one contiguous column (zeros may follow it). Sums of such integers are exact in any order.
 """
 
 import math

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 def whole(path: str) -> Iterator[str]:
     """Give the name of a file to write, which becomes `path` when it is written and on the disk.
 
-    What was there before stays until then, and if anything is raised. Raises OSError.
+    What was there before stays until then, and if anything goes wrong. Raises OSError.
     """
     temporary = path + ".writing"
     try:

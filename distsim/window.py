@@ -7,7 +7,7 @@ events a window are aimed at: c is how strongly the inputs of a neuron move its 
 suits a CPU, whose replays grow with the square of the events; GPUs, which hold the larger networks,
 want more events a round. The width is a power of two that follows the number of events of the last
 window. It depends on nothing else: not on the number of ranks, on buffers, on the device or on the
-rounds that were needed.
+rounds that were needed. (A window of a BM only cuts its steps, so that its longest is free.)
 """
 
 import math

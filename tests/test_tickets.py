@@ -74,6 +74,46 @@ def test_order_is_by_time_and_stable() -> None:
     assert tickets.order().tolist() == [3, 1, 0, 2]
 
 
+@pytest.mark.parametrize(
+    ("state", "threshold", "replayed", "wanted"),
+    [
+        (0, 50, (0, 100), False),  # the replay looked at it closely
+        (0, 50, (0, 40), True),  # it held for beyond reach what fires
+        (0, 150, (0, 40), False),  # it is beyond reach still
+        (0, -50, (0, 40), True),  # it held for certain what did not fire: no such event
+        (1, 50, (-40, 0), True),  # the same from the other state
+        (1, 50, (-100, 0), False),
+        (1, 150, (-40, 0), False),
+    ],
+)
+def test_a_ticket_that_comes_within_the_bounds_is_looked_at(
+    state: int, threshold: int, replayed: tuple[int, int], wanted: bool
+) -> None:
+    """Neuron 0 has a ticket at tick 9; neuron 1's event at tick 5 moves its z to +-80."""
+    sign = 1 - 2 * state
+    weights = np.array([[0, 0], [80 * sign, 0]], np.int32)
+    event = (5 << cpu.NEURON_BITS + 1) | (1 << 1) | 1
+    answer = cpu.unsettled(
+        weights,
+        np.zeros(2, np.int64),
+        np.array([state, 0], np.uint8),
+        0,
+        np.zeros(1, np.int64),
+        np.array([9 << cpu.NEURON_BITS + 1], np.uint64),
+        np.zeros(1, np.int64),
+        np.full((1, 2), threshold, np.int64),
+        1,
+        1,
+        np.array([replayed[1]]),
+        np.array([replayed[0]]),
+        np.array([80 if sign > 0 else 0, 0]),
+        np.array([0 if sign > 0 else -80, 0]),
+        np.array([event], np.uint64),
+        cpu.NO_EVENT,
+    )
+    assert answer == wanted
+
+
 @pytest.mark.parametrize("most", [5, 100])
 @pytest.mark.parametrize("stop", [60, 95, int(cpu.NO_EVENT)])
 def test_events_of_ranks_are_merged_by_time(most: int, stop: int) -> None:

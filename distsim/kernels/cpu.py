@@ -5,7 +5,8 @@ twins here.
 
 Symbols, for a rank that owns n of the N neurons, the first being `first` (global index):
 
-    weights: int8/16/32[N, n]   column by column: weights[j, i] onto local neuron i from neuron j
+    weights: int8/16/32[N, n]   column by column: weights[j, i] onto local neuron i from neuron j;
+                                zeros may follow the n
     z: int32/64[n]              linear responses with the integer part of the bias, in weight units
     rest: float64[n]            the rest of the bias in weight units, in [-1/2, 1/2]
     x: uint8[n]                 states; s = 1 - 2 x
@@ -606,7 +607,7 @@ def _mask(events, k, kind):
 
 @njit(inline="always")
 def _added(kind, value, high, low, weight, mask):
-    """A sum after one more event, and its extremes so far."""
+    """A sum after one more event, short by 1 if that is subtracted, and its extremes so far."""
     value = kind(value + (kind(weight) ^ mask))
     return value, max(high, value), min(low, value)
 
@@ -616,8 +617,9 @@ def apply(weights, events, z, end, high, low):
     """Add the columns of `events` to z, with bounds on the way.
 
     end = z + columns; high, low: bounds on z of each neuron over the window, start included, at
-    most 12 units wide of its extremes. All as z[n]. Twelve columns a pass keep the sums in
-    registers and are, with z and its bounds, about as many streams as a core prefetches.
+    most 12 units wide of its extremes, since sums are short by the subtractions of their pass. All
+    as z[n]. Twelve columns a pass keep the sums in registers and are, with z and its bounds, about
+    as many streams as a core prefetches.
     """
     n = z.size
     kind = z.dtype.type
@@ -674,11 +676,19 @@ def apply(weights, events, z, end, high, low):
 
 @njit(cache=True)
 def accumulate(weights, events, z):
-    """Add the columns of `events` to z[n], in place; twelve a pass, as in `apply`."""
+    """Add the columns of `events` to z[n], in place: twelve a pass, as in `apply`; a few singly."""
     n = z.size
     kind = z.dtype.type
+    few = events.size % 12 if events.size % 12 < 5 else 0
+    for k in range(events.size - few, events.size):
+        w = weights[neuron_of(events[k])]
+        m = _mask(events, k, kind)
+        for i in range(n):
+            z[i] += kind((kind(w[i]) ^ m) - m)
+    if few == events.size:
+        return
     none = np.zeros(n, weights.dtype)
-    for k in range(0, events.size, 12):
+    for k in range(0, events.size - few, 12):
         w0 = _column(weights, events, k + 0, none)
         w1 = _column(weights, events, k + 1, none)
         w2 = _column(weights, events, k + 2, none)
@@ -777,10 +787,10 @@ def adjust(weights, changes, end, high, low):
 
 @njit(cache=True)
 def reached(x, first, events, high, low, bound, cap, flags, candidates, need):
-    """Neurons that may have reached a ticket not drawn, and the largest s z of all on the way.
+    """Neurons that may have reached a ticket not drawn, and a bound on all s z on the way.
 
     A neuron with events counts with both signs. flags: bool[n] work space; candidates, need:
-    int64[n + events] (out). Returns (how many, largest s z).
+    int64[n + events] (out). Returns (how many, bound).
     """
     top = np.int64(-LIMIT)
     for i in range(x.size):
@@ -1023,15 +1033,15 @@ def weights_digest(weights, first):
     weights: int[N, n] of the neurons from `first` on. a_i, b_j are odd, so that a change of one
     weight always changes the sum.
     """
-    n = weights.shape[1]
-    factors = np.empty(n, np.uint64)
-    for i in range(n):
+    width = weights.shape[1]
+    factors = np.empty(width, np.uint64)
+    for i in range(width):
         factors[i] = _factor(2 * (first + i) + 1)
     total = np.uint64(0)
     for j in range(weights.shape[0]):
         w = weights[j]
         column = np.uint64(0)
-        for i in range(n):
+        for i in range(width):
             column += np.uint64(np.int64(w[i])) * factors[i]
         total += column * _factor(2 * j + 2)
     return total

@@ -1,5 +1,6 @@
 // replay: each active neuron runs through its own tickets, in order of time, against the events of
-// the last replay and its own changes. A group of warps a neuron. A twin of cpu.deepen and cpu.replay.
+// the last replay and its own changes. A group of warps a neuron. A twin of cpu.deepen and cpu.replay,
+// which decides tickets by bounds on z where this one has a guard.
 #pragma once
 #include "draw.cuh"
 
