@@ -189,7 +189,7 @@ def read(path: str) -> list[Line]:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             lines.append(json.loads(line))
-            _ = lines[-1]["options"]["weight_bits"], lines[-1]["windows"], lines[-1]["nodes"]
+            _ = lines[-1]["options"]["weight_bits"], lines[-1]["exchange"], lines[-1]["nodes"]
         except (ValueError, KeyError, TypeError):
             raise InputError(
                 f"measurements {path}: line {number} is not a measurement of `distsim scaling`"
@@ -258,14 +258,19 @@ def _run(task: Task, plan: Plan, transitions: int) -> dict[str, Any]:
 def analyse(lines: Sequence[Line]) -> list[Series]:
     """All series of the measurements, strong ones first."""
     found: list[Series] = []
-    setups = {json.dumps(line["options"], sort_keys=True): line["options"] for line in lines}
+    setups = {json.dumps(setup, sort_keys=True): setup for setup in map(_setup, lines)}
     for options in setups.values():
         for engine in ENGINES:
-            mine = [
-                line for line in lines if (line["options"], line["engine"]) == (options, engine)
-            ]
-            found += _engine_series(engine, options, mine)
+            mine = [line for line in lines if (_setup(line), line["engine"]) == (options, engine)]
+            if mine:
+                found += _engine_series(engine, options, mine)
     return sorted(found, key=lambda series: series.kind)
+
+
+def _setup(line: Line) -> dict[str, Any]:
+    """The options of a measurement, with the device and the exchange that it ran with."""
+    ran = {"device": line["device"], "exchange": line["exchange"]}
+    return {name: value for name, value in (line["options"] | ran).items() if value is not None}
 
 
 def _engine_series(engine: str, options: dict[str, Any], lines: list[Line]) -> list[Series]:
@@ -282,10 +287,11 @@ def _engine_series(engine: str, options: dict[str, Any], lines: list[Line]) -> l
             name = ("strong", key[0], 0) if weak is None else ("weak", *weak)
             members.setdefault(name, set()).add(key)
     found = []
-    for (kind, neurons, fewest), keys in sorted(members.items()):
-        if kind == "weak":
-            keys |= {key for key in groups if key[:2] == (neurons, fewest)}
+    for (kind, *start), keys in sorted(members.items()):
+        if kind == "weak":  # the start may have run on another device, or with another exchange
+            keys |= {key for key in groups if [*key[:2]] == start}
         measured = _scaled([points[key] for key in sorted(keys, key=lambda key: key[1:])])
+        neurons = measured[0].neurons
         beyond = _beyond(kind, engine, measured, model, options)
         found.append(Series(kind, engine, neurons, options, measured, beyond, model))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -52,8 +52,21 @@ def _block(series: Series) -> str:
 
 
 def _setup(series: Series) -> str:
-    options = series.options.items()
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options)
+    return _named(series.options)
+
+
+def _named(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options.items())
+
+
+def _differing(series: Series, found: Sequence[Series]) -> str:
+    """Its options that not all series share, for a label; nothing if they share all."""
+    own = {
+        name: value
+        for name, value in series.options.items()
+        if any(other.options.get(name) != value for other in found)
+    }
+    return f", {_named(own)}" if own else ""
 
 
 def _row(point: Point) -> list[str]:
@@ -141,6 +154,7 @@ def _draw_speed_up(axes: Any, kind: str, found: Sequence[Series]) -> None:
         label = f"{series.engine}, {series.neurons:,} neurons"
         if kind == "weak":
             label += f" on {series.points[0].ranks}"
+        label += _differing(series, found)
         for points, style, face in ((beyond, "--", "white"), (series.points, "-", color)):
             axes.plot(
                 [point.ranks for point in points],
@@ -167,7 +181,7 @@ def _draw_speed_up(axes: Any, kind: str, found: Sequence[Series]) -> None:
 
 def _draw_phases(axes: Any, found: Sequence[Series]) -> None:
     bars = [
-        (f"{s.engine}, {point.neurons:,} on {point.ranks}", point.shares)
+        (f"{s.engine}, {point.neurons:,} on {point.ranks}{_differing(s, found)}", point.shares)
         for s in found
         for point in s.points
     ]

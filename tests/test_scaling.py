@@ -39,6 +39,8 @@ def line(engine: str, neurons: int, ranks: int, weak: list[int] | None = None) -
         "seconds": seconds,
         "transitions_per_second": events * windows / seconds,
         "phases": {"apply": 3.0, "exchange": 1.0},
+        "device": "cpu",
+        "exchange": None,
     }
 
 
@@ -72,7 +74,8 @@ def fake(folder: Path) -> str:
         "events = int(given['--transitions'])\n"
         "print(json.dumps(dict(engine=given['--engine'], neurons=int(given['--neurons']),\n"
         "    ranks=int(sys.argv[1]), transitions=events, windows=10, replays=30, applies=10,\n"
-        "    seconds=events / 1e6, transitions_per_second=1e6, phases=dict(apply=1))))\n",
+        "    seconds=events / 1e6, transitions_per_second=1e6, phases=dict(apply=1),\n"
+        "    device='cpu', exchange=None)))\n",
         encoding="utf-8",
     )
     return f"{sys.executable} {script} {{ranks}} {{nodes}}"
@@ -113,6 +116,32 @@ def test_speed_up_and_efficiency_count_columns() -> None:
     assert two.efficiency == pytest.approx(two.rate / one.rate / 2)
     assert [point.neurons for point in weak.points] == [10_000, 20_000]
     assert weak.points[1].speed_up == pytest.approx(2 * weak.points[1].rate / one.rate)
+
+
+def test_what_ran_elsewhere_is_another_series() -> None:
+    asked = {**OPTIONS, "device": "auto", "exchange": "auto"}
+    measured = [
+        {**line("relax", 1000, ranks), "options": asked, "device": device, "exchange": exchange}
+        for device, exchange in (("cpu", None), ("gpu", "nccl"), ("gpu", "peer"))
+        for ranks in (1, 2)
+    ]
+    found = scaling.analyse(measured)
+    assert [one.options for one in found] == [
+        {**OPTIONS, "device": "cpu"},
+        {**OPTIONS, "device": "gpu", "exchange": "nccl"},
+        {**OPTIONS, "device": "gpu", "exchange": "peer"},
+    ]
+    assert all([point.repeats for point in one.points] == [1, 1] for one in found)
+    assert "weight bits 8, device gpu, exchange nccl)" in scaling_report.table(found)
+
+
+def test_a_weak_series_may_start_beyond_the_fewest_ranks() -> None:
+    """The start of 1 rank exchanged otherwise, so the series begins with 4."""
+    ran = {"device": "gpu", "exchange": "nccl"}
+    measured = [line("relax", n, ranks, [1000, 1]) | ran for n, ranks in ((2000, 4), (4000, 16))]
+    (series,) = scaling.analyse([line("relax", 1000, 1), *measured])[1:]
+    assert (series.kind, series.neurons) == ("weak", 2000)
+    assert "weights a rank of 2,000 neurons on 4 (" in scaling_report.table([series])
 
 
 def test_the_model_is_found_again_and_predicts() -> None:
