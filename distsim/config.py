@@ -15,7 +15,7 @@ import numbers
 import operator
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 from distsim.errors import InputError
 
 DEFAULT_NETWORK = "celegans"
+BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
 DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
 LENGTHS = ("transitions", "time", "steps", "sweeps")
 LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
@@ -30,6 +31,12 @@ PREFIX = "DISTSIM_"
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SAVE_EVERY = "10m"  # the default of checkpoint_every
 PREVIOUS = ".previous"  # after a checkpoint's name: the one before it
+
+# The files that a run writes for an option: what follows its name.
+WRITTEN = {
+    "output": ("", ".partial"),
+    "checkpoint": ("", ".writing", PREVIOUS, PREVIOUS + ".writing"),
+}
 
 # What defines the event stream of a network: a resumed run has them from its checkpoint. (The
 # network itself is known by its digest, so that its file may have moved.)
@@ -224,7 +231,7 @@ class Config:
     """The options of one run.
 
     `sources` names where values came from, field -> "--tau", "DISTSIM_TAU", "tau in run.toml",
-    for messages only. Raises InputError.
+    for messages only; `file` is the TOML file, which a run may not replace. Raises InputError.
     """
 
     model: str = option(
@@ -289,8 +296,9 @@ class Config:
         "first window is done and while files are written, if no rank of the node is stopped.",
     )
     sources: InitVar[Mapping[str, str] | None] = None
+    file: InitVar[str | None] = None
 
-    def __post_init__(self, sources: Mapping[str, str] | None) -> None:
+    def __post_init__(self, sources: Mapping[str, str] | None, file: str | None) -> None:
         sources = sources or {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -300,6 +308,7 @@ class Config:
         self._check_length(sources)
         self._check_scan(sources)
         self._check_checkpoint(sources)
+        self._check_files(sources, file)
 
     def asdict(self) -> dict[str, Any]:
         """Every option, by name."""
@@ -353,17 +362,38 @@ class Config:
             )
 
     def _check_checkpoint(self, sources: Mapping[str, str]) -> None:
-        if self.checkpoint is None:
-            if self.checkpoint_every is not None:
-                raise InputError(
-                    f"{_place('checkpoint_every', sources)}: given without a checkpoint; "
-                    f"allowed: with {flag('checkpoint')} FILE"
-                )
-        elif self.checkpoint == self.output:
+        if self.checkpoint is None and self.checkpoint_every is not None:
             raise InputError(
-                f"{_place('checkpoint', sources)}: {self.checkpoint} given, which is the output "
-                "file; allowed: another file"
+                f"{_place('checkpoint_every', sources)}: given without a checkpoint; "
+                f"allowed: with {flag('checkpoint')} FILE"
             )
+
+    def _check_files(self, sources: Mapping[str, str], file: str | None) -> None:
+        """Refuse to write a file that is read, or one file for two purposes; by real paths."""
+        users = {os.path.realpath(path): _place(name, sources) for name, path in self._read()}
+        if file is not None:
+            users[os.path.realpath(file)] = "the configuration"
+        for name, endings in WRITTEN.items():
+            path, place = getattr(self, name), _place(name, sources)
+            for ending in () if path is None else endings:
+                real = os.path.realpath(path + ending)
+                if real in users:
+                    raise InputError(
+                        f"{place}: {path} given, but {path}{ending} belongs to {users[real]}; "
+                        "allowed: a file that the run does not use otherwise"
+                    )
+                users[real] = place
+
+    def _read(self) -> Iterator[tuple[str, str]]:
+        """(field, path) of the files that a run reads."""
+        if self.network not in BUILT_IN:
+            yield "network", self.network
+        if self.bias is not None:
+            yield "bias", self.bias
+        if self.patterns is not None and not self.patterns.isdecimal():
+            yield "patterns", self.patterns
+        if self.initial.endswith(".npy"):
+            yield "initial", self.initial
 
     @property
     def save_events(self) -> int | None:
@@ -411,7 +441,7 @@ def gather(
     four units: a later source's length replaces an earlier one's. Raises InputError.
     """
     layers = [{} if file is None else _file_values(file), _environment_values(environment)]
-    return _overlaid([*layers, _option_values(options)])
+    return _overlaid([*layers, _option_values(options)], file)
 
 
 def amend(
@@ -459,7 +489,9 @@ def _outdated(stored: Mapping[str, object], given: Mapping[str, tuple[object, st
     return outdated
 
 
-def _overlaid(layers: Sequence[Mapping[str, tuple[object, str]]]) -> Config:
+def _overlaid(
+    layers: Sequence[Mapping[str, tuple[object, str]]], file: str | None = None
+) -> Config:
     """Config from layers of field -> (value, place), each overriding those before."""
     values: dict[str, object] = {}
     sources: dict[str, str] = {}
@@ -469,7 +501,7 @@ def _overlaid(layers: Sequence[Mapping[str, tuple[object, str]]]) -> Config:
                 values.pop(name, None)
         for name, (value, place) in layer.items():
             values[name], sources[name] = value, place
-    return Config(**values, sources=sources)  # type: ignore[arg-type]
+    return Config(**values, sources=sources, file=file)  # type: ignore[arg-type]
 
 
 def _option_values(options: Mapping[str, object]) -> dict[str, tuple[object, str]]:

@@ -296,6 +296,37 @@ def test_an_exception_without_mpi() -> None:
     assert "KeyError: 'a bug'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run.toml", "--network", "W.npy", "--checkpoint", "W.npy"],
+        ["run.toml", "--network", "W.npy", "--output", "W.npy"],
+        ["run.toml", "--output", "run.toml"],
+        ["run.toml", "--output", "r.h5", "--checkpoint", "./r.h5"],
+        ["run.toml", "--output", "r.h5", "--checkpoint", "r.h5.partial"],
+        ["resume", "run.ck", "--output", "run.ck.previous"],
+        ["resume", "run.ck", "--checkpoint", "W.npy"],
+    ],
+)
+def test_a_run_that_would_destroy_its_own_files_touches_nothing(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("W.npy", np.zeros((3, 3)))
+    Path("run.toml").write_text("transitions = 100\n", encoding="utf-8")
+    assert (
+        cli.main(["--network", "W.npy", "--time", "1", "--checkpoint", "run.ck"], cli.Launch()) == 0
+    )
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert cli.main([*arguments, "--overwrite"], cli.Launch()) == 2
+    assert "; allowed: a file that the run does not use otherwise" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 # -------------------------------------------------------------------------------------- others
 
 

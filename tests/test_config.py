@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distsim.config import FIELDS, Config, check_output, gather
+from distsim.config import FIELDS, WRITTEN, Config, check_output, gather
 from distsim.errors import InputError
+from distsim.output import partial_path
+from distsim.whole import whole
 
 
 def test_defaults() -> None:
@@ -158,3 +160,57 @@ def test_output_place(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"exists; .*--overwrite"):
         check_output(Config(output=path))
     check_output(Config(output=path, overwrite=True))
+
+
+def test_all_that_a_run_writes_is_known(tmp_path: Path) -> None:
+    path = str(tmp_path / "run")
+    with whole(path) as written:
+        Path(written).touch()
+    assert WRITTEN["output"] == ("", partial_path(path).removeprefix(path))
+    assert WRITTEN["checkpoint"][:2] == ("", written.removeprefix(path))
+
+
+COLLISIONS = [
+    ({"network": "W.npy", "checkpoint": "W.npy"}, "checkpoint: W.npy given, but W.npy .* network"),
+    ({"network": "W.npy", "output": "./W.npy"}, r"output: \./W.npy given, but \./W.npy .* network"),
+    ({"network": "link.npy", "checkpoint": "W.npy"}, "belongs to network; allowed: a file that"),
+    ({"network": "W.npy", "output": "link.npy"}, "belongs to network"),
+    ({"bias": "a", "output": "a"}, "output: a given, but a belongs to bias"),
+    ({"bias": "a.previous", "checkpoint": "a"}, "but a.previous belongs to bias"),
+    ({"bias": "a.previous.writing", "checkpoint": "a"}, "belongs to bias"),
+    ({"bias": "a.partial", "output": "a"}, "output: a given, but a.partial belongs to bias"),
+    ({"network": "hopfield", "patterns": "p.npy", "checkpoint": "p.npy"}, "belongs to patterns"),
+    ({"initial": "x.npy", "output": "here/x.npy"}, "belongs to initial"),
+    ({"output": "r.h5", "checkpoint": "r.h5"}, "checkpoint: r.h5 given, .* belongs to output"),
+    ({"output": "r.h5", "checkpoint": "./r.h5"}, "belongs to output"),
+    ({"output": "r.h5", "checkpoint": "r.h5.partial"}, "r.h5.partial given, .* to output"),
+    ({"output": "a.previous", "checkpoint": "a"}, "a given, but a.previous belongs to output"),
+    ({"output": "a.writing", "checkpoint": "a"}, "but a.writing belongs to output"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), COLLISIONS)
+def test_no_file_is_for_two_purposes(
+    options: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "W.npy").touch()
+    (tmp_path / "link.npy").symlink_to("W.npy")
+    (tmp_path / "here").symlink_to(".")
+    with pytest.raises(InputError, match=message):
+        Config(**options, transitions=1, overwrite=True)
+
+
+def test_the_configuration_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here").symlink_to(".")
+    Path("run.toml").touch()
+    with pytest.raises(InputError, match=r"--output: run\.toml given, .* to the configuration"):
+        gather("here/run.toml", {}, {"output": "run.toml", "overwrite": "yes"})
+
+
+def test_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Config(output="gaussian", checkpoint="hopfield", network="gaussian", transitions=1)
+    Config(output="5", checkpoint="zeros", network="hopfield", patterns="5", transitions=1)
+    Config(network="W.npy", bias="W.npy", output="r.h5", checkpoint="r.ck", transitions=1)
