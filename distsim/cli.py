@@ -566,12 +566,15 @@ def scaling(
     picture: str | None,
     as_json: bool,
     **values: object,
-) -> None:
+) -> int:
     """Measure strong and weak scaling of both engines; explain and predict it.
 
     FILE.jsonl gets a line for each measurement; those it holds are not made again. The table, the
     model with its predictions, and the picture are of all it holds, so that the measurements of
     several jobs can be put together. Start this command without mpirun: it starts the runs.
+    Variables DISTSIM_<OPTION> of the environment are not heeded.
+
+    The exit status is 1 if a run fails, 74 if its measurement could not be written.
     """
     from distsim import scaling, scaling_report
 
@@ -582,13 +585,18 @@ def scaling(
         chosen = {name: getattr(settings, name) for name in values}
         given = {name: value for name, value in chosen.items() if value is not None}
         plan = scaling.Plan(ranks, neurons, repeats, seconds, launcher, ranks_per_node, given)
-        scaling.measure(file, plan, lambda line: click.echo(line, err=True))
+        try:
+            scaling.measure(file, plan, lambda line: click.echo(line, err=True))
+        except scaling.RunError as error:
+            click.echo(f"distsim: {error}", err=True)
+            return FAILED
     found = scaling.analyse(scaling.read(file))
     click.echo(scaling_report.table(found))
     if picture is not None:
         scaling_report.picture(found, picture)
     if as_json:
         click.echo(json.dumps(scaling_report.as_json(found)))
+    return 0
 
 
 def silent(line: str) -> None:

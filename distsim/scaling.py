@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import statistics
 import subprocess
@@ -35,7 +36,8 @@ from typing import Any
 
 import numpy as np
 
-from distsim.errors import InputError
+from distsim.config import PREFIX, flag
+from distsim.errors import InputError, OutputError
 
 ENGINES = ("relax", "race")
 SHORTEST = 1000  # transitions of a first trial
@@ -44,6 +46,10 @@ FURTHER = (2, 4, 8)  # predictions, in terms of the most ranks measured
 COLLECTIVE = "exchange"  # the phase of the collectives
 
 Line = dict[str, Any]  # a measurement in the file
+
+
+class RunError(RuntimeError):
+    """A measured run failed: its command, and what it said."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,18 @@ class Plan:
 
     def nodes(self, ranks: int) -> int:
         return 1 if self.per_node is None else -(-ranks // self.per_node)
+
+    def launched(self, ranks: int) -> list[str]:
+        """The words that start so many ranks of what follows them. Raises InputError."""
+        try:
+            if ranks > 1 and "{ranks}" not in self.launcher:
+                raise ValueError("no {ranks}")
+            return shlex.split(self.launcher.format(ranks=ranks, nodes=self.nodes(ranks)))
+        except (AttributeError, LookupError, ValueError) as error:
+            raise InputError(
+                f"--launcher: {self.launcher!r} given: {error}; allowed: a command with {{ranks}}, "
+                "and {nodes} if it needs it"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -137,7 +155,11 @@ class Series:
 
 
 def measure(path: str, plan: Plan, say: Callable[[str], None]) -> None:
-    """Add the plan's measurements to a file, but for those it holds. Raises InputError."""
+    """Add the plan's measurements to a file, but for those it holds.
+
+    Raises InputError, before the first run where that is possible; RunError, OutputError.
+    """
+    plan.launched(max(plan.ranks))
     known = read(path) if Path(path).exists() else []
     lengths: dict[Task, int] = {}
     for repeat in range(plan.repeats):
@@ -160,7 +182,7 @@ def measure(path: str, plan: Plan, say: Callable[[str], None]) -> None:
                 with open(path, "a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
             except OSError as error:
-                raise InputError(f"measurements {path}: {error.strerror}") from None
+                raise OutputError(f"measurements {path}: {error.strerror}") from error
             known.append(line)
             say(
                 f"{task.engine}, {task.neurons:,} neurons, ranks: {task.ranks}: "
@@ -222,7 +244,7 @@ def _length(task: Task, plan: Plan, lengths: dict[Task, int]) -> int:
 
 
 def _run(task: Task, plan: Plan, transitions: int) -> dict[str, Any]:
-    """The summary of one run. Raises InputError if it fails."""
+    """The summary of one run, without options of the environment. Raises InputError, RunError."""
     options = {
         **plan.options,
         "network": "gaussian",
@@ -230,25 +252,28 @@ def _run(task: Task, plan: Plan, transitions: int) -> dict[str, Any]:
         "engine": task.engine,
         "transitions": transitions,
     }
-    try:
-        launcher = plan.launcher.format(ranks=task.ranks, nodes=plan.nodes(task.ranks))
-    except (KeyError, IndexError, ValueError) as error:
-        raise InputError(
-            f"--launcher: {plan.launcher!r} given: {error}; allowed: a command with {{ranks}}, "
-            "and {nodes} if it needs it"
-        ) from None
-    command = [*shlex.split(launcher), sys.executable, "-m", "distsim", "run", "--json"]
+    command = [*plan.launched(task.ranks), sys.executable, "-m", "distsim", "run", "--json"]
     for name, value in options.items():
-        command += ["--" + name.replace("_", "-"), str(value)]
+        command += [flag(name), str(value)]
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith(PREFIX)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
     except OSError as error:
         raise InputError(f"--launcher: {command[0]}: {error.strerror}") from None
     if done.returncode != 0:
-        raise InputError(
+        raise RunError(
             f"{shlex.join(command)} left with status {done.returncode}:\n{done.stderr.strip()}"
         )
-    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    try:
+        summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        ranks = summary["ranks"]
+    except (IndexError, KeyError, TypeError, ValueError):
+        raise RunError(f"{shlex.join(command)} ended without a summary") from None
+    if ranks != task.ranks:
+        raise InputError(
+            f"--launcher: {plan.launcher!r} given, which started ranks: {ranks}; "
+            f"allowed: a command that starts {{ranks}}, here {task.ranks}"
+        )
     return summary
 
 

@@ -11,7 +11,7 @@ from launchers import found
 
 from distsim import cli, scaling, scaling_report
 from distsim.errors import InputError
-from distsim.scaling import Line, Plan, Task
+from distsim.scaling import Line, Plan, RunError, Task
 
 A, B, C, BANDWIDTH = 20e-6, 2e-6, 5e-6, 4e9  # of a made-up machine
 OPTIONS = {"model": "mpm", "tau": 1.0, "weight_bits": 8}
@@ -65,11 +65,20 @@ def plan(**changes: Any) -> Plan:
     return Plan(**{**values, **changes})
 
 
+def silent(text: str) -> None:
+    """For measurements whose progress is of no interest."""
+
+
 def fake(folder: Path) -> str:
-    """A launcher that starts nothing, and prints what a run would."""
+    """A launcher that starts nothing, and prints what a run would: as many ranks as its word says.
+
+    It fails where the environment has options.
+    """
     script = folder / "launcher.py"
     script.write_text(
-        "import json, sys\n"
+        "import json, os, sys\n"
+        "if found := [name for name in os.environ if name.startswith('DISTSIM_')]:\n"
+        "    sys.exit(f'{found} in the environment')\n"
         "given = dict(zip(sys.argv[1:], sys.argv[2:]))\n"
         "events = int(given['--transitions'])\n"
         "print(json.dumps(dict(engine=given['--engine'], neurons=int(given['--neurons']),\n"
@@ -105,7 +114,7 @@ def test_measurements_are_added_once(tmp_path: Path) -> None:
 
 def test_runs_are_as_long_as_asked_for(tmp_path: Path) -> None:
     file = str(tmp_path / "scaling.jsonl")
-    scaling.measure(file, plan(launcher=fake(tmp_path), seconds=2.0), lambda text: None)
+    scaling.measure(file, plan(launcher=fake(tmp_path), seconds=2.0), silent)
     assert {one["transitions"] for one in scaling.read(file)} == {2_000_000}
 
 
@@ -179,12 +188,66 @@ def test_only_predictions_are_marked_as_such() -> None:
 
 def test_a_failing_run_shows_its_message(tmp_path: Path) -> None:
     file = str(tmp_path / "scaling.jsonl")
-    with pytest.raises(InputError, match=r"left with status 2:\ndistsim: .*tau.*-1"):
-        scaling.measure(file, plan(options={**OPTIONS, "tau": -1.0}), lambda text: None)
-    with pytest.raises(InputError, match="--launcher: nowhere: No such file"):
-        scaling.measure(file, plan(launcher="nowhere"), lambda text: None)
-    with pytest.raises(InputError, match=r"allowed: a command with \{ranks\}"):
-        scaling.measure(file, plan(launcher="mpirun -n {size}"), lambda text: None)
+    with pytest.raises(RunError, match=r"left with status 2:\ndistsim: .*tau.*-1"):
+        scaling.measure(file, plan(ranks=(1,), options={**OPTIONS, "tau": -1.0}), silent)
+    with pytest.raises(RunError, match=r"echo 1 .* ended without a summary"):
+        scaling.measure(file, plan(launcher="echo {ranks}"), silent)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "message"),
+    [
+        ("nowhere {ranks}", "--launcher: nowhere: No such file"),
+        ("mpirun -n {size}", r"no \{ranks\}; allowed: a command with \{ranks\}"),
+        ("mpirun -n {ranks} {size}", r"'size'; allowed: a command with \{ranks\}"),
+        ("mpirun -n {ranks.all}", r"allowed: a command with \{ranks\}"),
+        ("mpirun -n {ranks} '", r"No closing quotation; allowed: a command with \{ranks\}"),
+        ("", r"no \{ranks\}; allowed: a command with \{ranks\}"),
+    ],
+)
+def test_a_bad_launcher_is_refused(tmp_path: Path, launcher: str, message: str) -> None:
+    file = tmp_path / "scaling.jsonl"
+    with pytest.raises(InputError, match=message):
+        scaling.measure(str(file), plan(launcher=launcher), silent)
+    assert not file.exists()
+
+
+def test_a_launcher_that_starts_another_number_of_ranks_is_refused(tmp_path: Path) -> None:
+    file = str(tmp_path / "scaling.jsonl")
+    launcher = fake(tmp_path).replace("{ranks}", "1 {ranks}")
+    message = r"which started ranks: 1; allowed: a command that starts \{ranks\}, here 2"
+    with pytest.raises(InputError, match=message):
+        scaling.measure(file, plan(launcher=launcher), silent)
+    assert {one["ranks"] for one in scaling.read(file)} == {1}
+
+
+def test_runs_have_no_options_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTSIM_WINDOW", "7")
+    scaling.measure(str(tmp_path / "scaling.jsonl"), plan(launcher=fake(tmp_path)), silent)
+
+
+def run(file: Path, launcher: str) -> int:
+    command = ["scaling", str(file), "--ranks", "1", "--seconds", "0.001", "--launcher", launcher]
+    return cli.main(command, cli.Launch())
+
+
+def test_exit_statuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "scaling.jsonl"
+    assert run(file, "false") == 1
+    assert capsys.readouterr().err.startswith("distsim: false ")
+    assert run(file, "nowhere") == 2
+    assert run(file, fake(tmp_path)) == 0
+
+
+def test_a_vanished_folder_ends_with_status_74(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "folder" / "scaling.jsonl"
+    file.parent.mkdir()
+    assert run(file, f"sh -c 'rm -r {file.parent}; \"$@\"' - {fake(tmp_path)}") == 74
+    assert f"distsim: measurements {file}: No such file" in capsys.readouterr().err
 
 
 def test_a_line_that_is_no_measurement_is_refused(tmp_path: Path) -> None:
