@@ -24,6 +24,7 @@ from distsim.errors import InputError
 
 DEFAULT_NETWORK = "celegans"
 BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
+DETAILS = ("neurons", "coupling", "network_seed", "patterns")  # of a kind of network
 DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
 LENGTHS = ("transitions", "time", "steps", "sweeps")
 LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
@@ -455,7 +456,9 @@ def amend(
 
     The environment had its say when the run began, and its command line may have overruled it: now
     it counts for where and how to run (CONDUCT) alone. Further checkpoints go to the same file;
-    max_time was that of the earlier run; exchange stays unless device or engine are changed.
+    max_time was that of the earlier run; exchange stays unless device or engine are changed, and
+    so do the options of a generated network unless its weights come from elsewhere now, as from a
+    file made of it; overwrite allowed to replace the files of the first run, not others.
     Raises InputError.
     """
     unknown = sorted(set(stored) - set(FIELDS))
@@ -477,7 +480,7 @@ def amend(
             )
     if after.checkpoint != base["checkpoint"][0]:
         assert after.checkpoint is not None
-        check_writable(after.checkpoint, after.overwrite, "checkpoint")
+        _check_saving(after.checkpoint, "overwrite" in given and after.overwrite)
     return after
 
 
@@ -486,7 +489,15 @@ def _outdated(stored: Mapping[str, object], given: Mapping[str, tuple[object, st
     outdated = {"max_time"}
     if any(name in given and given[name][0] != stored[name] for name in ("device", "engine")):
         outdated.add("exchange")
+    if "network" in given and _kind(given["network"][0]) != _kind(stored["network"]):
+        outdated.update(DETAILS)
     return outdated
+
+
+def _kind(network: object) -> str:
+    """What a network is made from: the name of a built-in one, the ending of a file."""
+    name = str(network)
+    return name if name in BUILT_IN else os.path.splitext(name)[1]
 
 
 def _overlaid(
@@ -540,7 +551,13 @@ def check_output(config: Config) -> None:
     if config.output is not None:
         check_writable(config.output, config.overwrite)
     if config.checkpoint is not None:
-        check_writable(config.checkpoint, config.overwrite, "checkpoint")
+        _check_saving(config.checkpoint, config.overwrite)
+
+
+def _check_saving(path: str, overwrite: bool) -> None:
+    """Raise InputError if checkpoints cannot be written at `path`, or one is there already."""
+    for name in (path, path + PREVIOUS):
+        check_writable(name, overwrite, "checkpoint")
 
 
 def check_writable(path: str, overwrite: bool, what: str = "output") -> None:
@@ -549,8 +566,9 @@ def check_writable(path: str, overwrite: bool, what: str = "output") -> None:
     if os.path.isdir(path):
         raise InputError(f"{what} {path}: a folder; allowed: a file")
     if os.path.lexists(path) and not overwrite:
+        way_out = f", or go on with it: distsim resume {path}" if what == "checkpoint" else ""
         raise InputError(
-            f"{what} {path}: exists; allowed: a new file, or this one with --overwrite"
+            f"{what} {path}: exists; allowed: a new file, or this one with --overwrite{way_out}"
         )
     if not os.path.isdir(folder):
         raise InputError(

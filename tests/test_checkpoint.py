@@ -15,7 +15,7 @@ import pytest
 from processes import Run, needs_mpirun
 from test_cuda import gpus, needs_gpu
 
-from distsim import checkpoint, cli, config, simulation, stop
+from distsim import checkpoint, cli, config, export, simulation, stop
 from distsim.checkpoint import Checkpoint
 from distsim.communicator import Serial
 from distsim.config import Config
@@ -202,6 +202,33 @@ def test_checkpoints_every_so_many_events(here: Path, monkeypatch: pytest.Monkey
     assert checkpoint.read("run.ck", Serial()).transitions == 5000  # it goes on in run.ck
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"network": "celegans"},
+        {"network": "gaussian", "neurons": 300, "coupling": 1.0},  # rounded alike by chance
+        {"network": "hopfield", "neurons": 90, "patterns": "5", "model": "bm"},
+        {"network": "hopfield", "neurons": 90, "patterns": "5", "network_seed": 2},
+    ],
+)
+def test_a_generated_network_goes_on_from_a_file_of_it(network: dict[str, Any], here: Path) -> None:
+    options = {**network, "tau": 2.0, "transitions": 900}
+    run(**{**options, "transitions": 400}, checkpoint="run.ck")
+    export.write(Config(**options), "W.npz")
+    again = resume(network="W.npz", transitions=900)
+    assert again.network == "W.npz"
+    assert again.digest == run(**options).digest
+    os.rename("W.npz", "moved.npz")
+    assert resume(network="moved.npz").digest == again.digest
+
+
+def test_neurons_of_an_edge_list_are_kept_when_it_moves(here: Path) -> None:
+    Path("old.csv").write_text("source,target,weight\n0,1,1\n1,0,1\n", encoding="utf-8")
+    run(network="old.csv", neurons=5, transitions=100, checkpoint="run.ck")
+    os.rename("old.csv", "new.csv")
+    assert resume(network="new.csv").neurons == 5
+
+
 def test_what_is_saved_comes_back(here: Path) -> None:
     run(**SMALL, transitions=400, checkpoint="run.ck")
     saved = checkpoint.read("run.ck", Serial())
@@ -295,7 +322,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"network_seed": 1}, "network: digest .* allowed: the network of the run that is resumed"),
     ({"coupling": 2.0}, "network: digest"),
     ({"neurons": 121}, "network gaussian: 121 neurons given; allowed: .* 120 neurons"),
-    ({"network": "none.npy"}, "--neurons: 120 given for network none.npy"),
+    ({"network": "none.npy"}, "none.npy: No such file"),
+    ({"network": "celegans"}, "network celegans: 281 neurons given; allowed: .* 120 neurons"),
+    ({"network": "celegans", "neurons": 281}, "--neurons: 281 given for network celegans"),
     ({"transitions": 399}, "399 transitions given; allowed: the 400 that are done, or more"),
     ({"time": 0.1}, "length 0.1 given; allowed: .* which is done, or more"),
     ({"steps": 5}, "--steps: given for the mpm"),
@@ -452,10 +481,25 @@ def test_a_write_that_is_cut_short_leaves_a_whole_checkpoint(
 
 def test_an_existing_checkpoint_is_not_replaced_unasked(here: Path) -> None:
     run(**SMALL, transitions=100, checkpoint="run.ck")
-    with pytest.raises(InputError, match=r"checkpoint run\.ck: exists; allowed: a new file"):
+    way_out = r"with --overwrite, or go on with it: distsim resume "
+    with pytest.raises(InputError, match=rf"checkpoint run\.ck: exists; .* {way_out}run\.ck$"):
+        run(**SMALL, transitions=100, checkpoint="run.ck")
+    os.rename("run.ck", "run.ck.previous")
+    with pytest.raises(InputError, match=rf"run\.ck\.previous: exists; .* {way_out}run\.ck\.prev"):
         run(**SMALL, transitions=100, checkpoint="run.ck")
     run(**SMALL, transitions=100, checkpoint="run.ck", overwrite=True)
     assert not Path("run.ck.previous").exists()  # it would have been another run's
+
+
+def test_leave_to_overwrite_is_of_one_command(here: Path) -> None:
+    run(**SMALL, transitions=100, checkpoint="other.ck")
+    run(**SMALL, transitions=100, checkpoint="run.ck", overwrite=True)
+    before = files(here)
+    with pytest.raises(InputError, match=r"checkpoint other\.ck: exists"):
+        resume(checkpoint="other.ck")
+    assert files(here) == before
+    resume(checkpoint="other.ck", transitions=200, overwrite=True)
+    assert checkpoint.read("other.ck", Serial()).transitions == 200
 
 
 def test_a_refused_start_leaves_an_earlier_runs_checkpoint(here: Path) -> None:
