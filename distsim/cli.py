@@ -590,7 +590,7 @@ def scaling(
         except scaling.RunError as error:
             click.echo(f"distsim: {error}", err=True)
             return FAILED
-    found = scaling.analyse(scaling.read(file))
+    found = scaling.collect(file)
     click.echo(scaling_report.table(found))
     if picture is not None:
         scaling_report.picture(found, picture)

@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from distsim.config import PREFIX, flag
+from distsim.config import PREFIX, check_writable, flag
 from distsim.errors import InputError, OutputError
 
 ENGINES = ("relax", "race")
@@ -44,6 +44,8 @@ SHORTEST = 1000  # transitions of a first trial
 GROWTH = 8  # of the next, while trials are too short to tell the rate
 FURTHER = (2, 4, 8)  # predictions, in terms of the most ranks measured
 COLLECTIVE = "exchange"  # the phase of the collectives
+
+START = b'{"options": '  # of a line of the file
 
 Line = dict[str, Any]  # a measurement in the file
 
@@ -160,7 +162,8 @@ def measure(path: str, plan: Plan, say: Callable[[str], None]) -> None:
     Raises InputError, before the first run where that is possible; RunError, OutputError.
     """
     plan.launched(max(plan.ranks))
-    known = read(path) if Path(path).exists() else []
+    known = read(path)
+    _prepare(path)
     lengths: dict[Task, int] = {}
     for repeat in range(plan.repeats):
         for task in tasks(plan):
@@ -202,13 +205,20 @@ def tasks(plan: Plan) -> Iterator[Task]:
 
 
 def read(path: str) -> list[Line]:
-    """All measurements in a file. Raises InputError."""
-    lines = []
+    """All measurements in a file; none if there is no file. Raises InputError.
+
+    What a killed job left of a last line does not count.
+    """
+    lines: list[Line] = []
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        *texts, rest = Path(path).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return lines
     except OSError as error:
         raise InputError(f"measurements {path}: {error.strerror}") from None
-    for number, line in enumerate(text.splitlines(), 1):
+    if not rest.startswith(START) and not START.startswith(rest):
+        texts.append(rest)  # nobody's measurement: refused
+    for number, line in enumerate(texts, 1):
         try:
             lines.append(json.loads(line))
             _ = lines[-1]["options"]["weight_bits"], lines[-1]["exchange"], lines[-1]["nodes"]
@@ -217,6 +227,18 @@ def read(path: str) -> list[Line]:
                 f"measurements {path}: line {number} is not a measurement of `distsim scaling`"
             ) from None
     return lines
+
+
+def _prepare(path: str) -> None:
+    """See that lines can be added to a file; cut off what a killed job left of a last one."""
+    if not os.path.exists(path):
+        check_writable(path, overwrite=True, what="measurements")
+        return
+    try:
+        with open(path, "rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+    except OSError as error:
+        raise InputError(f"measurements {path}: {error.strerror}") from None
 
 
 def _weak(neurons: int, ranks: int, fewest: int) -> int:
@@ -278,6 +300,14 @@ def _run(task: Task, plan: Plan, transitions: int) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------- analysing
+
+
+def collect(path: str) -> list[Series]:
+    """All series of a file's measurements. Raises InputError."""
+    lines = read(path)
+    if not lines:
+        raise InputError(f"no measurements in {path}; allowed: a file of `distsim scaling --ranks`")
+    return analyse(lines)
 
 
 def analyse(lines: Sequence[Line]) -> list[Series]:

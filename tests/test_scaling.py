@@ -257,6 +257,46 @@ def test_a_line_that_is_no_measurement_is_refused(tmp_path: Path) -> None:
         scaling.read(str(file))
 
 
+def test_a_cut_last_line_does_not_count_and_is_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "scaling.jsonl"
+    small = plan(launcher=fake(tmp_path))
+    scaling.measure(str(file), small, silent)
+    whole = file.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for length in (1, 5, 40, len(lines[-1]) - 1):
+        file.write_bytes(b"".join(lines[:-1]) + lines[-1][:length])
+        assert len(scaling.read(str(file))) == 5
+        scaling.measure(str(file), small, silent)
+        assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("text", ["", '{"opti'])
+def test_a_file_without_measurements_is_named(
+    tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "scaling.jsonl"
+    file.write_text(text, encoding="utf-8")
+    for path in (file, tmp_path / "nowhere.jsonl"):
+        assert cli.main(["scaling", str(path)], cli.Launch()) == 2
+        assert capsys.readouterr().err.startswith(f"distsim: no measurements in {path};")
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "\xff\n", "{}\n"])
+def test_a_file_of_something_else_is_refused_and_not_touched(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "scaling.jsonl"
+    file.write_text(text, encoding="latin-1")
+    assert run(file, fake(tmp_path)) == 2
+    assert file.read_text(encoding="latin-1") == text
+
+
+def test_where_no_line_can_be_added_nothing_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (tmp_path / "nowhere" / "scaling.jsonl", tmp_path):
+        assert run(file, "false") == 2
+        assert capsys.readouterr().err.startswith(f"distsim: measurements {file}: ")
+
+
 @pytest.mark.skipif("mpich" not in found(), reason="no mpirun of MPICH")
 def test_a_table_and_a_picture_of_real_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
