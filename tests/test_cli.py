@@ -327,6 +327,32 @@ def test_a_run_that_would_destroy_its_own_files_touches_nothing(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_requeued_job_has_its_options_from_the_checkpoint_alone(tmp_path: Path) -> None:
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/sh\necho "$@"\nenv | grep ^DISTSIM_\n', encoding="utf-8")
+    srun.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "SLURM_JOB_ID": "12",
+        "PYTHON": "python",
+        "DISTSIM_ENGINE": "race",
+    }
+    script = Path(__file__).parents[1] / "slurm" / "run.sbatch"
+    command = ["bash", str(script), "--engine", "relax"]
+    said = []
+    for _ in range(2):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        said.append(done.stdout.splitlines())
+        (tmp_path / "distsim-12.checkpoint").touch()
+    start = "--mpi=pmi2 python -m distsim"
+    assert said == [
+        [f"{start} --engine relax --checkpoint distsim-12.checkpoint", "DISTSIM_ENGINE=race"],
+        [f"{start} resume distsim-12.checkpoint"],
+    ]
+
+
 # -------------------------------------------------------------------------------------- others
 
 
