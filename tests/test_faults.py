@@ -1,5 +1,6 @@
 """Faults: each ends all ranks, in time, with its status and a message, and nothing is lost."""
 
+import importlib.util
 import os
 import random
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,10 +21,10 @@ import pytest
 from numpy.typing import NDArray
 from processes import Done, Run, needs_mpirun
 
-from distsim import output, simulate, simulation
+from distsim import kernels, output, simulate, simulation
 from distsim.communicator import Serial
 from distsim.config import Config
-from distsim.errors import OutputError
+from distsim.errors import InputError, OutputError
 from distsim.likeness import _BLOCK, _SAMPLES, _sample
 from distsim.output import Disk, EventFile
 from distsim.watchdog import Watchdog
@@ -317,6 +319,43 @@ def test_a_fault_before_the_first_checkpoint_leaves_the_events_that_were_written
     result = simulate(options.pop("network"), **options)
     assert events.size > 0
     np.testing.assert_array_equal(events, result.neuron)
+
+
+# ------------------------------------------------------------------------ launched wrongly
+
+
+@needs_mpirun
+def test_singletons_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As if Open MPI's mpirun had started two ranks, of which MPICH's library knows nothing."""
+    monkeypatch.setitem(launchers.ENVIRONMENT, "OMPI_COMM_WORLD_SIZE", "2")
+    monkeypatch.setitem(launchers.ENVIRONMENT, "OMPI_COMM_WORLD_RANK", "0")
+    done = Run(tmp_path, "--transitions", 10, "--output", "run.h5").end()
+    assert done.status == 2
+    assert "OMPI_COMM_WORLD_SIZE=2, but MPICH" in done.err
+    assert "finds 1 rank(s): the launcher and the library do not belong together" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_ranks_on_one_gpu_are_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Twins(Serial):
+        size = 2
+
+        def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return np.concatenate([states, states])
+
+    driver = types.SimpleNamespace(choose=lambda place: "GPU-8a4f", PEERS=8)
+    monkeypatch.setitem(sys.modules, "distsim.kernels.cuda", driver)
+    monkeypatch.setattr(kernels, "cuda", driver, raising=False)
+    place = str(Path(kernels.__path__[0]).parent / "device.py")
+    spec = importlib.util.spec_from_file_location("device_of_two_ranks", place)
+    assert spec is not None
+    assert spec.loader is not None
+    device = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(device)
+    chain = device.DeviceChain.__new__(device.DeviceChain)
+    chain.ranks = Twins()
+    with pytest.raises(InputError, match="GPU GPU-8a4f: taken by ranks 0 and 1; allowed: one rank"):
+        chain._take_gpu()
 
 
 # -------------------------------------------------------------------- differing networks
