@@ -579,7 +579,7 @@ def scaling(
     from distsim import scaling, scaling_report
 
     if picture is not None:
-        config.check_writable(picture, overwrite=True)
+        scaling_report.check_picture(picture)
     if ranks:
         settings = config.gather(None, {}, {**values, "network": "gaussian", "transitions": 1})
         chosen = {name: getattr(settings, name) for name in values}

@@ -228,9 +228,9 @@ def test_runs_have_no_options_from_the_environment(
     scaling.measure(str(tmp_path / "scaling.jsonl"), plan(launcher=fake(tmp_path)), silent)
 
 
-def run(file: Path, launcher: str) -> int:
+def run(file: Path, launcher: str, *more: str) -> int:
     command = ["scaling", str(file), "--ranks", "1", "--seconds", "0.001", "--launcher", launcher]
-    return cli.main(command, cli.Launch())
+    return cli.main([*command, *more], cli.Launch())
 
 
 def test_exit_statuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,6 +295,26 @@ def test_where_no_line_can_be_added_nothing_is_measured(
     for file in (tmp_path / "nowhere" / "scaling.jsonl", tmp_path):
         assert run(file, "false") == 2
         assert capsys.readouterr().err.startswith(f"distsim: measurements {file}: ")
+
+
+@pytest.mark.parametrize("name", ["nowhere/scaling.png", "scaling", "scaling.jsonl", ""])
+def test_where_no_picture_can_be_drawn_nothing_is_measured(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, picture = tmp_path / "scaling.jsonl", tmp_path / name
+    assert run(file, fake(tmp_path), "--picture", str(picture)) == 2
+    assert capsys.readouterr().err.startswith(f"distsim: picture {picture}: ")
+    assert not file.exists()
+
+
+def test_without_matplotlib_no_picture_is_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    file = tmp_path / "scaling.jsonl"
+    assert run(file, fake(tmp_path), "--picture", str(tmp_path / "scaling.png")) == 2
+    assert "a picture needs it" in capsys.readouterr().err
+    assert not file.exists()
 
 
 @pytest.mark.skipif("mpich" not in found(), reason="no mpirun of MPICH")
