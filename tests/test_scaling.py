@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
+import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +318,18 @@ def test_without_matplotlib_no_picture_is_promised(
     assert run(file, fake(tmp_path), "--picture", str(tmp_path / "scaling.png")) == 2
     assert "a picture needs it" in capsys.readouterr().err
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "ranks"), [("1", ["1"]), ("4", ["1", "2", "4"]), ("6", ["1", "2", "4", "6"])]
+)
+def test_the_script_measures_on_all_ranks_of_its_job(tasks: str, ranks: list[str]) -> None:
+    script = Path(__file__).parents[1] / "slurm" / "scaling.sbatch"
+    job = {"SLURM_NTASKS": tasks, "SLURM_NTASKS_PER_NODE": tasks, "PYTHON": "echo"}
+    command = ["bash", str(script), "scaling.jsonl"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **job})
+    words = done.stdout.split()
+    assert [value for name, value in pairwise(words) if name == "--ranks"] == ranks
 
 
 @pytest.mark.skipif("mpich" not in found(), reason="no mpirun of MPICH")
