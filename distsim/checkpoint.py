@@ -30,7 +30,7 @@ from distsim import __version__
 from distsim.communicator import Communicator, broadcast
 from distsim.config import PREVIOUS, Config
 from distsim.errors import InputError, OutputError
-from distsim.whole import whole
+from distsim.whole import sync, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,6 +121,7 @@ def write(path: str, data: bytes) -> None:
     try:
         with whole(path) as temporary:
             Path(temporary).write_bytes(data)
+            sync(temporary)  # before the one that is there gives way
             if _intact(path):
                 _keep(path, path + PREVIOUS)
     except OSError as error:

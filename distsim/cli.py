@@ -405,7 +405,7 @@ def info(
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
 def plot(file: str, output: str, overwrite: bool) -> None:
     """Draw the raster and the mean activity of an output file."""
-    config.check_writable(output, overwrite)
+    config.check_writable(output, overwrite, source=file)
     from distsim import plot
 
     plot.picture(file, output)
@@ -426,7 +426,7 @@ def network(spec: str, output: str, overwrite: bool | None, **values: object) ->
 
     SPEC: celegans, gaussian, hopfield or a file, as for run --network.
     """
-    config.check_writable(output, bool(overwrite))
+    config.check_writable(output, bool(overwrite), source=spec)
     # A configuration has a length, which is of no use here.
     settings = config.gather(None, {}, {**values, "network": spec, "transitions": 1})
     from distsim import export

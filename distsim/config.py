@@ -560,9 +560,16 @@ def _check_saving(path: str, overwrite: bool) -> None:
         check_writable(name, overwrite, "checkpoint")
 
 
-def check_writable(path: str, overwrite: bool, what: str = "output") -> None:
-    """Raise InputError if a file cannot be made at `path`, or is there and not to be replaced."""
+def check_writable(
+    path: str, overwrite: bool, what: str = "output", source: str | None = None
+) -> None:
+    """Raise InputError if a file cannot be made at `path`, or is there and not to be replaced.
+
+    source: a file that is read for it, never to be replaced.
+    """
     folder = os.path.dirname(path) or "."
+    if source is not None and os.path.realpath(path) == os.path.realpath(source):
+        raise InputError(f"{what} {path}: is what is read; allowed: another file")
     if os.path.isdir(path):
         raise InputError(f"{what} {path}: a folder; allowed: a file")
     if os.path.lexists(path) and not overwrite:

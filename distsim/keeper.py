@@ -5,6 +5,7 @@ a signal on any rank, at `max_time`, or because the root cannot write a file.
 """
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable
 from time import monotonic
@@ -122,6 +123,13 @@ class Keeper:
                 self._file.leave()
         else:
             self._file.discard()
+
+    def way_on(self) -> str:
+        """What to add to the message of an error that ended the run."""
+        path = self._config.checkpoint
+        if path is None or not os.path.exists(path):
+            return ""
+        return f"; goes on with: distsim resume {path}"
 
     def _wish(self) -> tuple[Wish, int]:
         self._watchdog.begun()

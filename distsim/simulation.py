@@ -20,7 +20,7 @@ from distsim.arrayfile import ArrayFile
 from distsim.boltzmann import Boltzmann
 from distsim.checkpoint import Checkpoint, Position, remove
 from distsim.communicator import Communicator, Serial, agreed
-from distsim.config import Config, check_output
+from distsim.config import DETAILS, LENGTHS, Config, check_output, flag
 from distsim.errors import InputError, OutputError
 from distsim.keeper import Keeper
 from distsim.kernels import cpu
@@ -236,7 +236,7 @@ def run(
         recorder = Recorder(*_length(config, network), None)
         name = "" if config.checkpoint is None and saved is None else chain.network_digest()
         if saved is not None:
-            agreed(ranks, lambda: _check(saved, name, recorder))
+            agreed(ranks, lambda: _check(saved, name, network, config))
             chain.resume(saved.position)
             recorder.go_on(saved.position.transitions, saved.position.last, saved.position.total)
         file = agreed(ranks, lambda: _create(config, ranks, chain.initial, saved))
@@ -249,6 +249,9 @@ def run(
         try:
             summary, final = _drive(chain, network, recorder, report, keeper)
             keeper.close(lambda file: file.finish(final, summary.digest))
+        except OutputError as error:
+            keeper.fail()
+            raise OutputError(f"{error}{keeper.way_on()}") from error
         except BaseException:
             keeper.fail()
             raise
@@ -257,7 +260,6 @@ def run(
 
 # Options that `simulate` does not take, and those that an array does not take besides.
 _FILES = ("output", "overwrite", "checkpoint", "checkpoint_every", "max_time")
-_GENERATED = ("neurons", "coupling", "network_seed", "patterns")
 
 
 def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
@@ -269,7 +271,7 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
     InputError for what cannot be done as asked.
     """
     named = isinstance(network, str | Path)
-    for name in (*_FILES, *(() if named else _GENERATED)):
+    for name in (*_FILES, *(() if named else DETAILS)):
         if options.get(name):
             raise InputError(
                 f"{name}: {options[name]} given to simulate; allowed: on the command line"
@@ -360,7 +362,7 @@ def open_chain(
     gpu = on_gpu(config.device, ranks)
     if config.exchange != "auto" and not gpu:
         raise InputError(
-            f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu)"
+            f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu), or auto"
         )
     if states is None:
         states = _initial(config, network.neurons, ranks)
@@ -448,22 +450,25 @@ def _open(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Netw
     return network
 
 
-def _check(saved: Checkpoint, network: str, recorder: Recorder) -> None:
+def _check(saved: Checkpoint, digest: str, network: Network, config: Config) -> None:
     """Refuse to resume with another network, or to a length that is passed already."""
-    if network != saved.network:
+    if digest != saved.network:
         raise InputError(
-            f"network: digest {network} given; allowed: the network of the run that is resumed, "
-            f"{saved.network}"
+            f"network {network.name}: other weights or biases given than those of the run that is "
+            f"resumed, digest {digest} instead of {saved.network}; allowed: the same network"
         )
-    if recorder.limit is not None and recorder.limit < saved.transitions:
-        raise InputError(
-            f"{recorder.limit} transitions given; allowed: the {saved.transitions} that are done, "
-            "or more"
-        )
-    if recorder.until is not None and recorder.until < saved.time:
-        raise InputError(
-            f"length {recorder.until:g} given; allowed: {saved.time:g}, which is done, or more"
-        )
+    done = {
+        "transitions": saved.transitions,
+        "time": saved.time,
+        "steps": saved.time,
+        "sweeps": saved.time / saved.neurons,
+    }
+    for name in LENGTHS:
+        given = getattr(config, name)
+        if given is not None and given < done[name]:
+            raise InputError(
+                f"{flag(name)}: {given} given; allowed: {done[name]}, which is done, or more"
+            )
 
 
 def _initial(config: Config, neurons: int, ranks: Communicator) -> NDArray[np.uint8]:

@@ -14,8 +14,7 @@ def whole(path: str) -> Iterator[str]:
     temporary = path + ".writing"
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        sync(temporary)
         os.replace(temporary, path)
         sync_folder(path)
     except BaseException:
@@ -26,7 +25,12 @@ def whole(path: str) -> Iterator[str]:
 
 def sync_folder(path: str) -> None:
     """Have the disk hold the names in the folder of a file."""
-    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    sync(os.path.dirname(path) or ".")
+
+
+def sync(path: str) -> None:
+    """Have the disk hold a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ from distsim import checkpoint, cli, config, export, simulation, stop
 from distsim.checkpoint import Checkpoint
 from distsim.communicator import Serial
 from distsim.config import Config
-from distsim.errors import InputError
+from distsim.errors import InputError, OutputError
 from distsim.keeper import Keeper
 from distsim.output import EVENTS, EventFile
 from distsim.simulation import Summary
@@ -319,14 +320,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"weight_bits": 16}, "--weight-bits: 16 given"),
     ({"window": 9}, "--window: 9 given"),
     ({"model": "bm"}, "--model: bm given"),
-    ({"network_seed": 1}, "network: digest .* allowed: the network of the run that is resumed"),
-    ({"coupling": 2.0}, "network: digest"),
+    (
+        {"network_seed": 1},
+        "network gaussian.*: other weights or biases",
+    ),
+    ({"coupling": 2.0}, "network gaussian.*: other weights or biases"),
     ({"neurons": 121}, "network gaussian: 121 neurons given; allowed: .* 120 neurons"),
     ({"network": "none.npy"}, "none.npy: No such file"),
     ({"network": "celegans"}, "network celegans: 281 neurons given; allowed: .* 120 neurons"),
     ({"network": "celegans", "neurons": 281}, "--neurons: 281 given for network celegans"),
-    ({"transitions": 399}, "399 transitions given; allowed: the 400 that are done, or more"),
-    ({"time": 0.1}, "length 0.1 given; allowed: .* which is done, or more"),
+    ({"transitions": 399}, "--transitions: 399 given; allowed: 400, which is done, or more"),
+    ({"time": 0.1}, "--time: 0.1 given; allowed: .* which is done, or more"),
     ({"steps": 5}, "--steps: given for the mpm"),
     ({"output": "other.h5"}, "neither other.h5.partial nor other.h5; allowed: the event file"),
     ({"output": "another.h5"}, "another.h5: .* whose first .* events have the digest"),
@@ -477,6 +481,22 @@ def test_a_write_that_is_cut_short_leaves_a_whole_checkpoint(
     assert checkpoint.read("run.ck.previous", Serial()).transitions <= 400
     checkpoint.write("run.ck", checkpoint.pack(newer))  # nothing is in the way
     assert checkpoint.read("run.ck", Serial()).transitions == 401
+
+
+def test_a_write_that_fails_leaves_the_checkpoint_in_its_place_without_hard_links(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run(**SMALL, transitions=400, checkpoint="run.ck", checkpoint_every="100 events")
+    before = Path("run.ck").read_bytes(), Path("run.ck.previous").read_bytes()
+    monkeypatch.setattr(os, "link", fails)
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OutputError, match=r"checkpoint run\.ck: No space left on device"):
+        checkpoint.write("run.ck", before[1])
+    assert (Path("run.ck").read_bytes(), Path("run.ck.previous").read_bytes()) == before
+    assert not list(here.glob("*.writing"))
 
 
 def test_an_existing_checkpoint_is_not_replaced_unasked(here: Path) -> None:

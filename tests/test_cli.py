@@ -410,6 +410,18 @@ def test_needs_are_those_of_the_largest_rank() -> None:
         assert row["neurons"] == -(-10 // size)
 
 
+@pytest.mark.parametrize("command", ["plot", "network"])
+def test_what_is_read_is_never_replaced(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "W.npy").write_bytes(b"precious")
+    path = str(tmp_path / "W.npy")
+    arguments = [command, path, "--output", f"{tmp_path}/./W.npy", "--overwrite"]
+    assert cli.main(arguments, cli.Launch()) == 2
+    assert "is what is read; allowed: another file" in capsys.readouterr().err
+    assert (tmp_path / "W.npy").read_bytes() == b"precious"
+
+
 def test_network(tmp_path: Path) -> None:
     path = str(tmp_path / "w.npz")
     arguments = ["network", "gaussian", "--neurons", "50", "--network-seed", "3", "--model", "bm"]

@@ -421,7 +421,8 @@ def test_a_full_disk_stops_all_ranks_with_status_74_and_the_run_can_be_resumed(
 ) -> None:
     done = faulty(tmp_path, 0, "full", ranks)
     assert done.status == 74
-    assert done.err.count("distsim: output run.h5: File too large") == 1
+    message = "distsim: output run.h5: File too large; goes on with: distsim resume run.ck\n"
+    assert done.err.count(message) == 1
     assert_resumable(tmp_path)
 
 
