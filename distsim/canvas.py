@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from distsim.config import check_writable
 from distsim.errors import InputError
 
 
@@ -19,6 +21,21 @@ def pyplot() -> Any:
     from matplotlib import pyplot
 
     return pyplot
+
+
+def check(path: str, *, overwrite: bool, source: str | None = None) -> None:
+    """Refuse a picture that could not be saved, before the work for it. Raises InputError.
+
+    source: a file that is read for it.
+    """
+    check_writable(path, overwrite, "picture", source)
+    pyplot()
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    formats = FigureCanvasBase.get_supported_filetypes()
+    if Path(path).suffix.removeprefix(".").lower() not in formats:
+        endings = ", ".join(f".{name}" for name in sorted(formats))
+        raise InputError(f"picture {path}: allowed: a name that ends with one of {endings}")
 
 
 def save(figure: Any, path: str) -> None:

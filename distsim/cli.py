@@ -335,8 +335,7 @@ def bench(
     given = {"device": device, "window": window}
     settings = agreed(ranks, lambda: config.gather(None, {}, given))
     if picture is not None:
-        agreed(ranks, lambda: config.check_writable(picture, overwrite=True, what="picture"))
-        agreed(ranks, canvas.pyplot)
+        agreed(ranks, lambda: canvas.check(picture, overwrite=True))
     bits = [int(text) for text in weight_bits] or [32, 16]
     sizes = neurons or (1024, 4096, 16384)
     models = model or ("mpm", "bm")
@@ -405,9 +404,9 @@ def info(
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
 def plot(file: str, output: str, overwrite: bool) -> None:
     """Draw the raster and the mean activity of an output file."""
-    config.check_writable(output, overwrite, source=file)
-    from distsim import plot
+    from distsim import canvas, plot
 
+    canvas.check(output, overwrite=overwrite, source=file)
     plot.picture(file, output)
 
 
@@ -576,10 +575,10 @@ def scaling(
 
     The exit status is 1 if a run fails, 74 if its measurement could not be written.
     """
-    from distsim import scaling, scaling_report
+    from distsim import canvas, scaling, scaling_report
 
     if picture is not None:
-        scaling_report.check_picture(picture)
+        canvas.check(picture, overwrite=True)
     if ranks:
         settings = config.gather(None, {}, {**values, "network": "gaussian", "transitions": 1})
         chosen = {name: getattr(settings, name) for name in values}

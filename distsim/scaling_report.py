@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from distsim import canvas
-from distsim.config import check_writable
-from distsim.errors import InputError
 from distsim.scaling import COLLECTIVE, Model, Point, Series
 
 INK, PALE = "#1b2a41", "#d9dee5"
@@ -121,18 +118,6 @@ def equation(model: Model) -> str:
     volume = f"bytes / {1e-9 / model.per_byte:,.3g} GB/s" if model.per_byte > 0 else "0 x bytes"
     a, b, c = (f"{1e6 * value:.3g}" for value in (model.a, model.b, model.c))
     return f"window = {a} us + ({b} + {c} log2 ranks) us x rounds + {volume}"
-
-
-def check_picture(output: str) -> None:
-    """Refuse a picture that could not be drawn: before measuring. Raises InputError."""
-    check_writable(output, overwrite=True, what="picture")
-    canvas.pyplot()
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    formats = FigureCanvasBase.get_supported_filetypes()
-    if Path(output).suffix.removeprefix(".").lower() not in formats:
-        endings = ", ".join(f".{name}" for name in sorted(formats))
-        raise InputError(f"picture {output}: allowed: a name that ends with one of {endings}")
 
 
 def picture(found: Sequence[Series], output: str) -> None:
