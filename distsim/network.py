@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim import formats
-from distsim.config import flag
+from distsim.config import BUILT_IN, flag
 from distsim.errors import InputError
 from distsim.generators import Gaussian, Hopfield, celegans
 from distsim.weights import MOST_NEURONS, Dense, Sparse, as_bias, check_neurons
@@ -30,6 +30,7 @@ __all__ = [
     "Sparse",
     "check_model",
     "from_array",
+    "heeded",
     "open_network",
 ]
 
@@ -117,44 +118,46 @@ def check_model(network: Network, model: str, start: int, stop: int) -> None:
     )
 
 
+def heeded(network: str, patterns: str | None) -> tuple[str, ...]:
+    """The options of config.DETAILS that a network has a use for."""
+    if network == "gaussian":
+        return ("neurons", "coupling", "network_seed")
+    if network == "hopfield":
+        drawn = patterns is not None and patterns.isdecimal()
+        return ("patterns", "neurons", "network_seed") if drawn else ("patterns",)
+    return ("neurons",) if network.endswith(".csv") else ()
+
+
 def _open(config: Config) -> Network:
-    symmetric = config.model == "bm"
-    match config.network:
+    path, symmetric = config.network, config.model == "bm"
+    if path not in BUILT_IN and not path.endswith((".npy", ".npz", ".csv", ".txt")):
+        raise InputError(
+            f"network {path} given; allowed: celegans, gaussian, hopfield, or a file whose name "
+            "ends with .npy, .npz, .csv or .txt"
+        )
+    if path == "hopfield" and config.patterns is None:
+        raise InputError("network hopfield: no patterns given; allowed: --patterns FILE.npy or P")
+    _refuse_others(config)
+    match path:
         case "celegans":
-            _refuse_others(config)
             return celegans(symmetric)
         case "gaussian":
-            _refuse_others(config, "neurons", "coupling", "network_seed")
             coupling = 1.0 if config.coupling is None else config.coupling
             return Gaussian(_neurons(config), coupling, config.network_seed or 0, symmetric)
         case "hopfield":
             return Hopfield(_patterns(config))
-    path = config.network
     if path.endswith(".csv"):
-        _refuse_others(config, "neurons")
         return formats.read_edges(path, config.neurons)
-    for ending, read in (
-        (".npy", formats.read_npy),
-        (".npz", formats.read_npz),
-        (".txt", formats.read_rudy),
-    ):
-        if path.endswith(ending):
-            _refuse_others(config)
-            return read(path)
-    raise InputError(
-        f"network {path} given; allowed: celegans, gaussian, hopfield, or a file whose name ends "
-        "with .npy, .npz, .csv or .txt"
-    )
+    if path.endswith(".npy"):
+        return formats.read_npy(path)
+    return formats.read_npz(path) if path.endswith(".npz") else formats.read_rudy(path)
 
 
 def _patterns(config: Config) -> NDArray[np.uint8]:
     """The patterns of a Hopfield network, uint8[P, N], from a file or drawn."""
-    if config.patterns is None:
-        raise InputError("network hopfield: no patterns given; allowed: --patterns FILE.npy or P")
+    assert config.patterns is not None
     if not config.patterns.isdecimal():
-        _refuse_others(config, "patterns")
         return formats.read_patterns(config.patterns)
-    _refuse_others(config, "patterns", "neurons", "network_seed")
     neurons, count = _neurons(config), int(config.patterns)
     if not 1 <= count <= MOST_NEURONS:
         raise InputError(f"--patterns: {count} given; allowed: a file, or 1 to {MOST_NEURONS}")
@@ -174,8 +177,9 @@ def _neurons(config: Config) -> int:
     return config.neurons
 
 
-def _refuse_others(config: Config, *used: str) -> None:
+def _refuse_others(config: Config) -> None:
     """Refuse an option that this network would not heed."""
+    used = heeded(config.network, config.patterns)
     for name, place in _PLACES.items():
         value = getattr(config, name)
         if value is not None and name not in used:

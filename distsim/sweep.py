@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 from distsim import checkpoint
 from distsim.communicator import Communicator, agreed
-from distsim.config import DEFAULT_NETWORK, FIELDS, LENGTHS, STREAM, Config, amend
+from distsim.config import DEFAULT_NETWORK, DETAILS, FIELDS, LENGTHS, STREAM, Config, amend
 from distsim.errors import InputError, OutputError
+from distsim.network import heeded
 from distsim.weights import MOST_NEURONS
 from distsim.whole import whole
 
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
     from distsim.simulation import Summary
 
 OWN = ("output", "overwrite", "checkpoint", "max_time")  # not for a sweep's file to say
-GENERATOR = ("neurons", "coupling", "network_seed", "patterns")  # not for every network
-NETWORK = ("network", "bias", *GENERATOR)
+NETWORK = ("network", "bias", *DETAILS)
 
 
 class State(IntEnum):
@@ -86,7 +86,7 @@ def read(path: str) -> list[Point]:
         raise InputError(f"sweep {path}: allowed: a name that ends with .toml")
     lists = [key for key, value in table.items() if isinstance(value, list)]
     combinations = _combinations(table)
-    for name in GENERATOR:
+    for name in DETAILS:
         if name in table and not any(name in options for options in combinations):
             raise InputError(
                 f"{name} in {path}: {table[name]!r} given, which no network of the sweep uses; "
@@ -104,20 +104,11 @@ def _combinations(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     choices = (value if isinstance(value, list) else [value] for value in table.values())
     for values in itertools.product(*choices):
         options = dict(zip(table, values, strict=True))
-        used = _used(options.get("network", DEFAULT_NETWORK), options.get("patterns"))
-        kept = {key: options[key] for key in options if key in used or key not in GENERATOR}
+        patterns = None if options.get("patterns") is None else str(options["patterns"])
+        used = heeded(str(options.get("network", DEFAULT_NETWORK)), patterns)
+        kept = {key: options[key] for key in options if key in used or key not in DETAILS}
         found.setdefault(repr(kept), kept)
     return list(found.values())
-
-
-def _used(network: object, patterns: object) -> tuple[str, ...]:
-    """The options of GENERATOR that a network has a use for."""
-    if network == "gaussian":
-        return ("neurons", "coupling", "network_seed")
-    if network == "hopfield":
-        drawn = str(patterns).isdecimal()
-        return ("patterns", "neurons", "network_seed") if drawn else ("patterns",)
-    return ("neurons",) if str(network).endswith(".csv") else ()
 
 
 def _point(index: int, path: str, options: Mapping[str, Any], lists: Iterable[str]) -> Point:
@@ -138,7 +129,7 @@ def _check_network(config: Config, path: str) -> None:
     options of the command line."""
     if config.network not in ("gaussian", "hopfield"):
         return
-    used = _used(config.network, config.patterns)
+    used = heeded(config.network, config.patterns)
     for name in (name for name in ("neurons", "patterns") if name in used):
         value = getattr(config, name)
         if value is None:
