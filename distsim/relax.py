@@ -13,6 +13,8 @@
     until no ticket on any rank disagrees with the events
     commit    states, z, time
 
+A BM has all its tickets from the start: one rank makes no guess, and columns are added at the end.
+
 A fixed point is the sequential trajectory, and there is only one: the earliest wrong event would
 have only right events before it. Each replay makes at least one more event final, usually nearly
 all. A replay decides a ticket whose threshold is beyond the bounds on z without looking at the
@@ -76,24 +78,19 @@ class Relax:
         self.tickets.clear()
         law.draw(window, z, x, self.tickets)
         self.timer.stamp("draw")
+        if isinstance(law, Boltzmann):
+            return self._solve_visits(law, window, z, x)
         order = self.tickets.order()
         events = self._guess(window, z, x, order)
         applied = events
-        self._apply(law, z, events)
+        self._apply(z, events)
         replays, applies = 0, 1
         while True:
-            while True:
-                replays += 1
-                found, early = self._replay(law, window, z, x, order)
-                settled = self.ranks.size == 1 or np.array_equal(found, events)
-                events = found
-                if settled:
-                    break
-            body = events[:-1] if early and law.bounded else events
-            applies += self._adjust(law, z, applied, body)
+            events, early, rounds = self._settle(law, window, z, x, order, events)
+            replays += rounds
+            body = events[:-1] if early else events
+            applies += self._adjust(z, applied, body)
             applied = body
-            if isinstance(law, Boltzmann):
-                return Solution(events, self._end, False, replays, applies)
             again, crossed = self._deepen(law, window, z, x, body, events)
             if not again:
                 break
@@ -107,6 +104,37 @@ class Relax:
             cpu.accumulate(self.shard.weights, events[-1:], self._end)
         self.timer.stamp("apply")
         return Solution(events, self._end, early, replays, applies)
+
+    def _solve_visits(
+        self, law: Boltzmann, window: Window, z: NDArray[Any], x: NDArray[np.uint8]
+    ) -> Solution:
+        """The events of a BM's window: z is of no use before they are known."""
+        order = self.tickets.order()
+        events = self._guess(window, z, x, order) if self.ranks.size > 1 else self._local[:0]
+        events, _, replays = self._settle(law, window, z, x, order, events)
+        self._end[:] = z
+        cpu.accumulate(self.shard.weights, events, self._end)
+        self.timer.stamp("apply")
+        return Solution(events, self._end, False, replays, 1)
+
+    def _settle(
+        self,
+        law: McCullochPitts | Boltzmann,
+        window: Window,
+        z: NDArray[Any],
+        x: NDArray[np.uint8],
+        order: NDArray[np.int64],
+        events: NDArray[np.uint64],
+    ) -> tuple[NDArray[np.uint64], bool, int]:
+        """Replay until the events are what they were: (events, whether the window ends early,
+        replays)."""
+        replays = 0
+        while True:
+            replays += 1
+            found, early = self._replay(law, window, z, x, order)
+            if self.ranks.size == 1 or np.array_equal(found, events):
+                return found, early, replays
+            events = found
 
     def _guess(
         self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], order: NDArray[np.int64]
@@ -130,22 +158,14 @@ class Relax:
         self.timer.stamp("replay")
         return self._gather(window, made, _NONE)[0]
 
-    def _apply(self, law: McCullochPitts | Boltzmann, z: NDArray[Any], events: Any) -> None:
-        """z after the events and, for an MPM, bounds on z on the way."""
+    def _apply(self, z: NDArray[Any], events: NDArray[np.uint64]) -> None:
+        """z after the events, and bounds on z on the way."""
         self._changed = 0
-        if law.bounded:
-            cpu.apply(self.shard.weights, events, z, self._end, self._high, self._low)
-        else:
-            self._end[:] = z
-            cpu.accumulate(self.shard.weights, events, self._end)
+        cpu.apply(self.shard.weights, events, z, self._end, self._high, self._low)
         self.timer.stamp("apply")
 
     def _adjust(
-        self,
-        law: McCullochPitts | Boltzmann,
-        z: NDArray[Any],
-        applied: NDArray[np.uint64],
-        events: NDArray[np.uint64],
+        self, z: NDArray[Any], applied: NDArray[np.uint64], events: NDArray[np.uint64]
     ) -> int:
         """Bring what was found for `applied` to `events`; 1 if that took a whole new pass.
 
@@ -155,12 +175,9 @@ class Relax:
         changes = changes[: cpu.difference(applied, events, changes)]
         self._changed += changes.size
         if self._changed > min(events.size // 4 + 1, self._room):
-            self._apply(law, z, events)
+            self._apply(z, events)
             return 1
-        if law.bounded:
-            cpu.adjust(self.shard.weights, changes, self._end, self._high, self._low)
-        else:
-            cpu.accumulate(self.shard.weights, changes, self._end)
+        cpu.adjust(self.shard.weights, changes, self._end, self._high, self._low)
         self.timer.stamp("apply")
         return 0
 
