@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from processes import Done, Run, needs_mpirun
+from test_cuda import needs_gpu
 
 from distsim import kernels, output, simulate, simulation
 from distsim.communicator import Serial
@@ -319,6 +320,32 @@ def test_a_fault_before_the_first_checkpoint_leaves_the_events_that_were_written
     result = simulate(options.pop("network"), **options)
     assert events.size > 0
     np.testing.assert_array_equal(events, result.neuron)
+
+
+LOST = """
+import cupy, distsim.__main__, distsim.device as device
+STRAY = cupy.RawKernel('extern "C" __global__ void stray() { *(volatile int*)8 = 1; }', "stray")
+advance, calls = device.DeviceChain.advance, 0
+
+def fail(chain, recorder):
+    global calls
+    calls += 1
+    if calls == 20:
+        STRAY((1,), (1,), ())
+    advance(chain, recorder)
+
+device.DeviceChain.advance = fail
+distsim.__main__.main()
+"""
+
+
+@needs_gpu
+def test_a_gpu_that_is_lost_ends_the_run(tmp_path: Path) -> None:
+    """After a stray write nothing runs on it any more."""
+    going = Run(tmp_path, *LONG, "--device", "gpu", "--watchdog", 20, program=("-c", LOST))
+    done = going.end()
+    assert done.status not in (0, 2, 85)
+    assert "distsim: error on rank 0:" in done.err
 
 
 # ------------------------------------------------------------------------ launched wrongly
