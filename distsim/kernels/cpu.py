@@ -606,6 +606,44 @@ def _mask(events, k, kind):
 
 
 @njit(inline="always")
+def _columns(weights, events, k, none):
+    """The columns of twelve events from event k on."""
+    return (
+        _column(weights, events, k, none),
+        _column(weights, events, k + 1, none),
+        _column(weights, events, k + 2, none),
+        _column(weights, events, k + 3, none),
+        _column(weights, events, k + 4, none),
+        _column(weights, events, k + 5, none),
+        _column(weights, events, k + 6, none),
+        _column(weights, events, k + 7, none),
+        _column(weights, events, k + 8, none),
+        _column(weights, events, k + 9, none),
+        _column(weights, events, k + 10, none),
+        _column(weights, events, k + 11, none),
+    )
+
+
+@njit(inline="always")
+def _masks(events, k, kind):
+    """The masks of twelve events from event k on."""
+    return (
+        _mask(events, k, kind),
+        _mask(events, k + 1, kind),
+        _mask(events, k + 2, kind),
+        _mask(events, k + 3, kind),
+        _mask(events, k + 4, kind),
+        _mask(events, k + 5, kind),
+        _mask(events, k + 6, kind),
+        _mask(events, k + 7, kind),
+        _mask(events, k + 8, kind),
+        _mask(events, k + 9, kind),
+        _mask(events, k + 10, kind),
+        _mask(events, k + 11, kind),
+    )
+
+
+@njit(inline="always")
 def _added(kind, value, high, low, weight, mask):
     """A sum after one more event, short by 1 if that is subtracted, and its extremes so far."""
     value = kind(value + (kind(weight) ^ mask))
@@ -628,30 +666,8 @@ def apply(weights, events, z, end, high, low):
     high[:] = z
     low[:] = z
     for k in range(0, events.size, 12):
-        w0 = _column(weights, events, k + 0, none)
-        w1 = _column(weights, events, k + 1, none)
-        w2 = _column(weights, events, k + 2, none)
-        w3 = _column(weights, events, k + 3, none)
-        w4 = _column(weights, events, k + 4, none)
-        w5 = _column(weights, events, k + 5, none)
-        w6 = _column(weights, events, k + 6, none)
-        w7 = _column(weights, events, k + 7, none)
-        w8 = _column(weights, events, k + 8, none)
-        w9 = _column(weights, events, k + 9, none)
-        w10 = _column(weights, events, k + 10, none)
-        w11 = _column(weights, events, k + 11, none)
-        m0 = _mask(events, k + 0, kind)
-        m1 = _mask(events, k + 1, kind)
-        m2 = _mask(events, k + 2, kind)
-        m3 = _mask(events, k + 3, kind)
-        m4 = _mask(events, k + 4, kind)
-        m5 = _mask(events, k + 5, kind)
-        m6 = _mask(events, k + 6, kind)
-        m7 = _mask(events, k + 7, kind)
-        m8 = _mask(events, k + 8, kind)
-        m9 = _mask(events, k + 9, kind)
-        m10 = _mask(events, k + 10, kind)
-        m11 = _mask(events, k + 11, kind)
+        w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 = _columns(weights, events, k, none)
+        m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 = _masks(events, k, kind)
         short = -(m0 + m1 + m2 + m3 + m4 + m5 + m6 + m7 + m8 + m9 + m10 + m11)
         for i in range(n):
             v = end[i]
@@ -689,30 +705,8 @@ def accumulate(weights, events, z):
         return
     none = np.zeros(n, weights.dtype)
     for k in range(0, events.size - few, 12):
-        w0 = _column(weights, events, k + 0, none)
-        w1 = _column(weights, events, k + 1, none)
-        w2 = _column(weights, events, k + 2, none)
-        w3 = _column(weights, events, k + 3, none)
-        w4 = _column(weights, events, k + 4, none)
-        w5 = _column(weights, events, k + 5, none)
-        w6 = _column(weights, events, k + 6, none)
-        w7 = _column(weights, events, k + 7, none)
-        w8 = _column(weights, events, k + 8, none)
-        w9 = _column(weights, events, k + 9, none)
-        w10 = _column(weights, events, k + 10, none)
-        w11 = _column(weights, events, k + 11, none)
-        m0 = _mask(events, k + 0, kind)
-        m1 = _mask(events, k + 1, kind)
-        m2 = _mask(events, k + 2, kind)
-        m3 = _mask(events, k + 3, kind)
-        m4 = _mask(events, k + 4, kind)
-        m5 = _mask(events, k + 5, kind)
-        m6 = _mask(events, k + 6, kind)
-        m7 = _mask(events, k + 7, kind)
-        m8 = _mask(events, k + 8, kind)
-        m9 = _mask(events, k + 9, kind)
-        m10 = _mask(events, k + 10, kind)
-        m11 = _mask(events, k + 11, kind)
+        w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 = _columns(weights, events, k, none)
+        m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 = _masks(events, k, kind)
         short = -(m0 + m1 + m2 + m3 + m4 + m5 + m6 + m7 + m8 + m9 + m10 + m11)
         for i in range(n):
             z[i] += kind(
