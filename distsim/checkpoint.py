@@ -30,7 +30,7 @@ from distsim import __version__
 from distsim.communicator import Communicator, broadcast
 from distsim.config import PREVIOUS, Config
 from distsim.errors import InputError, OutputError
-from distsim.whole import sync, whole
+from distsim.whole import WRITING, sync, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -186,7 +186,7 @@ def _offer(path: str) -> str:
 
 def _keep(path: str, previous: str) -> None:
     """Give a file a second name, without a moment in which it has none."""
-    temporary = previous + ".writing"
+    temporary = previous + WRITING
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
     try:

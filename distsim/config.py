@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from distsim.errors import InputError
+from distsim.whole import WRITING
 
 DEFAULT_NETWORK = "celegans"
 BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
@@ -32,11 +33,12 @@ PREFIX = "DISTSIM_"
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SAVE_EVERY = "10m"  # the default of checkpoint_every
 PREVIOUS = ".previous"  # after a checkpoint's name: the one before it
+PARTIAL = ".partial"  # after an output file's name: while it grows
 
 # The files that a run writes for an option: what follows its name.
 WRITTEN = {
-    "output": ("", ".partial"),
-    "checkpoint": ("", ".writing", PREVIOUS, PREVIOUS + ".writing"),
+    "output": ("", PARTIAL),
+    "checkpoint": ("", WRITING, PREVIOUS, PREVIOUS + WRITING),
 }
 
 # What defines the event stream of a network: a resumed run has them from its checkpoint. (The

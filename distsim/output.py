@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distsim import __version__
-from distsim.config import Config
+from distsim.config import PARTIAL, Config
 from distsim.errors import InputError, OutputError
 from distsim.whole import sync_folder
 
@@ -385,7 +385,7 @@ def _checksum(data: bytes) -> bytes:
 
 def partial_path(path: str) -> str:
     """The name under which the file at `path` grows."""
-    return path + ".partial"
+    return path + PARTIAL
 
 
 def _open_or_create(path: str, flags: int) -> int:

@@ -4,6 +4,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+WRITING = ".writing"  # follows the name of a file that is being written
+
 
 @contextlib.contextmanager
 def whole(path: str) -> Iterator[str]:
@@ -11,7 +13,7 @@ def whole(path: str) -> Iterator[str]:
 
     What was there before stays until then, and if anything goes wrong. Raises OSError.
     """
-    temporary = path + ".writing"
+    temporary = path + WRITING
     try:
         yield temporary
         sync(temporary)
