@@ -5,7 +5,7 @@ from distsim import partition
 ALIGNMENT = 16  # bytes: what a column's length is rounded up to
 # Bytes of a local neuron besides its weights: z at a window's start and end, the threshold of its
 # next ticket, the rest of its bias, its states, its slot, its visits; of every neuron: visits.
-LOCAL_BYTES, GLOBAL_BYTES = 3 * 8 + 8 + 1 + 4 + 48 + 8, 8
+LOCAL_BYTES, GLOBAL_BYTES = 3 * 8 + 8 + 1 + 4 + 64 + 8, 8
 SPARE = 768 << 20  # CUDA's context, NCCL's buffers, events and tickets
 
 

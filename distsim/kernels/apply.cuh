@@ -156,7 +156,7 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, z_t start, z
             if (deeper) slot->need = reach;
             if (far && !slot->exact) {
                 slot->exact = 1;
-                slot->summed = -1;
+                slot->summed = 0;
                 deeper = true;
             }
         }

@@ -22,7 +22,7 @@ typedef i64 z_t;
 
 #define THREADS 512
 #define WARPS 16
-#define HEADER 8  // words before a rank's events in an exchange
+#define HEADER 8  // words before a rank's log in an exchange
 #define NO_EVENT (~0ull)
 #define NEURON_BITS 22
 #define NEURON_MASK 0x3FFFFFll
@@ -30,9 +30,8 @@ typedef i64 z_t;
 #define BIN_SHIFT 47
 #define BIN_ORIGIN ((1023ll << 5) - 1)
 #define ALL 0xFFFFFFFFu
-#define BATCH 4       // events that a thread of a group holds at once
-#define MOST_CHANGES (GROUP * BATCH)  // that a replay takes up; after more it sums all events
-#define DIFFERENCE (1ull << 32)  // counted above the changes
+#define BATCH 8       // events whose weights a thread of a group loads at once
+#define SHARED_WORDS 6144  // of a block's shared memory
 #define UNDRAWN (-9223372036854775807ll)
 #define PEERS 8       // most ranks of a peer exchange
 #define MOST_RANKS 64  // of any exchange
@@ -46,7 +45,7 @@ typedef i64 z_t;
 #define X_BEFORE 16  // its state at the start of the window before
 
 // What the next phase is. One phase ends with a control function of this device (control.cuh).
-enum Stage { DRAW, REPLAY, AGREE, TRIM, APPLY, SEARCH, STEP, CLOSE };
+enum Stage { DRAW, REPLAY, AGREE, ORDER, TRIM, APPLY, SEARCH, STEP, CLOSE };
 
 // Why the chain stands still until the host acts.
 enum Halt { SLOTS = 1, TICKETS = 2, EVENTS = 4, AT_REST = 8, LOST_RANK = 16 };
@@ -55,9 +54,10 @@ enum Halt { SLOTS = 1, TICKETS = 2, EVENTS = 4, AT_REST = 8, LOST_RANK = 16 };
 // `drawn` are, tickets [offset, offset + count) by time.
 struct Slot {
     i64 need, drawn, offset;
-    i32 neuron, count;
+    i64 z, own_weight;  // z at the window's start
+    i32 neuron, count, state;
     i32 exact;   // no ticket may be decided by the window's start alone
-    i32 summed;  // the last replay that left the sums of its tickets, or -1
+    i32 summed;  // whether the sums of its tickets are those of the last replay
 };
 
 struct State {
@@ -65,13 +65,19 @@ struct State {
     // the window
     i64 number, exponent, started, width, steps, most, cap;
     double high, low;  // model time at its start
-    i64 count, parity;  // events of the last replay, in events[parity]
-    i64 changes;        // how they differ from those before, in `changes`; -1: not known
-    i64 current;        // z at its start is z[current]
+    i64 count, total, parity;  // events of the window, in order, and all that were found; in
+                               // events[parity]
+    i64 current;               // z at its start is z[current]
     i64 early, last_pass, cut, commit, record, finishing;
+    // this rank's log: how far it goes, how far it is in the sums of tickets and in the events;
+    // whether the other ranks' are known; the tag of its words in peer memory
+    u64 now, before, ordered;
+    i64 heard, tag;
+    u64 ending;  // after this event no other counts
     // what was gathered in the last phase (of `Live`)
-    i64 made, differs, deeper, cross, top;
-    u64 stop;
+    u64 made;
+    i64 deeper, cross, top;
+    u64 stop, earliest;
     i64 new_slots, new_tickets, new_overflow;
     u64 digest;
     double last;
@@ -90,13 +96,16 @@ struct State {
     i64 need_slots, need_tickets, need_events;
     double octaves;
     i64 turn, goal, epoch, stamp;
-    i64 spent[8];  // nanoseconds by stage
+    i64 spent[9];  // nanoseconds by stage
 };
 
-// What blocks add up in a phase, by atomics.
+// What blocks add up in a phase, by atomics: how much they add to the log, whether tickets must be
+// drawn deeper, where some s z comes above the cap, the largest s z, the first event that lifts some
+// s z above the cap, the earliest change.
 struct Gathered {
-    i64 made, differs, deeper, cross, top;
-    u64 stop;
+    u64 made;
+    i64 deeper, cross, top;
+    u64 stop, earliest;
     i64 slots, tickets, overflow;
 };
 
@@ -123,16 +132,16 @@ struct Context {
     u64* keys;        // [tickets]
     i64* thresholds;  // [tickets, 2]
     i64* sums;        // [tickets]: the others' changes of z before a ticket
+    u8* fired;        // [tickets]: 2 | the new state, if the last replay changed it there; or 0
     i64 ticket_capacity;
     u64* heads;  // [size]: BM: draw << 32 | last visit + 1
     i32* links;  // [steps]: BM: the visit before, or -1
     u64* events[2];
-    u64* changes;  // [MOST_CHANGES]: events that came, and those that went, with the other state
     i64 event_capacity;
-    u64* out;       // [HEADER + out_capacity]: this rank's events of a replay
-    u64* gathered;  // [ranks, HEADER + out_capacity]
-    i64 out_capacity;
-    u64* peers[PEERS];  // the ranks' areas [2, ranks, HEADER + out_capacity] of tagged words
+    u64* out;       // [HEADER + log_capacity]: this rank's header and log
+    u64* gathered;  // [ranks, HEADER + log_capacity]
+    i64 log_capacity;
+    u64* peers[PEERS];  // the ranks' areas [ranks, 2 HEADER + log_capacity] of tagged words
     u64* ring;               // [ring_capacity, 2]: time, event word without its tick
     i64 ring_capacity, recording;
     State* state;
@@ -157,15 +166,16 @@ __device__ __forceinline__ i64 magnitude(i64 v) { return v < 0 ? -v : v; }
 __device__ __forceinline__ z_t to_bound(i64 threshold) {
     return (z_t)max(min(threshold, LARGEST_Z), -LARGEST_Z);
 }
-__device__ __forceinline__ u64* area_of(int rank, i64 epoch, int from) {
-    return C.peers[rank] + 2 * ((epoch & 1) * C.ranks + from) * (HEADER + C.out_capacity);
-}
 
 // Time of an event, in the order of operations of cpu.event_times.
 __device__ __forceinline__ double time_of(u64 event, double high, double low, double tick,
                                           double offset) {
     return high + (low + ((double)tick_of(event) + offset) * tick);
 }
+
+// How many events a log tells to have come, and to have gone, up to a mark.
+__device__ __forceinline__ i64 came(u64 mark) { return (i64)(mark & 0xFFFFFFFFull); }
+__device__ __forceinline__ i64 went(u64 mark) { return (i64)(mark >> 32); }
 
 __device__ __forceinline__ double power_of_two(i64 exponent) {  // 0 at and under 2^-1000
     return exponent > -1000 ? __longlong_as_double((exponent + 1023) << 52) : 0.0;

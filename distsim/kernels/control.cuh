@@ -38,15 +38,24 @@ __device__ __forceinline__ void read_gathered(State* s) {
 }
 
 __device__ __forceinline__ void clear(Gathered* g) {
-    *g = {0, 0, 0, LARGEST_Z, -(i64)LIMIT, NO_EVENT, 0, 0, 0};
+    *g = {0, 0, LARGEST_Z, -(i64)LIMIT, NO_EVENT, NO_EVENT, 0, 0, 0};
 }
 
 // What was gathered belongs to the window now.
 __device__ __forceinline__ void take_over(State* s) {
+    s->now += s->made;
     s->slots += s->new_slots;
     s->tickets += s->new_tickets;
-    s->overflow |= s->new_overflow | (s->slots > C.slot_capacity ? SLOTS : 0);
+    s->overflow |= s->new_overflow | (s->slots > C.slot_capacity ? SLOTS : 0) |
+                   (came(s->now) + went(s->now) > C.log_capacity ? EVENTS : 0);
+    s->made = 0;
     s->new_slots = s->new_tickets = s->new_overflow = 0;
+}
+
+// All blocks have decided: the next phase gathers anew.
+__device__ __forceinline__ void turn(State* s) {
+    s->turn++;
+    if (blockIdx.x == 0) clear(C.live->gathered + (s->turn + 1) % 3);
 }
 
 // True on the block that is the last to come here: it sees what all blocks have done.
@@ -80,10 +89,8 @@ __device__ inline void stamp(State* s, i64 stage) {
 
 __device__ __forceinline__ void begin_replays(State* s) {
     s->stage = REPLAY;
-    s->made = 0;
-    s->differs = 0;
     s->deeper = 0;
-    s->stop = NO_EVENT;
+    s->stop = s->earliest = NO_EVENT;
     s->cross = LARGEST_Z;
     s->top = -(i64)LIMIT;
 }
@@ -92,6 +99,15 @@ __device__ inline i64 follow(i64 exponent, i64 events, bool may_grow) {
     if (2 * events > 3 * C.target) return exponent - 1;
     if (5 * events < 3 * C.target && may_grow) return exponent + 1;
     return exponent;
+}
+
+// No events are known.
+__device__ inline void begin_window(State* s) {
+    s->early = s->last_pass = s->cut = 0;
+    s->count = s->total = 0;
+    s->now = s->before = s->ordered = 0;
+    s->heard = 0;
+    s->tag = s->epoch + 1;
 }
 
 // The next window, from the largest s z of all ranks.
@@ -117,9 +133,7 @@ __device__ inline void open_window(State* s, i64 top) {
     s->most = 4 * C.target;
     s->cap = (i64)floor(fmax(-LIMIT, fmin(LIMIT, cap)));
 #endif
-    s->early = s->last_pass = s->cut = 0;
-    s->count = 0;
-    s->changes = -1;
+    begin_window(s);
 }
 
 // Move the clock to the window's end, whose events are all `count` events of events[parity].
@@ -231,81 +245,93 @@ __device__ inline void control_draw(State* s, i64 next) {
     s->stage = next;
 }
 
-// What a rank tells the others before its events.
-__device__ inline u64 header_word(State* s, int k) {
+// What a rank tells the others before its log. Once read by take_over nothing in it changes.
+enum Heading { NOW, STOP, FLAGS, CHANGED, TOP, ROOM, BEFORE, ORDERED };
+
+__device__ inline u64 header_word(const State* s, int k) {
     switch (k) {
-        case 0: return s->made;
-        case 1: return s->stop;
-        case 2:
-            return s->overflow | s->new_overflow | (s->made > C.out_capacity ? EVENTS : 0) |
-                   s->deeper << 8;
-        case 3: return s->cross;
-        case 4: return s->top;
-        case 5: return s->slots + s->new_slots;
-        default: return s->tickets + s->new_tickets;
+        case NOW: return s->now;
+        case STOP: return s->stop;
+        case FLAGS: return s->overflow | s->deeper << 8 | min(s->cross, 0x7FFFFFFFll) << 32;
+        case CHANGED: return s->earliest;
+        case TOP: return s->top;
+        case ROOM: return s->slots | s->tickets << 32;
+        case BEFORE: return s->before;
+        default: return s->ordered;
     }
 }
 
 // What all ranks told, in one.
 struct Headers {
-    i64 made, largest, flags, cross, top, slots, tickets;
-    u64 stop;
+    i64 total, longest, overflow, deeper, cross, top, slots, tickets;
+    u64 stop, earliest;
 };
 
+__device__ inline Headers nothing_told() {
+    return {0, 0, 0, 0, LARGEST_Z, -(i64)LIMIT, 0, 0, NO_EVENT, NO_EVENT};
+}
+
 __device__ inline void include(Headers& all, const u64* word) {
-    all.made += (i64)word[0];
-    all.largest = max(all.largest, (i64)word[0]);
-    all.stop = min(all.stop, word[1]);
-    all.flags |= (i64)word[2];
-    all.cross = min(all.cross, (i64)word[3]);
-    all.top = max(all.top, (i64)word[4]);
-    all.slots = max(all.slots, (i64)word[5]);
-    all.tickets = max(all.tickets, (i64)word[6]);
+    i64 more = came(word[NOW]), fewer = went(word[NOW]), flags = (i64)word[FLAGS];
+    all.total += more - fewer;
+    all.longest = max(all.longest, more + fewer);
+    all.stop = min(all.stop, word[STOP]);
+    all.overflow |= flags & 255;
+    all.deeper |= flags >> 8 & 1;
+    all.cross = min(all.cross, flags >> 32);
+    all.earliest = min(all.earliest, word[CHANGED]);
+    all.top = max(all.top, (i64)word[TOP]);
+    all.slots = max(all.slots, (i64)(word[ROOM] & 0xFFFFFFFFull));
+    all.tickets = max(all.tickets, (i64)(word[ROOM] >> 32));
 }
 
 // Too small a buffer on any rank: all stand still until the hosts have enlarged it.
 __device__ inline bool overflows(State* s, const Headers& all) {
-    i64 flags = all.flags & 255;
-    if (all.made > C.event_capacity) flags |= EVENTS;
+    i64 flags = all.overflow | (all.total > C.event_capacity ? EVENTS : 0);
     if (!flags) return false;
     s->need_slots = all.slots;
     s->need_tickets = all.tickets;
-    s->need_events = max(all.largest, (all.made + C.ranks - 1) / C.ranks);
+    s->need_events = max(all.longest, (all.total + C.ranks - 1) / C.ranks);
     s->halted |= flags;
     return true;
 }
 
-// After `merge`: events[parity ^ 1] holds what all ranks found, by time.
-__device__ inline void control_merge(State* s, const Headers& all) {
+// After `replay` on all ranks: once more, unless no event changed that counts.
+__device__ inline void control_replay(State* s, const Headers& all) {
     if (overflows(s, all)) return;
-    i64 count = all.made;
-    const u64* events = C.events[s->parity ^ 1];
-    if (all.stop != NO_EVENT) {  // the first event after `stop` is in [from, to]
+    s->replays++;
+    s->ending = all.stop;
+    begin_replays(s);
+    if (all.earliest >> 1 > all.stop >> 1 || all.earliest == NO_EVENT) s->stage = ORDER;
+    else s->before = s->now;
+}
+
+// After `order`: the events that count.
+__device__ inline void control_order(State* s, const Headers& all) {
+    s->parity ^= 1;
+    s->total = all.total;
+    s->ordered = s->now;
+    i64 count = s->total;
+    if (s->ending != NO_EVENT) {  // the first event after it is in [from, to]
+        const u64* events = C.events[s->parity];
         i64 from = 0, to = count;
         while (from < to) {
             i64 middle = (from + to) / 2;
-            if (events[middle] >> 1 > all.stop >> 1) to = middle;
+            if (events[middle] >> 1 > s->ending >> 1) to = middle;
             else from = middle + 1;
         }
         count = from;
     }
-    count = min(count, s->most);
-    bool settled = count == s->count && s->differs < (i64)DIFFERENCE;
-    i64 changes = s->differs % (i64)DIFFERENCE;
-    s->changes = count == all.made && changes <= MOST_CHANGES ? changes : -1;
-    s->early = !BOLTZMANN && (all.stop != NO_EVENT || count == s->most);
-    s->count = count;
-    s->parity ^= 1;
-    s->replays++;
-    begin_replays(s);
+    s->count = min(count, s->most);
+    s->early = !BOLTZMANN && (s->ending != NO_EVENT || s->count == s->most);
     // Neurons that fired after the end have to forget it.
-    if (settled) s->stage = all.made > count ? TRIM : APPLY;
+    s->stage = s->total > s->count ? TRIM : APPLY;
 }
 
 // After `apply` on all ranks: replay with deeper tickets, cut at the crossing of the cap, or close.
 __device__ inline void control_agree(State* s, const Headers& all) {
     if (overflows(s, all)) return;
-    if (all.flags >> 8 && !s->last_pass) {
+    if (all.deeper && !s->last_pass) {
         begin_replays(s);
     } else if (all.cross < s->count && !s->last_pass) {
         s->count = all.cross + 1;
@@ -330,8 +356,8 @@ __device__ inline void control_apply(State* s) {
         return;
     }
     u64 words[HEADER];
-    Headers all = {0, 0, 0, LARGEST_Z, -(i64)LIMIT, 0, 0, NO_EVENT};
-    for (int k = 0; k < 7; k++) words[k] = header_word(s, k);
+    Headers all = nothing_told();
+    for (int k = 0; k < HEADER; k++) words[k] = header_word(s, k);
     include(all, words);
     control_agree(s, all);
 }

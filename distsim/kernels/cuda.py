@@ -26,18 +26,17 @@ os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast: not to be re
 THREADS = 512
 HEADER = 8
 PEERS = 8
-MOST_CHANGES = 1024
 SHARED = 49152  # bytes of shared memory of a block: events to be sorted, or stretches of columns
-STAGES = ("draw", "replay", "exchange", "trim", "apply", "search", "step", "close")
+STAGES = ("draw", "replay", "exchange", "order", "trim", "apply", "search", "step", "close")
 SLOTS, TICKETS, EVENTS, AT_REST, LOST_RANK = 1, 2, 4, 8, 16
-SLOT_BYTES = 48
+SLOT_BYTES = 64
 
 _FOLDER = Path(__file__).parent
 # The members of `State` and `Context` of chain.cuh, all of 8 bytes: integers but for `:`.
 _STATE = """
-    stage halted finished number exponent started width steps most cap high:f8 low:f8 count parity
-    changes current early last_pass cut commit record finishing made differs deeper cross top
-    stop:u8 new_slots new_tickets new_overflow digest:u8 last:f8 slots tickets overflow best:u8
+    stage halted finished number exponent started width steps most cap high:f8 low:f8 count total
+    parity current early last_pass cut commit record finishing now:u8 before:u8 ordered:u8 heard tag
+    ending:u8 made:u8 deeper cross top stop:u8 earliest:u8 new_slots new_tickets new_overflow digest:u8 last:f8 slots tickets overflow best:u8
     recorded record_high:f8 record_low:f8 record_tick:f8 record_offset:f8 left_number
     left_exponent left_windows left_replays left_applies left_transitions left_digest:u8
     left_high:f8 left_low:f8 left_last:f8 windows replays applies transitions rounds draws
@@ -45,11 +44,11 @@ _STATE = """
 """
 _FIELDS = [f"{field}:i8".split(":")[:2] for field in _STATE.split()]
 _NAMES = [name for name, _ in _FIELDS]
-STATE = np.dtype([*((name, kind) for name, kind in _FIELDS), ("spent", "i8", 8)])
+STATE = np.dtype([*((name, kind) for name, kind in _FIELDS), ("spent", "i8", 9)])
 _CONTEXT = """
     weights stride neurons first size ranks rank z0 z1 bound rest x slot_of levels slots
-    slot_capacity keys thresholds sums ticket_capacity heads links events0 events1 changes
-    event_capacity out gathered out_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring
+    slot_capacity keys thresholds sums fired ticket_capacity heads links events0 events1
+    event_capacity out gathered log_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring
     ring_capacity recording state live seed scale:f8 margin guard target sequential per_neuron
     cap_bits start_bits limit timed until:f8
 """
@@ -329,11 +328,11 @@ class Device:
         self.keep("keys", cupy.zeros(tickets, np.uint64))
         self.keep("thresholds", cupy.zeros(2 * tickets, np.int64))
         self.keep("sums", cupy.zeros(tickets, np.int64))
-        self.context.out_capacity = events
+        self.keep("fired", cupy.zeros(tickets, np.uint8))
+        self.context.log_capacity = events
         self.context.event_capacity = self.ranks * events
         self.keep("events0", cupy.zeros(self.ranks * events, np.uint64))
         self.keep("events1", cupy.zeros(self.ranks * events, np.uint64))
-        self.keep("changes", cupy.zeros(MOST_CHANGES, np.uint64))
         self.keep("out", cupy.zeros(HEADER + events, np.uint64))
         if self.ranks == 1:
             self.keep("gathered", self._kept["out"])
@@ -352,7 +351,7 @@ class Device:
         runtime = cupy.cuda.runtime
         self.close_peers()
         wait()  # no rank writes any more into what is freed now
-        size = 16 * 2 * self.ranks * (HEADER + self.context.out_capacity)
+        size = 16 * self.ranks * (2 * HEADER + self.context.log_capacity)
         self._area = cupy.cuda.Memory(size)
         runtime.memset(self._area.ptr, 0, size)
         runtime.deviceSynchronize()

@@ -80,7 +80,7 @@ __device__ inline void record_events(const State* s) {
 
 __device__ __forceinline__ void set_slot(i64 a, i64 i, i64 need) {
     if (a >= C.slot_capacity) return;  // control sees the count
-    C.slots[a] = {need, UNDRAWN, 0, (i32)i, 0, 0, -1};
+    C.slots[a] = {need, UNDRAWN, 0, 0, 0, (i32)i, 0, 0, 0, 0};
     C.slot_of[i] = (i32)a;
 }
 

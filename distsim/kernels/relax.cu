@@ -3,7 +3,8 @@
 // exchanges through peer memory. Every round does what `State.stage` says is next. All blocks of
 // a kernel are resident at once: they meet between the phases of a round.
 #include "apply.cuh"
-#include "merge.cuh"
+#include "order.cuh"
+#include "replay.cuh"
 
 extern __shared__ __align__(16) char shared[];
 
@@ -37,64 +38,56 @@ __device__ __forceinline__ void meet(State* s) {
 
 // After a phase: meet, and decide what comes next, all blocks alike.
 template <typename Control>
-__device__ __forceinline__ void conclude(State* s, Control control) {
+__device__ __forceinline__ void conclude(State* s, i64 stage, Control control) {
     meet(s);
     if (threadIdx.x == 0) {
         take_over(s);
         control();
-        s->turn++;
-        if (blockIdx.x == 0) clear(C.live->gathered + (s->turn + 1) % 3);
+        turn(s);
+        stamp(s, stage);
     }
     __syncthreads();
 }
 
-// All ranks' headers, through peer memory: no block waits for its neighbours, only for the words.
-__device__ inline void exchange(State* s, Arrivals& a) {
-    i64 epoch = s->epoch;
-    if (last_block()) {
-        if (s->stage == REPLAY) read_gathered(s);
-        for (int k = threadIdx.x; k < C.ranks * HEADER; k += THREADS)
-            put(area_of(k / HEADER, epoch, (int)C.rank), k % HEADER, header_word(s, k % HEADER),
-                (u32)(epoch + 1));
-    }
-    receive_headers(s, PEER, a);
-}
-
-// What all ranks do with what they exchanged.
-__device__ __forceinline__ void take_up(State* s, Arrivals& a, Source source, i64 block,
-                                        i64 blocks) {
-    bool replayed = s->stage == REPLAY;
-    if (replayed) phase_merge(s, block, blocks, source, a, (u64*)shared);
-    conclude(s, [&] {
-        if (replayed) control_merge(s, combined(a));
+// After an exchange: decide likewise, from what all ranks told.
+__device__ __forceinline__ void take_up(State* s, Arrivals& a, Source source) {
+    receive_headers(s, source, a);
+    if (threadIdx.x == 0) {
+        const u64* own = a.header + C.rank * HEADER;
+        s->now = own[NOW];
+        s->slots = own[ROOM] & 0xFFFFFFFFull;
+        s->tickets = own[ROOM] >> 32;
+        s->made = s->new_slots = s->new_tickets = s->new_overflow = 0;
+        s->heard = 1;
+        if (s->stage == REPLAY) control_replay(s, combined(a));
         else control_agree(s, combined(a));
         s->epoch++;
         s->rounds++;
+        turn(s);
         stamp(s, AGREE);
-    });
+    }
+    __syncthreads();
 }
 
 // The phases for which a rank needs no other, up to the next exchange.
-__device__ __forceinline__ void go_on(State* s, i64 block, i64 blocks) {
+__device__ __forceinline__ void go_on(State* s, Arrivals& a, Source source, i64 block, i64 blocks) {
     while (at_work(s)) {
         switch (s->stage) {
+            case ORDER:
+                phase_order(s, block, blocks, source, a, (u64*)shared);
+                conclude(s, ORDER, [&] { control_order(s, combined(a)); });
+                break;
             case TRIM:
                 if (block == 0) phase_trim(s);
-                conclude(s, [&] { control_trim(s); });
+                conclude(s, TRIM, [&] { control_trim(s); });
                 break;
             case APPLY:
                 phase_apply(s, block, blocks);
-                conclude(s, [&] {
-                    control_apply(s);
-                    stamp(s, APPLY);
-                });
+                conclude(s, APPLY, [&] { control_apply(s); });
                 break;
             case DRAW:
                 phase_draw(s, block, blocks, false);
-                conclude(s, [&] {
-                    control_draw(s, REPLAY);
-                    stamp(s, DRAW);
-                });
+                conclude(s, DRAW, [&] { control_draw(s, REPLAY); });
                 break;
             default:
                 return;
@@ -110,15 +103,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) one_round() {
     read_state(s);
     if (!at_work(s)) return;
     i64 block = blockIdx.x, blocks = gridDim.x;
-    if (s->stage == REPLAY || s->stage == AGREE) {
-        Source source = C.ranks == 1 ? OWN : GATHERED;
-        receive_headers(s, source, a);
-        take_up(s, a, source, block, blocks);
-    }
-    go_on(s, block, blocks);
-    if (at_work(s) && s->stage == REPLAY) phase_replay(s, block, blocks, false);
+    Source source = C.ranks == 1 ? OWN : GATHERED;
+    if (s->stage == REPLAY || s->stage == AGREE) take_up(s, a, source);
+    go_on(s, a, source, block, blocks);
+    if (at_work(s) && s->stage == REPLAY)
+        phase_replay(s, block, blocks, source, a, (u64*)shared);
     if (!last_block()) return;
-    if (s->stage == REPLAY) read_gathered(s);
+    if (s->stage == REPLAY) {
+        read_gathered(s);
+        if (threadIdx.x == 0) take_over(s);
+        __syncthreads();
+    }
     if (threadIdx.x < HEADER) C.out[threadIdx.x] = header_word(s, threadIdx.x);
     if (threadIdx.x == 0) stamp(s, REPLAY);
     write_state(s);
@@ -130,23 +125,27 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) resident(i64 rounds) {
     State* s = &state;
     read_state(s);
     i64 block = blockIdx.x, blocks = gridDim.x;
-    bool peers = C.ranks > 1;
+    Source source = C.ranks == 1 ? OWN : PEER;
+    int words = (int)C.ranks * HEADER;
+    for (int k = threadIdx.x; k < words; k += THREADS) a.header[k] = C.gathered[k];  // heard last
+    __syncthreads();
     for (i64 round = 0; round < rounds; round++) {
-        go_on(s, block, blocks);
+        go_on(s, a, source, block, blocks);
         if (!at_work(s)) break;
-        if (s->stage == REPLAY) phase_replay(s, block, blocks, peers);
-        if (peers) {
-            exchange(s, a);
-        } else {
+        if (s->stage == REPLAY) phase_replay(s, block, blocks, source, a, (u64*)shared);
+        else if (last_block()) put_header(s);
+        if (source == OWN) {
             meet(s);
-            receive_headers(s, OWN, a);
+            if (threadIdx.x == 0) take_over(s);
+            __syncthreads();
         }
         if (threadIdx.x == 0) stamp(s, REPLAY);
-        take_up(s, a, peers ? PEER : OWN, block, blocks);
+        take_up(s, a, source);
     }
     // The state is the same in all blocks, but for who was given up for lost.
     if (block == 0) {
         if (threadIdx.x == 0 && C.live->lost) s->halted |= LOST_RANK;
+        for (int k = threadIdx.x; k < words; k += THREADS) C.gathered[k] = a.header[k];
         write_state(s);
     }
 }
@@ -158,8 +157,8 @@ extern "C" __global__ void begin(i64 top, i64 again) {
     s->new_slots = s->new_tickets = s->new_overflow = 0;
     s->commit = s->record = s->finishing = 0;
     if (!again) open_window(s, top);
-    s->early = s->last_pass = s->cut = s->count = 0;
-    s->changes = -1;
+    begin_window(s);
+    s->made = 0;
     s->stage = DRAW;
     Live* live = C.live;
     live->digest = s->digest;

@@ -1,63 +1,50 @@
 // replay: each active neuron runs through its own tickets, in order of time, against the events of
-// the last replay and its own changes. A group of warps a neuron. A twin of cpu.deepen and cpu.replay,
-// which decides tickets by bounds on z where this one has a guard.
+// the last replay and its own changes, and tells how its events changed. A group of warps a neuron.
+// A twin of cpu.deepen and cpu.replay, which decides tickets by bounds on z where this one has a
+// guard.
 #pragma once
 #include "draw.cuh"
+#include "exchange.cuh"
 
 #define FEW 8    // tickets that a warp draws at once
 #define GROUPS (THREADS / GROUP)
 
-// 16-byte words {low, tag, high, tag} need no fence: a reader polls until both tags are right.
-__device__ __forceinline__ void put(u64* area, i64 word, u64 value, u32 tag) {
-    asm volatile("st.volatile.global.v4.u32 [%0], {%1, %2, %3, %2};" ::"l"(area + 2 * word),
-                 "r"((u32)value), "r"(tag), "r"((u32)(value >> 32))
-                 : "memory");
+// What a group adds to the log: events that came [0], events that went [1].
+struct Outbox {
+    u64 item[2][PILE];
+    u32 count[2];
+    u64 place;     // as a mark
+    u64 earliest;
+};
+
+__device__ __forceinline__ u64 log_places(const State* s, u64 counts) {
+    return s->now + atomicAdd(&gathered(s)->made, counts);
 }
 
-__device__ __forceinline__ u64 get(const u64* area, i64 word, u32 tag) {
-    u32 low, first, high, second;
-    int spins = 0;
-    do {
-        asm volatile("ld.volatile.global.v4.u32 {%0, %1, %2, %3}, [%4];"
-                     : "=r"(low), "=r"(first), "=r"(high), "=r"(second)
-                     : "l"(area + 2 * word)
-                     : "memory");
-        if (++spins > SPINS) {
-            C.live->lost = 1;
-            return NO_EVENT;
-        }
-    } while (first != tag || second != tag);
-    return (u64)high << 32 | low;
-}
-
-// Send `count` events of a pile to where they go from `place` on; by `threads` threads.
-__device__ __forceinline__ void send(const Pile& pile, u32 count, i64 place, int thread,
-                                     int threads, bool peers, i64 epoch) {
-    int copies = peers ? (int)C.ranks : 1;
-    for (u32 k = thread; k < count * copies; k += threads) {
-        u64 event = pile.item[k / copies];
-        i64 word = place + k / copies;
-        if (word >= C.out_capacity) continue;  // the header tells
-        if (peers)
-            put(area_of(k % copies, epoch, (int)C.rank), HEADER + word, event, (u32)(epoch + 1));
-        else C.out[HEADER + word] = event;
+// By `threads` threads: one side of an outbox into the log, from its place on.
+__device__ __forceinline__ void send(const State* s, const Outbox& box, int side, u64 place,
+                                     int thread, int threads, bool peers) {
+    for (u32 k = thread; k < box.count[side]; k += threads) {
+        i64 at = side ? C.log_capacity - 1 - went(place) - k : came(place) + k;
+        tell(s, at, box.item[side][k], peers);
     }
 }
 
-__device__ __forceinline__ i64 places(const State* s, u32 count) {
-    return (i64)atomicAdd((u64*)&gathered(s)->made, (u64)count);
-}
-
-// By one warp: an event onto its group's pile; a full pile is sent before.
-__device__ __forceinline__ void emit(const State* s, Pile& pile, u64 event, int lane, bool peers) {
-    if (pile.count == PILE) {
-        i64 place = __shfl_sync(ALL, lane == 0 ? places(s, PILE) : 0, 0);
-        send(pile, PILE, place, lane, 32, peers, s->epoch);
+// By one warp: an event that came or went into its group's outbox; a full side is sent before.
+__device__ __forceinline__ void emit(const State* s, Outbox& box, int side, u64 event, int lane,
+                                     bool peers) {
+    if (box.count[side] == PILE) {
+        u64 place = 0;
+        if (lane == 0) place = log_places(s, (u64)PILE << 32 * side);
+        send(s, box, side, __shfl_sync(ALL, place, 0), lane, 32, peers);
         __syncwarp();
-        if (lane == 0) pile.count = 0;
+        if (lane == 0) box.count[side] = 0;
     }
     __syncwarp();
-    if (lane == 0) pile.item[pile.count++] = event;
+    if (lane == 0) {
+        box.item[side][box.count[side]++] = event;
+        box.earliest = min(box.earliest, event);
+    }
     __syncwarp();
 }
 
@@ -78,12 +65,24 @@ __device__ __forceinline__ void store_ticket(i64 place, u64 key, i64 threshold0,
     C.keys[place] = key;
     C.thresholds[2 * place] = threshold0;
     C.thresholds[2 * place + 1] = threshold1;
+    C.sums[place] = 0;
+    C.fired[place] = 0;
+}
+
+// What a slot knows of its neuron; the sums of its tickets are to be made.
+__device__ __forceinline__ void begin_slot(Slot& slot, const State* s) {
+    i64 i = slot.neuron;
+    slot.z = C.z[s->current][i];
+    slot.own_weight = C.weights[(C.first + i) * C.stride + i];
+    slot.state = C.x[i] & X_START;
+    slot.summed = 0;
 }
 
 #if BOLTZMANN
 // The visits of a slot's neuron, from the last to the first, stored by time.
 __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
     i64 i = slot.neuron;
+    begin_slot(slot, s);
     i32 last = (i32)(C.heads[i] & 0xFFFFFFFFull) - 1;
     i64 count = 0;
     for (i32 k = last; k >= 0; k = C.links[k]) count++;
@@ -124,8 +123,21 @@ __device__ __forceinline__ Few draw_few(u64 window, u32 neuron, u32 k, i64 expon
             to_threshold(theta - fabs(rest))};
 }
 
+// What the last replay did at a slot's first tickets, for the deeper ones at `offset`, by one warp.
+// Tickets of one key are in the order in which they were drawn.
+__device__ __forceinline__ void carry_over(const Slot& slot, i64 offset, i64 count, int lane) {
+    for (i64 t = lane; t < count; t += 32) {
+        u64 key = C.keys[offset + t];
+        i64 twins = 0;
+        while (twins < t && C.keys[offset + t - twins - 1] == key) twins++;
+        for (i64 q = slot.offset; q < slot.offset + slot.count; q++)
+            if (C.keys[q] == key && twins-- == 0) C.fired[offset + t] = C.fired[q];
+    }
+}
+
 // The tickets of a slot's neuron up to response `need`, by time.
 __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
+    begin_slot(slot, s);
     i64 i = slot.neuron, exponent = s->width, need = slot.need;
     u32 neuron = (u32)(C.first + i);
     u64 window = s->number;
@@ -142,10 +154,11 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
     z_t bound = to_bound(__shfl_sync(ALL, few.lowest, under));
     bool at_once = count < FEW;
     i64 offset = reserve(s, at_once ? count : 2 * count, lane);
-    slot.count = offset < 0 ? 0 : (i32)count;
-    slot.offset = offset;
     slot.drawn = need;
-    if (offset < 0) return;
+    if (offset < 0) {
+        slot.count = 0;
+        return;
+    }
     if (lane == 0) C.bound[i] = bound;
     if (at_once) {
         int place = 0;
@@ -175,17 +188,19 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
         }
     }
     __syncwarp();
+    carry_over(slot, offset, count, lane);
+    slot.count = (i32)count;
+    slot.offset = offset;
+    __syncwarp();
 }
 #endif
 
 #if WEIGHT_BITS == 32
 typedef i64 sum_t;
-__device__ __forceinline__ i64 warp_total(i64 v, i64) { return warp_sum(v); }
-#else
+__device__ __forceinline__ i64 warp_total(i64 v) { return warp_sum(v); }
+#else  // of GROUP * BATCH weights of 16 bits
 typedef i32 sum_t;
-__device__ __forceinline__ i64 warp_total(i32 v, i64 events) {
-    return events < 1 << 16 ? (i64)__reduce_add_sync(ALL, v) : warp_sum(v);
-}
+__device__ __forceinline__ i64 warp_total(i32 v) { return __reduce_add_sync(ALL, v); }
 #endif
 
 // The threads that share a neuron, and where their warps' sums meet.
@@ -201,8 +216,8 @@ struct Group {
         asm volatile("bar.sync %0, %1;" ::"r"(1 + number), "n"(GROUP) : "memory");
 #endif
     }
-    __device__ __forceinline__ i64 total(sum_t part, i64 events) {
-        i64 sum = warp_total(part, events);
+    __device__ __forceinline__ i64 total(sum_t part) {
+        i64 sum = warp_total(part);
         i64* place = sums + flip * (GROUP / 32);
         if ((thread & 31) == 0) place[thread >> 5] = sum;
         wait();
@@ -214,162 +229,165 @@ struct Group {
     }
 };
 
-// The others' changes of one neuron's z: sums of those before a time. A thread holds BATCH of them.
-struct Past {
-    const u64* events;
-    i64 count, next;  // events; next one to load
-    bool ordered;     // by time, and times are asked for in order; else they are few
-    sum_t before;     // this thread's part of the batches gone by
-    u64 event[BATCH];
-    sum_t change[BATCH];
-
-    __device__ __forceinline__ void load_events(int thread) {
-#pragma unroll
-        for (int u = 0; u < BATCH; u++) {
-            i64 e = next + GROUP * u + thread;
-            event[u] = e < count ? events[e] : NO_EVENT;
-        }
-        next += GROUP * BATCH;
-    }
-    __device__ __forceinline__ void load_weights(const weight_t* row, u64 own) {
-#pragma unroll
-        for (int u = 0; u < BATCH; u++) {
-            bool others = event[u] != NO_EVENT && ((event[u] ^ own) & (2 * NEURON_MASK)) != 0;
-            sum_t w = others ? (sum_t)row[neuron_of(event[u]) * C.stride] : 0;
-            change[u] = event[u] & 1 ? w : -w;
-        }
-    }
-    __device__ __forceinline__ i64 sum(u64 time, const weight_t* row, u64 own, Group& group) {
-        while (ordered && next < count && events[next - 1] < time) {
-#pragma unroll
-            for (int u = 0; u < BATCH; u++) before += change[u];
-            load_events(group.thread);
-            load_weights(row, own);
-        }
-        sum_t part = before;
-#pragma unroll
-        for (int u = 0; u < BATCH; u++) part += event[u] < time ? change[u] : 0;
-        return group.total(part, count);
-    }
-};
-
-// What is the same for all neurons of a replay.
-__device__ __forceinline__ Past past_events(const State* s, bool changes, int thread) {
-    Past past;
-    past.events = changes ? C.changes : C.events[s->parity];
-    past.count = changes ? s->changes : s->count;
-    past.ordered = !changes;
-    past.next = 0;
-    past.before = 0;
-    past.load_events(thread);
-    return past;
-}
-
 // How a ticket stands: it fires or not whatever happens, as long as z goes no further than the
 // guard from the window's start; or it is for the others' events to say.
 enum Standing { IDLE, OPEN, CLEAR };
 
-__device__ __forceinline__ Standing standing(i64 sz, i64 threshold, i64 own, i64 guard, i64 cap) {
-    if (sz + guard < threshold) return IDLE;
-    return sz - guard >= threshold && guard - sz + own <= cap ? CLEAR : OPEN;
+struct Standings {  // in either state of the neuron
+    Standing armed, refractory;
+    __device__ __forceinline__ bool open() const { return armed == OPEN || refractory == OPEN; }
+};
+
+__device__ __forceinline__ Standing standing(i64 sz, i64 threshold, i64 own, i64 cap) {
+    if (sz + C.guard < threshold) return IDLE;
+    return sz - C.guard >= threshold && C.guard - sz + own <= cap ? CLEAR : OPEN;
 }
 
-__device__ __forceinline__ void replay_slot(i64 a, const State* s, const Past& first,
-                                            Group& group, Pile& pile, bool peers) {
-    Slot slot = C.slots[a];
-    i64 i = slot.neuron;
-    u8 byte = C.x[i];
-    i64 z = C.z[s->current][i], cap = s->cap, guard = C.guard, own = 0;
-    i64 own_weight = C.weights[(C.first + i) * C.stride + i];
-    u64 own_word = event_word(0, C.first + i);
-    int x = byte & X_START;
-    bool guarded = !BOLTZMANN && !slot.exact, fired = false, loaded = false;
-    i32 number = (i32)(s->replays & 0x7FFFFFFF);
-    bool changes = !first.ordered && slot.summed == ((number - 1) & 0x7FFFFFFF);
-    Past past = first;
-    if (!first.ordered && !changes) past = past_events(s, false, group.thread);
-    i32 summed = number;
+__device__ __forceinline__ Standings standings(const State* s, const Slot& slot, i64 t) {
+    if (BOLTZMANN || slot.exact) return {OPEN, OPEN};
+    i64 own = magnitude(slot.own_weight), cap = s->cap;
+    return {standing(slot.z, C.thresholds[2 * t], own, cap),
+            standing(-slot.z, C.thresholds[2 * t + 1], own, cap)};
+}
+
+// Add to the sums of a slot's open tickets what the others' events before them change.
+__device__ __forceinline__ void add_events(const State* s, const Slot& slot, const u64* events,
+                                           i64 count, Group& group) {
+    const weight_t* row = C.weights + slot.neuron;
+    u64 own = event_word(0, C.first + slot.neuron);
+    for (i64 from = 0; from < count; from += GROUP * BATCH) {
+        sum_t change[BATCH];
+#pragma unroll
+        for (int u = 0; u < BATCH; u++) {
+            i64 k = from + GROUP * u + group.thread;
+            u64 event = k < count ? events[k] : own;
+            bool others = ((event ^ own) & (2 * NEURON_MASK)) != 0;
+            sum_t w = others ? (sum_t)row[neuron_of(event) * C.stride] : 0;
+            change[u] = event & 1 ? w : -w;
+        }
+        for (i64 t = slot.offset; t < slot.offset + slot.count; t++) {
+            if (!standings(s, slot, t).open()) continue;
+            u64 key = C.keys[t];
+            sum_t part = 0;
+#pragma unroll
+            for (int u = 0; u < BATCH; u++) {
+                i64 k = from + GROUP * u + group.thread;
+                part += k < count && events[k] < key ? change[u] : 0;
+            }
+            i64 sum = group.total(part);
+            if (group.thread == 0) C.sums[t] += sum;
+        }
+    }
+}
+
+// Run through a slot's tickets, and tell how its events changed.
+__device__ __forceinline__ void run(const State* s, const Slot& slot, Group& group, Outbox& box,
+                                    bool peers) {
+    int x = slot.state;
+    i64 own = 0;
+    bool fired = false, stopped = false;
+    group.wait();  // the sums are there
     for (i64 t = slot.offset; t < slot.offset + slot.count; t++) {
         u64 key = C.keys[t];
-        i64 threshold0 = C.thresholds[2 * t], threshold1 = C.thresholds[2 * t + 1];
-        Standing of[2] = {OPEN, OPEN};
-        if (guarded) {
-            of[0] = standing(z, threshold0, magnitude(own_weight), guard, cap);
-            of[1] = standing(-z, threshold1, magnitude(own_weight), guard, cap);
-        }
-        i64 others = 0;
-        if ((of[0] == OPEN || of[1] == OPEN) && past.count + changes) {
-            if (changes) others = C.sums[t];
-            if (past.count) {
-                if (!loaded) past.load_weights(C.weights + i, own_word);
-                loaded = true;
-                others += past.sum(key, C.weights + i, own_word, group);
+        int before = C.fired[t], now = 0;
+        Standings of = standings(s, slot, t);
+        Standing here = x ? of.refractory : of.armed;
+        i64 sign = 1 - 2 * x, total = slot.z + own + C.sums[t];
+        bool open = here == OPEN;
+        if (!stopped && (open ? sign * total >= C.thresholds[2 * t + x] : here == CLEAR)) {
+            now = 2 | (1 - x);
+            fired = true;
+            own += sign * slot.own_weight;
+            x ^= 1;
+            if (open && -sign * (total + sign * slot.own_weight) > s->cap) {
+                if (group.thread == 0) atomicMin(&gathered(s)->stop, key);
+                stopped = true;
             }
-            if (group.thread == 0) C.sums[t] = others;
-        } else if (group.thread == 0) {
-            C.sums[t] = 0;
         }
-        Standing now = x ? of[1] : of[0];
-        if (now == IDLE) continue;
-        i64 sign = 1 - 2 * x, total = z + own + others;
-        if (now == OPEN && sign * total < (x ? threshold1 : threshold0)) continue;
-        fired = true;
-        if (group.thread < 32) emit(s, pile, key | (u64)(1 - x), group.thread, peers);
-        own += sign * own_weight;
-        x ^= 1;
-        if (now == OPEN && -sign * (total + sign * own_weight) > cap) {
-            if (group.thread == 0) atomicMin(&gathered(s)->stop, key);
-            summed = -1;
-            break;
+        if (now == before) continue;
+        if (group.thread < 32) {
+            if (before) emit(s, box, 1, key | (u64)(before & 1), group.thread, peers);
+            if (now) emit(s, box, 0, key | (u64)(now & 1), group.thread, peers);
         }
+        group.wait();  // all have read what was before
+        if (group.thread == 0) C.fired[t] = (u8)now;
     }
-    group.wait();  // all have read the neuron's byte and sums
-    if (group.thread == 0) {
-        C.x[i] = (u8)((byte & X_START) | X_ACTIVE | x * X_END | (fired ? X_FIRED : 0));
-        C.slots[a].summed = summed;
-    }
+    if (group.thread == 0)
+        C.x[slot.neuron] =
+            (u8)(slot.state | X_ACTIVE | x * X_END | (fired ? X_FIRED : 0));
 }
 
-// The rest of all groups' events.
-__device__ __forceinline__ void send_all(const State* s, Pile* piles, bool peers) {
+// The rest of all groups' events into the log; to peers the header too.
+__device__ __forceinline__ void send_all(State* s, Outbox* boxes, bool peers) {
     __syncthreads();
     if (threadIdx.x == 0) {
-        u32 count = 0;
-        for (int g = 0; g < GROUPS; g++) count += piles[g].count;
-        i64 place = count ? places(s, count) : 0;
+        u64 counts = 0, earliest = NO_EVENT;
         for (int g = 0; g < GROUPS; g++) {
-            piles[g].place = place;
-            place += piles[g].count;
+            boxes[g].place = counts;
+            counts += boxes[g].count[0] | (u64)boxes[g].count[1] << 32;
+            earliest = min(earliest, boxes[g].earliest);
+        }
+        if (counts) {
+            atomicMin(&gathered(s)->earliest, earliest);
+            u64 place = log_places(s, counts);
+            for (int g = 0; g < GROUPS; g++) boxes[g].place += place;
         }
     }
+    if (peers && last_block()) put_header(s);  // before the words, which need no fence
     __syncthreads();
-    Pile& pile = piles[threadIdx.x / GROUP];
-    send(pile, pile.count, pile.place, threadIdx.x % GROUP, GROUP, peers, s->epoch);
+    Outbox& box = boxes[threadIdx.x / GROUP];
+    for (int side = 0; side < 2; side++)
+        send(s, box, side, box.place, threadIdx.x % GROUP, GROUP, peers);
 }
 
-__device__ __noinline__ void phase_replay(const State* s, i64 block, i64 blocks, bool peers) {
+__device__ __noinline__ void phase_replay(State* s, i64 block, i64 blocks, Source source,
+                                          Arrivals& a, u64* shared) {
     __shared__ i64 sums[GROUPS][2 * GROUP / 32];
+    __shared__ Outbox boxes[GROUPS];
     Group group = {(int)threadIdx.x / GROUP, (int)threadIdx.x % GROUP, nullptr, 0};
-    __shared__ Pile piles[GROUPS];
     group.sums = sums[group.number];
-    if (group.thread == 0) piles[group.number].count = 0;
-    group.wait();
-    i64 slots = min(s->slots, C.slot_capacity);
-    Past first = past_events(s, s->changes >= 0, group.thread);
-    for (i64 a = group.number * blocks + block; a < slots; a += blocks * GROUPS) {
-        if (C.slots[a].drawn != C.slots[a].need) {  // the same for all: written by one, after all
-            group.wait();
-            if (group.thread < 32) {
-                Slot slot = C.slots[a];
-                draw_tickets(slot, s, group.thread);
-                slot.summed = -1;
-                if (group.thread == 0) C.slots[a] = slot;
-            }
-            group.wait();
-        }
-        replay_slot(a, s, first, group, piles[group.number], peers);
+    Outbox& box = boxes[group.number];
+    if (group.thread == 0) box.count[0] = box.count[1] = 0, box.earliest = NO_EVENT;
+    i64 slots = min(s->slots, C.slot_capacity), changes = 0;
+    if (s->heard) {
+        make_list(a, BEFORE);
+        changes = a.start[2 * C.ranks];
     }
-    send_all(s, piles, peers);
+    bool peers = source == PEER;
+    i32 number = (i32)(s->replays & 0x3FFFFFFF) + 1;  // of this replay
+    for (i64 from = 0; from == 0 || from < changes; from += SHARED_WORDS) {
+        i64 tile = min(changes - from, (i64)SHARED_WORDS);
+        __syncthreads();
+        for (i64 k = threadIdx.x; k < tile; k += THREADS) {
+            u64 event = listed(s, a, source, BEFORE, from + k);
+            shared[k] = from + k < a.start[C.ranks] ? event : event ^ 1;  // it went: the other way
+        }
+        __syncthreads();
+        for (i64 n = group.number * blocks + block; n < slots; n += blocks * GROUPS) {
+            Slot slot = C.slots[n];
+            if (slot.drawn != slot.need) {
+                group.wait();  // all have read the slot
+                if (group.thread < 32) {
+                    draw_tickets(slot, s, group.thread);
+                    if (group.thread == 0) C.slots[n] = slot;
+                }
+                group.wait();
+                slot = C.slots[n];
+            }
+            if (!slot.summed) {
+                group.wait();  // all have read the slot
+                if (group.thread == 0) {
+                    C.slots[n].summed = number;
+                    for (i64 t = slot.offset; t < slot.offset + slot.count; t++) C.sums[t] = 0;
+                }
+                add_events(s, slot, C.events[s->parity], s->total, group);
+            } else if (slot.summed != number) {
+                add_events(s, slot, shared, tile, group);
+            }
+            if (from + tile == changes) run(s, slot, group, box, peers);
+        }
+    }
+    send_all(s, boxes, peers);
 }
 
 // trim: the states at the window's end from the events that were kept. One block.

@@ -1,0 +1,121 @@
+// exchange: what ranks tell each other, a header and a log. A replay adds to its rank's log the
+// events that came and those that went, compared with the replay before: after the first one they
+// are few. What came grows from the log's start, what went from its end.
+#pragma once
+#include "control.cuh"
+
+// Where the exchange left the headers and logs.
+enum Source { OWN, GATHERED, PEER };
+
+struct Arrivals {
+    u64 header[MOST_RANKS * HEADER];
+    i64 start[2 * MOST_RANKS + 1];  // of the spans of a list
+};
+
+// 16-byte words {low, tag, high, tag} need no fence: a reader polls until both tags are right.
+__device__ __forceinline__ void put(u64* word, u64 value, u32 tag) {
+    asm volatile("st.volatile.global.v4.u32 [%0], {%1, %2, %3, %2};" ::"l"(word),
+                 "r"((u32)value), "r"(tag), "r"((u32)(value >> 32))
+                 : "memory");
+}
+
+__device__ __forceinline__ u64 get(const u64* word, u32 tag) {
+    u32 low, first, high, second;
+    int spins = 0;
+    do {
+        asm volatile("ld.volatile.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(low), "=r"(first), "=r"(high), "=r"(second)
+                     : "l"(word)
+                     : "memory");
+        if (++spins > SPINS) {
+            C.live->lost = 1;
+            return NO_EVENT;
+        }
+    } while (first != tag || second != tag);
+    return (u64)high << 32 | low;
+}
+
+// Words in a rank's area: two headers in turn, and the log, from each rank.
+__device__ __forceinline__ u64* area_of(int rank, int from) {
+    return C.peers[rank] + 2 * from * (2 * HEADER + C.log_capacity);
+}
+__device__ __forceinline__ u64* header_in(int rank, int from, i64 epoch, int k) {
+    return area_of(rank, from) + 2 * ((epoch & 1) * HEADER + k);
+}
+__device__ __forceinline__ u64* log_in(int rank, int from, i64 place) {
+    return area_of(rank, from) + 2 * (2 * HEADER + place);
+}
+
+// An event into this rank's log.
+__device__ __forceinline__ void tell(const State* s, i64 place, u64 event, bool peers) {
+    if (place < 0 || place >= C.log_capacity) return;  // the header tells
+    if (!peers) C.out[HEADER + place] = event;
+    else
+        for (int rank = 0; rank < (int)C.ranks; rank++)
+            put(log_in(rank, (int)C.rank, place), event, (u32)s->tag);
+}
+
+__device__ __forceinline__ u64 told(const State* s, Source source, int rank, i64 place) {
+    if (source == OWN) return C.out[HEADER + place];
+    if (source == GATHERED) return C.gathered[rank * (HEADER + C.log_capacity) + HEADER + place];
+    return get(log_in((int)C.rank, rank, place), (u32)s->tag);
+}
+
+// By the last block of a phase: this rank's header to all.
+__device__ __forceinline__ void put_header(State* s) {
+    if (s->stage == REPLAY) {
+        read_gathered(s);
+        if (threadIdx.x == 0) take_over(s);
+        __syncthreads();
+    }
+    for (int k = threadIdx.x; k < C.ranks * HEADER; k += THREADS)
+        put(header_in(k / HEADER, (int)C.rank, s->epoch, k % HEADER), header_word(s, k % HEADER),
+            (u32)(s->epoch + 1));
+}
+
+// All ranks' headers into shared memory; by all threads of a block.
+__device__ __noinline__ void receive_headers(const State* s, Source source, Arrivals& a) {
+    for (int k = threadIdx.x; k < C.ranks * HEADER; k += THREADS) {
+        int rank = k / HEADER, word = k % HEADER;
+        if (source == OWN) a.header[k] = header_word(s, word);
+        else if (source == GATHERED) a.header[k] = C.gathered[rank * (HEADER + C.log_capacity) + word];
+        else a.header[k] = get(header_in((int)C.rank, rank, s->epoch, word), (u32)(s->epoch + 1));
+    }
+    __syncthreads();
+}
+
+__device__ inline Headers combined(const Arrivals& a) {
+    Headers all = nothing_told();
+    for (int rank = 0; rank < (int)C.ranks; rank++) include(all, a.header + rank * HEADER);
+    return all;
+}
+
+// How many events went, for span C.ranks + rank, or came, for span `rank`, up to a mark.
+__device__ __forceinline__ i64 marked(const Arrivals& a, int span, Heading mark) {
+    int ranks = (int)C.ranks;
+    return span < ranks ? came(a.header[span * HEADER + mark])
+                        : went(a.header[(span - ranks) * HEADER + mark]);
+}
+
+// All logs' parts after a mark, as one list: what came, by rank, then what went; by all threads.
+__device__ __forceinline__ void make_list(Arrivals& a, Heading mark) {
+    if (threadIdx.x == 0) {
+        i64 start = 0;
+        for (int span = 0; span < 2 * (int)C.ranks; span++) {
+            a.start[span] = start;
+            start += marked(a, span, NOW) - marked(a, span, mark);
+        }
+        a.start[2 * C.ranks] = start;
+    }
+    __syncthreads();
+}
+
+// An event of the list.
+__device__ __forceinline__ u64 listed(const State* s, const Arrivals& a, Source source, Heading mark,
+                                      i64 k) {
+    int span = 0, ranks = (int)C.ranks;
+    while (k >= a.start[span + 1]) span++;
+    i64 place = marked(a, span, mark) + k - a.start[span];
+    if (span < ranks) return told(s, source, span, place);
+    return told(s, source, span - ranks, C.log_capacity - 1 - place);
+}
