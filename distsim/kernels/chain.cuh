@@ -60,6 +60,8 @@ struct Slot {
     i32 summed;  // whether the sums of its tickets are those of the last replay
 };
 
+#define SLOT_WORDS (int)(sizeof(Slot) / 8)
+
 struct State {
     i64 stage, halted, finished;
     // the window

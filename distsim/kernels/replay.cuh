@@ -69,12 +69,17 @@ __device__ __forceinline__ void store_ticket(i64 place, u64 key, i64 threshold0,
     C.fired[place] = 0;
 }
 
-// What a slot knows of its neuron; the sums of its tickets are to be made.
-__device__ __forceinline__ void begin_slot(Slot& slot, const State* s) {
+// A slot's new tickets, and what it knows of its neuron; the sums of its tickets are to be made.
+__device__ __forceinline__ void fill(Slot& slot, const State* s, i64 offset, i64 count, int lane) {
+    __syncwarp();
+    if (lane) return;
     i64 i = slot.neuron;
     slot.z = C.z[s->current][i];
     slot.own_weight = C.weights[(C.first + i) * C.stride + i];
     slot.state = C.x[i] & X_START;
+    slot.offset = offset;
+    slot.count = offset < 0 ? 0 : (i32)count;
+    slot.drawn = slot.need;
     slot.summed = 0;
 }
 
@@ -82,17 +87,11 @@ __device__ __forceinline__ void begin_slot(Slot& slot, const State* s) {
 // The visits of a slot's neuron, from the last to the first, stored by time.
 __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
     i64 i = slot.neuron;
-    begin_slot(slot, s);
     i32 last = (i32)(C.heads[i] & 0xFFFFFFFFull) - 1;
     i64 count = 0;
     for (i32 k = last; k >= 0; k = C.links[k]) count++;
-    i64 offset = reserve(s, count, lane);
-    slot.count = offset < 0 ? 0 : (i32)count;
-    slot.offset = offset;
-    slot.drawn = slot.need;
-    if (offset < 0) return;
-    i64 visit = 0;
-    for (i32 k = last; k >= 0; k = C.links[k], visit++) {
+    i64 offset = reserve(s, count, lane), visit = 0;
+    for (i32 k = offset < 0 ? -1 : last; k >= 0; k = C.links[k], visit++) {
         if ((visit & 31) != lane) continue;
         i64 place = 0;  // links of one neuron are in no order
         for (i32 other = last; other >= 0; other = C.links[other]) place += other < k;
@@ -100,7 +99,7 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
         visit_thresholds(s->number + k, i, threshold);
         store_ticket(offset + place, event_word(k + 1, C.first + i), threshold[0], threshold[1]);
     }
-    __syncwarp();
+    fill(slot, s, offset, count, lane);
 }
 #else
 // Tickets k, ..., k + FEW - 1 of a neuron, one a lane; `level` is that of the last one before.
@@ -137,7 +136,6 @@ __device__ __forceinline__ void carry_over(const Slot& slot, i64 offset, i64 cou
 
 // The tickets of a slot's neuron up to response `need`, by time.
 __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
-    begin_slot(slot, s);
     i64 i = slot.neuron, exponent = s->width, need = slot.need;
     u32 neuron = (u32)(C.first + i);
     u64 window = s->number;
@@ -154,13 +152,10 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
     z_t bound = to_bound(__shfl_sync(ALL, few.lowest, under));
     bool at_once = count < FEW;
     i64 offset = reserve(s, at_once ? count : 2 * count, lane);
-    slot.drawn = need;
-    if (offset < 0) {
-        slot.count = 0;
-        return;
-    }
     if (lane == 0) C.bound[i] = bound;
-    if (at_once) {
+    if (offset < 0) {
+        // no room: the window will be done once more
+    } else if (at_once) {
         int place = 0;
         for (int q = 0; q < (int)count; q++) {
             u64 key = __shfl_sync(ALL, few.key, q);
@@ -188,10 +183,8 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
         }
     }
     __syncwarp();
-    carry_over(slot, offset, count, lane);
-    slot.count = (i32)count;
-    slot.offset = offset;
-    __syncwarp();
+    if (slot.count && offset >= 0) carry_over(slot, offset, count, lane);
+    fill(slot, s, offset, count, lane);
 }
 #endif
 
@@ -253,19 +246,23 @@ __device__ __forceinline__ Standings standings(const State* s, const Slot& slot,
 // Add to the sums of a slot's open tickets what the others' events before them change.
 __device__ __forceinline__ void add_events(const State* s, const Slot& slot, const u64* events,
                                            i64 count, Group& group) {
+    if (!count) return;
+    i64 last = slot.offset + slot.count - 1;  // the last open ticket: what comes later is idle
+    while (last >= slot.offset && !standings(s, slot, last).open()) last--;
+    if (last < slot.offset) return;
+    u64 end = C.keys[last], own = event_word(0, C.first + slot.neuron);
     const weight_t* row = C.weights + slot.neuron;
-    u64 own = event_word(0, C.first + slot.neuron);
     for (i64 from = 0; from < count; from += GROUP * BATCH) {
         sum_t change[BATCH];
 #pragma unroll
         for (int u = 0; u < BATCH; u++) {
             i64 k = from + GROUP * u + group.thread;
-            u64 event = k < count ? events[k] : own;
-            bool others = ((event ^ own) & (2 * NEURON_MASK)) != 0;
+            u64 event = k < count ? events[k] : NO_EVENT;
+            bool others = event < end && ((event ^ own) & (2 * NEURON_MASK)) != 0;
             sum_t w = others ? (sum_t)row[neuron_of(event) * C.stride] : 0;
             change[u] = event & 1 ? w : -w;
         }
-        for (i64 t = slot.offset; t < slot.offset + slot.count; t++) {
+        for (i64 t = slot.offset; t <= last; t++) {
             if (!standings(s, slot, t).open()) continue;
             u64 key = C.keys[t];
             sum_t part = 0;
@@ -347,6 +344,10 @@ __device__ __noinline__ void phase_replay(State* s, i64 block, i64 blocks, Sourc
     Group group = {(int)threadIdx.x / GROUP, (int)threadIdx.x % GROUP, nullptr, 0};
     group.sums = sums[group.number];
     Outbox& box = boxes[group.number];
+    __shared__ Slot slots_here[GROUPS];
+    Slot& slot = slots_here[group.number];
+    u64* words = (u64*)&slot;
+    auto home = [](i64 n) { return (u64*)(C.slots + n); };
     if (group.thread == 0) box.count[0] = box.count[1] = 0, box.earliest = NO_EVENT;
     i64 slots = min(s->slots, C.slot_capacity), changes = 0;
     if (s->heard) {
@@ -364,23 +365,21 @@ __device__ __noinline__ void phase_replay(State* s, i64 block, i64 blocks, Sourc
         }
         __syncthreads();
         for (i64 n = group.number * blocks + block; n < slots; n += blocks * GROUPS) {
-            Slot slot = C.slots[n];
+            group.wait();  // none works on the one before
+            if (group.thread < SLOT_WORDS) words[group.thread] = home(n)[group.thread];
+            group.wait();
             if (slot.drawn != slot.need) {
-                group.wait();  // all have read the slot
-                if (group.thread < 32) {
-                    draw_tickets(slot, s, group.thread);
-                    if (group.thread == 0) C.slots[n] = slot;
-                }
+                if (group.thread < 32) draw_tickets(slot, s, group.thread);
                 group.wait();
-                slot = C.slots[n];
             }
             if (!slot.summed) {
-                group.wait();  // all have read the slot
-                if (group.thread == 0) {
-                    C.slots[n].summed = number;
+                if (group.thread == 0)
                     for (i64 t = slot.offset; t < slot.offset + slot.count; t++) C.sums[t] = 0;
-                }
                 add_events(s, slot, C.events[s->parity], s->total, group);
+                group.wait();
+                if (group.thread == 0) slot.summed = number;
+                group.wait();
+                if (group.thread < SLOT_WORDS) home(n)[group.thread] = words[group.thread];
             } else if (slot.summed != number) {
                 add_events(s, slot, shared, tile, group);
             }
