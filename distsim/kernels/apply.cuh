@@ -1,14 +1,17 @@
 // apply: add the events' columns to z, with the extremes on the way; a neuron that may have
 // reached a ticket not drawn draws deeper. A twin of cpu.apply, cpu.reached and cpu.crossing.
 //
-// A block takes a chunk of neurons, each of its warps a stretch of the events; sums and extremes
-// of the stretches meet in shared memory. This is where the memory is read: all weights of the
+// A team of warps takes a chunk of neurons, each of its warps a stretch of the events; sums and
+// extremes of the stretches meet in shared memory. This is where the memory is read: all weights of the
 // events' columns, once.
 #pragma once
 #include "draw.cuh"
 
-#define TILE 4096  // events at a time: stretches of 256, whose sums of int8 fit 16 bits
-#define APART 8    // columns that a lane loads at once
+#define TEAMS 2    // of a block: one loads while another checks
+#define TEAM (THREADS / TEAMS)
+#define TEAM_WARPS (TEAM / 32)
+#define TILE 2048  // events at a time: stretches of 256, whose sums of int8 fit 16 bits
+#define APART 16   // columns that a lane loads at once
 
 #if WEIGHT_BITS == 8
 typedef short part_t;
@@ -168,30 +171,32 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, z_t start, z
 }
 
 template <int BYTES, bool EXTREMES>
-__device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 blocks,
-                                            char* shared) {
+__device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 blocks, char* shared) {
     const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V;
-    u32* columns = (u32*)shared;                        // [TILE]: neuron << 1 | falls
-    part_t* parts = (part_t*)(shared + sizeof(u32) * TILE);  // [WARPS, 3, SPAN]
+    int team = threadIdx.x / TEAM, thread = threadIdx.x % TEAM;
+    int lane = threadIdx.x & 31, warp = thread >> 5;
+    u32* columns = (u32*)shared + team * TILE;  // [TILE]: neuron << 1 | falls
+    part_t* parts = (part_t*)(shared + TEAMS * TILE * sizeof(u32)) +
+                    team * TEAM_WARPS * 3 * SPAN;  // [TEAM_WARPS, 3, SPAN]
     const u64* events = C.events[s->parity];
     const z_t* z = C.z[s->current];
     z_t* end = C.z[s->current ^ 1];
     i64 count = s->count, top = -(i64)LIMIT;
     bool check = !BOLTZMANN && !s->last_pass;
-    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    auto wait = [&] { asm volatile("bar.sync %0, %1;" ::"r"(1 + team), "n"(TEAM) : "memory"); };
     auto load_columns = [&](i64 from, int tile) {
-        for (int k = threadIdx.x; k < tile; k += THREADS) {
+        for (int k = thread; k < tile; k += TEAM) {
             u64 event = events[from + k];
             columns[k] = (u32)neuron_of(event) << 1 | (u32)(~event & 1);
         }
-        __syncthreads();
+        wait();
     };
-    i64 chunks = (C.stride + SPAN - 1) / SPAN;
-    if (block >= chunks) return;
+    i64 chunks = (C.stride + SPAN - 1) / SPAN, first = team * blocks + block;
+    if (first >= chunks) return;
     if (count <= TILE) load_columns(0, (int)count);
-    for (i64 chunk = block; chunk < chunks; chunk += blocks) {
-        i64 i = chunk * SPAN + threadIdx.x;
-        bool mine = threadIdx.x < SPAN && i < C.size;
+    for (i64 chunk = first; chunk < chunks; chunk += TEAMS * blocks) {
+        i64 i = chunk * SPAN + thread;
+        bool mine = thread < SPAN && i < C.size;
         z_t start = mine ? z[i] : 0, total = start, high = start, low = start;
         i64 place = chunk * SPAN + lane * V;
         bool inside = place < C.stride;
@@ -199,10 +204,10 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
         for (i64 from = 0; from < max(count, 1ll); from += TILE) {
             int tile = (int)min((i64)TILE, count - from);
             if (count > TILE) {
-                __syncthreads();
+                wait();
                 load_columns(from, tile);
             }
-            int k0 = tile * warp / WARPS, k1 = tile * (warp + 1) / WARPS;
+            int k0 = tile * warp / TEAM_WARPS, k1 = tile * (warp + 1) / TEAM_WARPS;
             Stretch<BYTES, EXTREMES> stretch;
             stretch.clear();
             for (int k = k0; k < k1; k += APART) {
@@ -219,11 +224,11 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
                 for (int u = 0; u < APART; u++) stretch.add(raw[u], 0u - (column[u] & 1));
             }
             stretch.store(parts + warp * 3 * SPAN, lane);
-            __syncthreads();
+            wait();
             if (mine) {
 #pragma unroll
-                for (int w = 0; w < WARPS; w++) {
-                    const part_t* part = parts + w * 3 * SPAN + threadIdx.x;
+                for (int w = 0; w < TEAM_WARPS; w++) {
+                    const part_t* part = parts + w * 3 * SPAN + thread;
                     if (EXTREMES) {
                         high = max(high, total + (z_t)part[SPAN]);
                         low = min(low, total + (z_t)part[2 * SPAN]);
@@ -231,7 +236,7 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
                     total += (z_t)part[0];
                 }
             }
-            __syncthreads();
+            wait();
         }
         if (!mine) continue;
         end[i] = total;
@@ -244,9 +249,9 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
         i64* tops = (i64*)parts;
         top = warp_max(top);
         if (lane == 0) tops[warp] = top;
-        __syncthreads();
+        wait();
         if (warp == 0) {
-            top = warp_max(tops[lane & (WARPS - 1)]);
+            top = warp_max(tops[lane & (TEAM_WARPS - 1)]);
             if (lane == 0 && top > -(i64)LIMIT) atomicMax(&gathered(s)->top, top);
         }
     }

@@ -30,6 +30,7 @@ typedef i64 z_t;
 #define BIN_SHIFT 47
 #define BIN_ORIGIN ((1023ll << 5) - 1)
 #define ALL 0xFFFFFFFFu
+#define CHUNK 8       // tickets of a slot that are looked at together
 #define BATCH 8       // events whose weights a thread of a group loads at once
 #define SHARED_WORDS 6144  // of a block's shared memory
 #define UNDRAWN (-9223372036854775807ll)
@@ -60,7 +61,15 @@ struct Slot {
     i32 summed;  // whether the sums of its tickets are those of the last replay
 };
 
+struct Ticket {
+    u64 key;           // its event, but for the state
+    i64 threshold[2];  // by the neuron's state
+    i64 sum;           // the others' changes of z before it
+    i64 fired;         // 2 | the new state, if the last replay changed it here; or 0
+};
+
 #define SLOT_WORDS (int)(sizeof(Slot) / 8)
+#define TICKET_WORDS (int)(sizeof(Ticket) / 8)
 
 struct State {
     i64 stage, halted, finished;
@@ -131,10 +140,7 @@ struct Context {
     const double* levels;  // [BINS]: ln of the least level of ticket 0, by bin of its high word
     Slot* slots;
     i64 slot_capacity;
-    u64* keys;        // [tickets]
-    i64* thresholds;  // [tickets, 2]
-    i64* sums;        // [tickets]: the others' changes of z before a ticket
-    u8* fired;        // [tickets]: 2 | the new state, if the last replay changed it there; or 0
+    Ticket* tickets;
     i64 ticket_capacity;
     u64* heads;  // [size]: BM: draw << 32 | last visit + 1
     i32* links;  // [steps]: BM: the visit before, or -1

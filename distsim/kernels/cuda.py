@@ -29,7 +29,7 @@ PEERS = 8
 SHARED = 49152  # bytes of shared memory of a block: events to be sorted, or stretches of columns
 STAGES = ("draw", "replay", "exchange", "order", "trim", "apply", "search", "step", "close")
 SLOTS, TICKETS, EVENTS, AT_REST, LOST_RANK = 1, 2, 4, 8, 16
-SLOT_BYTES = 64
+SLOT_BYTES, TICKET_BYTES = 64, 40
 
 _FOLDER = Path(__file__).parent
 # The members of `State` and `Context` of chain.cuh, all of 8 bytes: integers but for `:`.
@@ -47,7 +47,7 @@ _NAMES = [name for name, _ in _FIELDS]
 STATE = np.dtype([*((name, kind) for name, kind in _FIELDS), ("spent", "i8", 9)])
 _CONTEXT = """
     weights stride neurons first size ranks rank z0 z1 bound rest x slot_of levels slots
-    slot_capacity keys thresholds sums fired ticket_capacity heads links events0 events1
+    slot_capacity tickets ticket_capacity heads links events0 events1
     event_capacity out gathered log_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring
     ring_capacity recording state live seed scale:f8 margin guard target sequential per_neuron
     cap_bits start_bits limit timed until:f8
@@ -261,8 +261,8 @@ class Device:
         column_bytes = 8 if n * weights.bits // 8 >= 65536 else 4
         multiprocessors = cupy.cuda.Device().attributes["MultiProcessorCount"]
         span = 32 * column_bytes * 8 // weights.bits
-        wanted = -(-n // THREADS) if race else max(8, -(-n // span))
-        self.blocks = max(1, min(2 * multiprocessors, wanted))
+        wanted = -(-n // THREADS) if race else max(8, -(-n // (2 * span)))
+        self.blocks = max(1, min(multiprocessors, wanted))
         # As many threads a neuron as let all neurons with tickets be replayed at once.
         group = next((g for g in (128, 64) if self.blocks * THREADS // g >= slots), 32)
         constants = {
@@ -325,10 +325,7 @@ class Device:
         self.context.slot_capacity = slots
         self.keep("slots", cupy.zeros(slots * SLOT_BYTES, np.uint8))
         self.context.ticket_capacity = tickets
-        self.keep("keys", cupy.zeros(tickets, np.uint64))
-        self.keep("thresholds", cupy.zeros(2 * tickets, np.int64))
-        self.keep("sums", cupy.zeros(tickets, np.int64))
-        self.keep("fired", cupy.zeros(tickets, np.uint8))
+        self.keep("tickets", cupy.zeros(tickets * TICKET_BYTES, np.uint8))
         self.context.log_capacity = events
         self.context.event_capacity = self.ranks * events
         self.keep("events0", cupy.zeros(self.ranks * events, np.uint64))

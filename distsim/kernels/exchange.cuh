@@ -9,8 +9,11 @@ enum Source { OWN, GATHERED, PEER };
 
 struct Arrivals {
     u64 header[MOST_RANKS * HEADER];
-    i64 start[2 * MOST_RANKS + 1];  // of the spans of a list
+    i64 start[2][2 * MOST_RANKS + 1];  // of the spans of a part
 };
+
+// Parts of all logs, each as one list: what came, by rank, then what went.
+enum Part { LATEST, UNORDERED };  // not yet in the sums of tickets; not yet in order
 
 // 16-byte words {low, tag, high, tag} need no fence: a reader polls until both tags are right.
 __device__ __forceinline__ void put(u64* word, u64 value, u32 tag) {
@@ -90,32 +93,40 @@ __device__ inline Headers combined(const Arrivals& a) {
     return all;
 }
 
-// How many events went, for span C.ranks + rank, or came, for span `rank`, up to a mark.
+// How many events came, for span `rank`, or went, for span C.ranks + rank, before a part or by now.
 __device__ __forceinline__ i64 marked(const Arrivals& a, int span, Heading mark) {
     int ranks = (int)C.ranks;
     return span < ranks ? came(a.header[span * HEADER + mark])
                         : went(a.header[(span - ranks) * HEADER + mark]);
 }
-
-// All logs' parts after a mark, as one list: what came, by rank, then what went; by all threads.
-__device__ __forceinline__ void make_list(Arrivals& a, Heading mark) {
-    if (threadIdx.x == 0) {
-        i64 start = 0;
-        for (int span = 0; span < 2 * (int)C.ranks; span++) {
-            a.start[span] = start;
-            start += marked(a, span, NOW) - marked(a, span, mark);
-        }
-        a.start[2 * C.ranks] = start;
-    }
-    __syncthreads();
+__device__ __forceinline__ i64 begins(const Arrivals& a, int span, Part part) {
+    return marked(a, span, part == LATEST ? BEFORE : ORDERED);
 }
 
-// An event of the list.
-__device__ __forceinline__ u64 listed(const State* s, const Arrivals& a, Source source, Heading mark,
+// By one thread: where the spans of a part start.
+__device__ __forceinline__ void list(Arrivals& a, Part part) {
+    i64 start = 0;
+    for (int span = 0; span < 2 * (int)C.ranks; span++) {
+        a.start[part][span] = start;
+        start += marked(a, span, NOW) - begins(a, span, part);
+    }
+    a.start[part][2 * C.ranks] = start;
+}
+
+// How many events of a part came; and how many it has.
+__device__ __forceinline__ i64 new_events(const Arrivals& a, Part part) {
+    return a.start[part][C.ranks];
+}
+__device__ __forceinline__ i64 length(const Arrivals& a, Part part) {
+    return a.start[part][2 * C.ranks];
+}
+
+// Event k of a part.
+__device__ __forceinline__ u64 listed(const State* s, const Arrivals& a, Source source, Part part,
                                       i64 k) {
     int span = 0, ranks = (int)C.ranks;
-    while (k >= a.start[span + 1]) span++;
-    i64 place = marked(a, span, mark) + k - a.start[span];
+    while (k >= a.start[part][span + 1]) span++;
+    i64 place = begins(a, span, part) + k - a.start[part][span];
     if (span < ranks) return told(s, source, span, place);
     return told(s, source, span - ranks, C.log_capacity - 1 - place);
 }

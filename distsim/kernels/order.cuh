@@ -4,15 +4,16 @@
 #include "exchange.cuh"
 
 __device__ __noinline__ void phase_order(const State* s, i64 block, i64 blocks, Source source,
-                                         Arrivals& a, u64* shared) {
-    make_list(a, ORDERED);
-    i64 old = s->total, gone = old + a.start[C.ranks], count = old + a.start[2 * C.ranks];
+                                         const Arrivals& a, u64* shared) {
+    i64 old = s->total, gone = old + new_events(a, UNORDERED), count = old + length(a, UNORDERED);
     if (block >= gone) return;
     const u64* before = C.events[s->parity];
     u64* after = C.events[s->parity ^ 1];
     // Events of the old order and those that came count one each, those that went (from `gone` on)
     // take one away.
-    auto fetch = [&](i64 k) { return k < old ? before[k] : listed(s, a, source, ORDERED, k - old); };
+    auto fetch = [&](i64 k) {
+        return k < old ? before[k] : listed(s, a, source, UNORDERED, k - old);
+    };
     bool fits = count <= SHARED_WORDS;
     if (fits) {
         for (i64 k = threadIdx.x; k < count; k += THREADS) shared[k] = fetch(k);

@@ -52,6 +52,8 @@ __device__ __forceinline__ void conclude(State* s, i64 stage, Control control) {
 // After an exchange: decide likewise, from what all ranks told.
 __device__ __forceinline__ void take_up(State* s, Arrivals& a, Source source) {
     receive_headers(s, source, a);
+    if (threadIdx.x == 32) list(a, LATEST);
+    if (threadIdx.x == 64) list(a, UNORDERED);
     if (threadIdx.x == 0) {
         const u64* own = a.header + C.rank * HEADER;
         s->now = own[NOW];
@@ -96,7 +98,7 @@ __device__ __forceinline__ void go_on(State* s, Arrivals& a, Source source, i64 
 }
 
 // One round: first what the exchange brought (it follows each launch that ends at REPLAY or AGREE).
-extern "C" __global__ void __launch_bounds__(THREADS, 2) one_round() {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
     __shared__ Arrivals a;
     __shared__ State state;
     State* s = &state;
@@ -107,7 +109,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) one_round() {
     if (s->stage == REPLAY || s->stage == AGREE) take_up(s, a, source);
     go_on(s, a, source, block, blocks);
     if (at_work(s) && s->stage == REPLAY)
-        phase_replay(s, block, blocks, source, a, (u64*)shared);
+        phase_replay(s, block, blocks, source, a, (u64*)shared, false);
     if (!last_block()) return;
     if (s->stage == REPLAY) {
         read_gathered(s);
@@ -119,7 +121,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) one_round() {
     write_state(s);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2) resident(i64 rounds) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) resident(i64 rounds) {
     __shared__ Arrivals a;
     __shared__ State state;
     State* s = &state;
@@ -129,11 +131,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) resident(i64 rounds) {
     int words = (int)C.ranks * HEADER;
     for (int k = threadIdx.x; k < words; k += THREADS) a.header[k] = C.gathered[k];  // heard last
     __syncthreads();
+    if (threadIdx.x == 32) list(a, LATEST);
+    if (threadIdx.x == 64) list(a, UNORDERED);
+    __syncthreads();
+    bool again = false;
     for (i64 round = 0; round < rounds; round++) {
+        again = again && s->stage == REPLAY;
         go_on(s, a, source, block, blocks);
         if (!at_work(s)) break;
-        if (s->stage == REPLAY) phase_replay(s, block, blocks, source, a, (u64*)shared);
+        if (s->stage == REPLAY) phase_replay(s, block, blocks, source, a, (u64*)shared, again);
         else if (last_block()) put_header(s);
+        again = true;
         if (source == OWN) {
             meet(s);
             if (threadIdx.x == 0) take_over(s);

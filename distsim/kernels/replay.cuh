@@ -61,14 +61,6 @@ __device__ __forceinline__ i64 reserve(const State* s, i64 count, int lane) {
     return __shfl_sync(ALL, offset, 0);
 }
 
-__device__ __forceinline__ void store_ticket(i64 place, u64 key, i64 threshold0, i64 threshold1) {
-    C.keys[place] = key;
-    C.thresholds[2 * place] = threshold0;
-    C.thresholds[2 * place + 1] = threshold1;
-    C.sums[place] = 0;
-    C.fired[place] = 0;
-}
-
 // A slot's new tickets, and what it knows of its neuron; the sums of its tickets are to be made.
 __device__ __forceinline__ void fill(Slot& slot, const State* s, i64 offset, i64 count, int lane) {
     __syncwarp();
@@ -97,7 +89,7 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
         for (i32 other = last; other >= 0; other = C.links[other]) place += other < k;
         i64 threshold[2];
         visit_thresholds(s->number + k, i, threshold);
-        store_ticket(offset + place, event_word(k + 1, C.first + i), threshold[0], threshold[1]);
+        C.tickets[offset + place] = {event_word(k + 1, C.first + i), {threshold[0], threshold[1]}, 0, 0};
     }
     fill(slot, s, offset, count, lane);
 }
@@ -110,7 +102,7 @@ struct Few {
 
 __device__ __forceinline__ Few draw_few(u64 window, u32 neuron, u32 k, i64 exponent, double rest,
                                         double& level, int lane) {
-    Ticket mine = ticket(window, neuron, k + (lane & (FEW - 1)));
+    Point mine = point(window, neuron, k + (lane & (FEW - 1)));
     double own = 0.0;
 #pragma unroll
     for (int q = 0; q < FEW; q++) {
@@ -126,11 +118,11 @@ __device__ __forceinline__ Few draw_few(u64 window, u32 neuron, u32 k, i64 expon
 // Tickets of one key are in the order in which they were drawn.
 __device__ __forceinline__ void carry_over(const Slot& slot, i64 offset, i64 count, int lane) {
     for (i64 t = lane; t < count; t += 32) {
-        u64 key = C.keys[offset + t];
+        Ticket& ticket = C.tickets[offset + t];
         i64 twins = 0;
-        while (twins < t && C.keys[offset + t - twins - 1] == key) twins++;
+        while (twins < t && C.tickets[offset + t - twins - 1].key == ticket.key) twins++;
         for (i64 q = slot.offset; q < slot.offset + slot.count; q++)
-            if (C.keys[q] == key && twins-- == 0) C.fired[offset + t] = C.fired[q];
+            if (C.tickets[q].key == ticket.key && twins-- == 0) ticket.fired = C.tickets[q].fired;
     }
 }
 
@@ -161,25 +153,25 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
             u64 key = __shfl_sync(ALL, few.key, q);
             place += key < few.key || (key == few.key && q < lane);
         }
-        if (lane < count) store_ticket(offset + place, few.key, few.threshold0, few.threshold1);
+        if (lane < count)
+            C.tickets[offset + place] = {few.key, {few.threshold0, few.threshold1}, 0, 0};
     } else {
         i64 spare = offset + count;
         level = 0.0;
         for (i64 k = 0; k < count; k += FEW) {
             few = draw_few(window, neuron, (u32)k, exponent, rest, level, lane);
             if (lane < FEW && k + lane < count)
-                store_ticket(spare + k + lane, few.key, few.threshold0, few.threshold1);
+                C.tickets[spare + k + lane] = {few.key, {few.threshold0, few.threshold1}, 0, 0};
         }
         __syncwarp();
         for (i64 k = lane; k < count; k += 32) {
-            u64 key = C.keys[spare + k];
+            u64 key = C.tickets[spare + k].key;
             i64 place = 0;
             for (i64 q = 0; q < count; q++) {
-                u64 other = C.keys[spare + q];
+                u64 other = C.tickets[spare + q].key;
                 place += other < key || (other == key && q < k);
             }
-            i64 from = 2 * (spare + k);
-            store_ticket(offset + place, key, C.thresholds[from], C.thresholds[from + 1]);
+            C.tickets[offset + place] = C.tickets[spare + k];
         }
     }
     __syncwarp();
@@ -236,22 +228,34 @@ __device__ __forceinline__ Standing standing(i64 sz, i64 threshold, i64 own, i64
     return sz - C.guard >= threshold && C.guard - sz + own <= cap ? CLEAR : OPEN;
 }
 
-__device__ __forceinline__ Standings standings(const State* s, const Slot& slot, i64 t) {
+__device__ __forceinline__ Standings standings(const State* s, const Slot& slot, const Ticket& t) {
     if (BOLTZMANN || slot.exact) return {OPEN, OPEN};
     i64 own = magnitude(slot.own_weight), cap = s->cap;
-    return {standing(slot.z, C.thresholds[2 * t], own, cap),
-            standing(-slot.z, C.thresholds[2 * t + 1], own, cap)};
+    return {standing(slot.z, t.threshold[0], own, cap), standing(-slot.z, t.threshold[1], own, cap)};
 }
 
-// Add to the sums of a slot's open tickets what the others' events before them change.
-__device__ __forceinline__ void add_events(const State* s, const Slot& slot, const u64* events,
-                                           i64 count, Group& group) {
-    if (!count) return;
-    i64 last = slot.offset + slot.count - 1;  // the last open ticket: what comes later is idle
-    while (last >= slot.offset && !standings(s, slot, last).open()) last--;
-    if (last < slot.offset) return;
-    u64 end = C.keys[last], own = event_word(0, C.first + slot.neuron);
-    const weight_t* row = C.weights + slot.neuron;
+// A slot that a group works on, and a chunk of its tickets, in shared memory.
+struct Work {
+    Slot slot;
+    Ticket ticket[CHUNK];
+
+    template <typename T>
+    static __device__ __forceinline__ void copy(T* to, const T* from, int count, Group& group) {
+        group.wait();
+        for (int k = group.thread; k < count * (int)(sizeof(T) / 8); k += GROUP)
+            ((u64*)to)[k] = ((const u64*)from)[k];
+        group.wait();
+    }
+};
+
+// Add to the sums of open tickets what the others' events before them change.
+__device__ __forceinline__ void add_events(const State* s, Work& work, int tickets,
+                                           const u64* events, i64 count, Group& group) {
+    int last = tickets - 1;  // the last open one: what comes later is idle
+    while (last >= 0 && !standings(s, work.slot, work.ticket[last]).open()) last--;
+    if (last < 0) return;
+    u64 end = work.ticket[last].key, own = event_word(0, C.first + work.slot.neuron);
+    const weight_t* row = C.weights + work.slot.neuron;
     for (i64 from = 0; from < count; from += GROUP * BATCH) {
         sum_t change[BATCH];
 #pragma unroll
@@ -262,128 +266,138 @@ __device__ __forceinline__ void add_events(const State* s, const Slot& slot, con
             sum_t w = others ? (sum_t)row[neuron_of(event) * C.stride] : 0;
             change[u] = event & 1 ? w : -w;
         }
-        for (i64 t = slot.offset; t <= last; t++) {
-            if (!standings(s, slot, t).open()) continue;
-            u64 key = C.keys[t];
+        for (int t = 0; t <= last; t++) {
+            Ticket& ticket = work.ticket[t];
+            if (!standings(s, work.slot, ticket).open()) continue;
             sum_t part = 0;
 #pragma unroll
             for (int u = 0; u < BATCH; u++) {
                 i64 k = from + GROUP * u + group.thread;
-                part += k < count && events[k] < key ? change[u] : 0;
+                part += k < count && events[k] < ticket.key ? change[u] : 0;
             }
             i64 sum = group.total(part);
-            if (group.thread == 0) C.sums[t] += sum;
+            if (group.thread == 0) ticket.sum += sum;
         }
     }
+    group.wait();
 }
 
-// Run through a slot's tickets, and tell how its events changed.
-__device__ __forceinline__ void run(const State* s, const Slot& slot, Group& group, Outbox& box,
-                                    bool peers) {
-    int x = slot.state;
-    i64 own = 0;
-    bool fired = false, stopped = false;
-    group.wait();  // the sums are there
-    for (i64 t = slot.offset; t < slot.offset + slot.count; t++) {
-        u64 key = C.keys[t];
-        int before = C.fired[t], now = 0;
-        Standings of = standings(s, slot, t);
-        Standing here = x ? of.refractory : of.armed;
-        i64 sign = 1 - 2 * x, total = slot.z + own + C.sums[t];
-        bool open = here == OPEN;
-        if (!stopped && (open ? sign * total >= C.thresholds[2 * t + x] : here == CLEAR)) {
-            now = 2 | (1 - x);
-            fired = true;
-            own += sign * slot.own_weight;
-            x ^= 1;
-            if (open && -sign * (total + sign * slot.own_weight) > s->cap) {
-                if (group.thread == 0) atomicMin(&gathered(s)->stop, key);
-                stopped = true;
+// Where a neuron stands on its way through a window.
+struct Course {
+    int x;
+    i64 own;  // what its own events have changed
+    bool fired, stopped;
+};
+
+// Run through tickets, and tell how the neuron's events changed.
+__device__ __forceinline__ void run(const State* s, Work& work, int tickets, Course& at,
+                                    Group& group, Outbox& box, bool peers) {
+    i64 own_weight = work.slot.own_weight;
+    for (int t = 0; t < tickets; t++) {
+        Ticket& ticket = work.ticket[t];
+        Standings of = standings(s, work.slot, ticket);
+        bool open = (at.x ? of.refractory : of.armed) == OPEN;
+        bool clear = (at.x ? of.refractory : of.armed) == CLEAR;
+        i64 sign = 1 - 2 * at.x, total = work.slot.z + at.own + ticket.sum;
+        int before = (int)ticket.fired, now = 0;
+        if (!at.stopped && (open ? sign * total >= ticket.threshold[at.x] : clear)) {
+            now = 2 | (1 - at.x);
+            at.fired = true;
+            at.own += sign * own_weight;
+            at.x ^= 1;
+            if (open && -sign * (total + sign * own_weight) > s->cap) {
+                if (group.thread == 0) atomicMin(&gathered(s)->stop, ticket.key);
+                at.stopped = true;
             }
         }
         if (now == before) continue;
         if (group.thread < 32) {
-            if (before) emit(s, box, 1, key | (u64)(before & 1), group.thread, peers);
-            if (now) emit(s, box, 0, key | (u64)(now & 1), group.thread, peers);
+            if (before) emit(s, box, 1, ticket.key | (u64)(before & 1), group.thread, peers);
+            if (now) emit(s, box, 0, ticket.key | (u64)(now & 1), group.thread, peers);
         }
         group.wait();  // all have read what was before
-        if (group.thread == 0) C.fired[t] = (u8)now;
+        if (group.thread == 0) ticket.fired = now;
     }
-    if (group.thread == 0)
-        C.x[slot.neuron] =
-            (u8)(slot.state | X_ACTIVE | x * X_END | (fired ? X_FIRED : 0));
 }
 
 // The rest of all groups' events into the log; to peers the header too.
 __device__ __forceinline__ void send_all(State* s, Outbox* boxes, bool peers) {
-    __syncthreads();
-    if (threadIdx.x == 0) {
+    Outbox& box = boxes[threadIdx.x / GROUP];
+    bool any = __syncthreads_or(box.count[0] + box.count[1]);
+    if (any && threadIdx.x == 0) {
         u64 counts = 0, earliest = NO_EVENT;
         for (int g = 0; g < GROUPS; g++) {
             boxes[g].place = counts;
             counts += boxes[g].count[0] | (u64)boxes[g].count[1] << 32;
             earliest = min(earliest, boxes[g].earliest);
         }
-        if (counts) {
-            atomicMin(&gathered(s)->earliest, earliest);
-            u64 place = log_places(s, counts);
-            for (int g = 0; g < GROUPS; g++) boxes[g].place += place;
-        }
+        atomicMin(&gathered(s)->earliest, earliest);
+        u64 place = log_places(s, counts);
+        for (int g = 0; g < GROUPS; g++) boxes[g].place += place;
     }
     if (peers && last_block()) put_header(s);  // before the words, which need no fence
+    if (!any) return;
     __syncthreads();
-    Outbox& box = boxes[threadIdx.x / GROUP];
     for (int side = 0; side < 2; side++)
         send(s, box, side, box.place, threadIdx.x % GROUP, GROUP, peers);
 }
 
+// `again`: the block's groups have replayed just before, and nothing has changed but the logs.
 __device__ __noinline__ void phase_replay(State* s, i64 block, i64 blocks, Source source,
-                                          Arrivals& a, u64* shared) {
+                                          const Arrivals& a, u64* shared, bool again) {
     __shared__ i64 sums[GROUPS][2 * GROUP / 32];
     __shared__ Outbox boxes[GROUPS];
+    __shared__ Work works[GROUPS];
     Group group = {(int)threadIdx.x / GROUP, (int)threadIdx.x % GROUP, nullptr, 0};
     group.sums = sums[group.number];
     Outbox& box = boxes[group.number];
-    __shared__ Slot slots_here[GROUPS];
-    Slot& slot = slots_here[group.number];
-    u64* words = (u64*)&slot;
-    auto home = [](i64 n) { return (u64*)(C.slots + n); };
+    Work& work = works[group.number];
+    Slot& slot = work.slot;
     if (group.thread == 0) box.count[0] = box.count[1] = 0, box.earliest = NO_EVENT;
-    i64 slots = min(s->slots, C.slot_capacity), changes = 0;
-    if (s->heard) {
-        make_list(a, BEFORE);
-        changes = a.start[2 * C.ranks];
-    }
+    i64 slots = min(s->slots, C.slot_capacity), changes = s->heard ? length(a, LATEST) : 0;
     bool peers = source == PEER;
     i32 number = (i32)(s->replays & 0x3FFFFFFF) + 1;  // of this replay
+    again = again && slots <= blocks * GROUPS;
     for (i64 from = 0; from == 0 || from < changes; from += SHARED_WORDS) {
         i64 tile = min(changes - from, (i64)SHARED_WORDS);
+        bool final = from + tile == changes;
         __syncthreads();
         for (i64 k = threadIdx.x; k < tile; k += THREADS) {
-            u64 event = listed(s, a, source, BEFORE, from + k);
-            shared[k] = from + k < a.start[C.ranks] ? event : event ^ 1;  // it went: the other way
+            u64 event = listed(s, a, source, LATEST, from + k);
+            shared[k] = from + k < new_events(a, LATEST) ? event : event ^ 1;  // it went: back
         }
         __syncthreads();
         for (i64 n = group.number * blocks + block; n < slots; n += blocks * GROUPS) {
-            group.wait();  // none works on the one before
-            if (group.thread < SLOT_WORDS) words[group.thread] = home(n)[group.thread];
-            group.wait();
+            if (!again) Work::copy(&slot, C.slots + n, 1, group);
             if (slot.drawn != slot.need) {
+                group.wait();  // all have read that
                 if (group.thread < 32) draw_tickets(slot, s, group.thread);
                 group.wait();
             }
-            if (!slot.summed) {
-                if (group.thread == 0)
-                    for (i64 t = slot.offset; t < slot.offset + slot.count; t++) C.sums[t] = 0;
-                add_events(s, slot, C.events[s->parity], s->total, group);
+            bool fresh = !slot.summed, summed = slot.summed == number;
+            Course at = {slot.state, 0, false, false};
+            for (int t = 0; t < slot.count; t += CHUNK) {
+                Ticket* home = C.tickets + slot.offset + t;
+                int tickets = min(CHUNK, slot.count - t);
+                if (!again || slot.count > CHUNK) Work::copy(work.ticket, home, tickets, group);
+                if (fresh) {
+                    if (group.thread < tickets) work.ticket[group.thread].sum = 0;
+                    group.wait();
+                    add_events(s, work, tickets, C.events[s->parity], s->total, group);
+                } else if (!summed) {
+                    add_events(s, work, tickets, shared, tile, group);
+                }
+                if (final) run(s, work, tickets, at, group, box, peers);
+                Work::copy(home, work.ticket, tickets, group);
+            }
+            if (fresh) {
                 group.wait();
                 if (group.thread == 0) slot.summed = number;
-                group.wait();
-                if (group.thread < SLOT_WORDS) home(n)[group.thread] = words[group.thread];
-            } else if (slot.summed != number) {
-                add_events(s, slot, shared, tile, group);
+                Work::copy(C.slots + n, &slot, 1, group);
             }
-            if (from + tile == changes) run(s, slot, group, box, peers);
+            if (final && group.thread == 0)
+                C.x[slot.neuron] = (u8)(slot.state | X_ACTIVE | at.x * X_END |
+                                        (at.fired ? X_FIRED : 0));
         }
     }
     send_all(s, boxes, peers);
