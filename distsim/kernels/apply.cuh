@@ -11,14 +11,17 @@
 #define TEAM (THREADS / TEAMS)
 #define TEAM_WARPS (TEAM / 32)
 #define TILE 2048  // events at a time: stretches of 256, whose sums of int8 fit 16 bits
-#define APART 16   // columns that a lane loads at once
+#define APART (64 / COLUMN_BYTES)  // columns that a lane loads at once, while it adds as many
 
 #if WEIGHT_BITS == 8
 typedef short part_t;
+#define SLACK APART  // that the highest sum may lack
 #elif WEIGHT_BITS == 16
 typedef i32 part_t;
+#define SLACK 0
 #else
 typedef i64 part_t;
+#define SLACK 0
 #endif
 
 // BYTES of a column, weights of as many neurons as fit.
@@ -42,6 +45,16 @@ struct Raw<8> {
     }
     __device__ __forceinline__ void clear() { word[0] = word[1] = 0; }
 };
+template <>
+struct Raw<16> {
+    u32 word[4];
+    __device__ __forceinline__ void load(const void* from) {
+        asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+            : "=r"(word[0]), "=r"(word[1]), "=r"(word[2]), "=r"(word[3])
+            : "l"(from));
+    }
+    __device__ __forceinline__ void clear() { word[0] = word[1] = word[2] = word[3] = 0; }
+};
 
 // Sum and extremes of one stretch, for V neurons of a lane.
 #if WEIGHT_BITS == 8
@@ -60,21 +73,24 @@ struct Stretch {  // two neurons a word
 #pragma unroll
         for (int p = 0; p < PAIRS; p++) sum[p] = high[p] = low[p] = 0;
     }
-    // falls: ~0 where the column counts negative, w -> ~w + 1, else 0
+    // falls: ~0 where the column counts negative, else 0. Then w -> ~w: what lacks, one a column, is
+    // to be added by `correct`. Until then the sum is low, by no more than SLACK.
     __device__ __forceinline__ void add(const Raw<BYTES>& raw, u32 falls) {
-        u32 one = falls & 0x00010001u;
 #pragma unroll
         for (int p = 0; p < PAIRS; p++) {
             u32 bytes = raw.word[p >> 1] ^ falls, w;
             if (p & 1) asm("prmt.b32 %0, %1, 0, 0xB3A2;" : "=r"(w) : "r"(bytes));
             else asm("prmt.b32 %0, %1, 0, 0x9180;" : "=r"(w) : "r"(bytes));
-            u32 before = add_halves(sum[p], one);
             if (EXTREMES) {
-                high[p] = __viaddmax_s16x2(before, w, high[p]);
-                low[p] = __viaddmin_s16x2(before, w, low[p]);
+                high[p] = __viaddmax_s16x2(sum[p], w, high[p]);
+                low[p] = __viaddmin_s16x2(sum[p], w, low[p]);
             }
-            sum[p] = add_halves(before, w);
+            sum[p] = add_halves(sum[p], w);
         }
+    }
+    __device__ __forceinline__ void correct(u32 lacking) {
+#pragma unroll
+        for (int p = 0; p < PAIRS; p++) sum[p] = add_halves(sum[p], lacking * 0x00010001u);
     }
     __device__ __forceinline__ void store(part_t* part, int lane) const {  // part: [3, 32 V]
         const int SPAN = 32 * BYTES;
@@ -114,6 +130,7 @@ struct Stretch {
             }
         }
     }
+    __device__ __forceinline__ void correct(u32) {}
     __device__ __forceinline__ void store(part_t* part, int lane) const {
         const int SPAN = 32 * V;
 #pragma unroll
@@ -145,13 +162,13 @@ __device__ __noinline__ void find_crossing(const State* s, i64 i, int x) {
 }
 
 // A neuron's z over the window: high, low, and `total` at its end.
-__device__ __forceinline__ void check_neuron(const State* s, i64 i, z_t start, z_t high, z_t low) {
-    u8 byte = C.x[i];
+__device__ __forceinline__ void check_neuron(const State* s, i64 i, u8 byte, z_t bound, z_t start,
+                                             z_t high, z_t low) {
     i64 cap = s->cap, up = high, down = -(i64)low;
     i64 reach = byte & X_FIRED ? max(up, down) : byte & X_START ? down : up;
     if (reach > cap) find_crossing(s, i, byte & X_START);
     reach = min(reach, cap);
-    bool deeper = reach >= (i64)C.bound[i];
+    bool deeper = reach >= (i64)bound;
     if (byte & X_ACTIVE) {
         bool far = up - (i64)start > C.guard || down + (i64)start > C.guard;
         if (deeper || far) {
@@ -172,7 +189,7 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, z_t start, z
 
 template <int BYTES, bool EXTREMES>
 __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 blocks, char* shared) {
-    const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V;
+    const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V, OWN = (SPAN + TEAM - 1) / TEAM;
     int team = threadIdx.x / TEAM, thread = threadIdx.x % TEAM;
     int lane = threadIdx.x & 31, warp = thread >> 5;
     u32* columns = (u32*)shared + team * TILE;  // [TILE]: neuron << 1 | falls
@@ -195,9 +212,17 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
     if (first >= chunks) return;
     if (count <= TILE) load_columns(0, (int)count);
     for (i64 chunk = first; chunk < chunks; chunk += TEAMS * blocks) {
-        i64 i = chunk * SPAN + thread;
-        bool mine = thread < SPAN && i < C.size;
-        z_t start = mine ? z[i] : 0, total = start, high = start, low = start;
+        z_t start[OWN], total[OWN], high[OWN], low[OWN], bound[OWN];  // of a thread's neurons
+        u8 byte[OWN];
+        bool mine[OWN];
+#pragma unroll
+        for (int n = 0; n < OWN; n++) {
+            i64 i = chunk * SPAN + n * TEAM + thread;
+            mine[n] = n * TEAM + thread < SPAN && i < C.size;
+            start[n] = total[n] = high[n] = low[n] = mine[n] ? z[i] : 0;
+            bound[n] = mine[n] ? C.bound[i] : 0;
+            byte[n] = mine[n] ? C.x[i] : 0;
+        }
         i64 place = chunk * SPAN + lane * V;
         bool inside = place < C.stride;
         const weight_t* row = C.weights + place;
@@ -210,39 +235,57 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
             int k0 = tile * warp / TEAM_WARPS, k1 = tile * (warp + 1) / TEAM_WARPS;
             Stretch<BYTES, EXTREMES> stretch;
             stretch.clear();
-            for (int k = k0; k < k1; k += APART) {
-                Raw<BYTES> raw[APART];
-                u32 column[APART];
+            // Predicated: a remainder loop would be latency. The sign of no weight has no effect.
+            auto fetch = [&](Raw<BYTES>* raw, int k) {
 #pragma unroll
-                for (int u = 0; u < APART; u++) {  // predicated: a remainder loop would be latency
-                    bool there = k + u < k1;
-                    column[u] = there ? columns[k + u] : 0;
+                for (int u = 0; u < APART; u++) {
                     raw[u].clear();
-                    if (there && inside) raw[u].load(row + (i64)(column[u] >> 1) * C.stride);
+                    if (k + u < k1 && inside) raw[u].load(row + (i64)(columns[k + u] >> 1) * C.stride);
                 }
+            };
+            auto add = [&](const Raw<BYTES>* raw, int k) {
+                u32 lacking = 0;
 #pragma unroll
-                for (int u = 0; u < APART; u++) stretch.add(raw[u], 0u - (column[u] & 1));
+                for (int u = 0; u < APART; u++) {
+                    u32 falls = columns[k + u] & 1;
+                    stretch.add(raw[u], 0u - falls);
+                    lacking += falls;
+                }
+                stretch.correct(lacking);
+            };
+            Raw<BYTES> even[APART], odd[APART];
+            fetch(even, k0);
+            for (int k = k0; k < k1; k += 2 * APART) {
+                fetch(odd, k + APART);
+                add(even, k);
+                fetch(even, k + 2 * APART);
+                add(odd, k + APART);
             }
             stretch.store(parts + warp * 3 * SPAN, lane);
             wait();
-            if (mine) {
+#pragma unroll
+            for (int n = 0; n < OWN; n++) {
+                if (!mine[n]) continue;
 #pragma unroll
                 for (int w = 0; w < TEAM_WARPS; w++) {
-                    const part_t* part = parts + w * 3 * SPAN + thread;
+                    const part_t* part = parts + w * 3 * SPAN + n * TEAM + thread;
                     if (EXTREMES) {
-                        high = max(high, total + (z_t)part[SPAN]);
-                        low = min(low, total + (z_t)part[2 * SPAN]);
+                        high[n] = max(high[n], total[n] + (z_t)(part[SPAN] + SLACK));
+                        low[n] = min(low[n], total[n] + (z_t)part[2 * SPAN]);
                     }
-                    total += (z_t)part[0];
+                    total[n] += (z_t)part[0];
                 }
             }
             wait();
         }
-        if (!mine) continue;
-        end[i] = total;
-        if (EXTREMES) {
-            if (check) check_neuron(s, i, start, high, low);
-            top = max(top, C.x[i] & X_END ? -(i64)total : (i64)total);
+#pragma unroll
+        for (int n = 0; n < OWN; n++) {
+            if (!mine[n]) continue;
+            i64 i = chunk * SPAN + n * TEAM + thread;
+            end[i] = total[n];
+            if (!EXTREMES) continue;
+            if (check) check_neuron(s, i, byte[n], bound[n], start[n], high[n], low[n]);
+            top = max(top, byte[n] & X_END ? -(i64)total[n] : (i64)total[n]);
         }
     }
     if (EXTREMES) {

@@ -31,8 +31,8 @@ typedef i64 z_t;
 #define BIN_ORIGIN ((1023ll << 5) - 1)
 #define ALL 0xFFFFFFFFu
 #define CHUNK 8       // tickets of a slot that are looked at together
-#define BATCH 8       // events whose weights a thread of a group loads at once
-#define SHARED_WORDS 6144  // of a block's shared memory
+#define BATCH 16      // events whose weights a thread of a group loads at once
+#define SHARED_WORDS 8192  // of a block's shared memory
 #define UNDRAWN (-9223372036854775807ll)
 #define PEERS 8       // most ranks of a peer exchange
 #define MOST_RANKS 64  // of any exchange

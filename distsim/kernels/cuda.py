@@ -26,7 +26,7 @@ os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast: not to be re
 THREADS = 512
 HEADER = 8
 PEERS = 8
-SHARED = 49152  # bytes of shared memory of a block: events to be sorted, or stretches of columns
+SHARED = 65536  # bytes of shared memory of a block: events to be sorted, or stretches of columns
 STAGES = ("draw", "replay", "exchange", "order", "trim", "apply", "search", "step", "close")
 SLOTS, TICKETS, EVENTS, AT_REST, LOST_RANK = 1, 2, 4, 8, 16
 SLOT_BYTES, TICKET_BYTES = 64, 40
@@ -258,8 +258,8 @@ class Device:
         self.ranks, self.rank = ranks, rank
         self.race = race
         n = weights.n
-        column_bytes = 8 if n * weights.bits // 8 >= 65536 else 4
         multiprocessors = cupy.cuda.Device().attributes["MultiProcessorCount"]
+        column_bytes = next((b for b in (16, 8) if n * weights.bits // 8 >= 8192 * b), 4)
         span = 32 * column_bytes * 8 // weights.bits
         wanted = -(-n // THREADS) if race else max(8, -(-n // (2 * span)))
         self.blocks = max(1, min(multiprocessors, wanted))

@@ -141,7 +141,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) resident(i64 rounds) {
         if (!at_work(s)) break;
         if (s->stage == REPLAY) phase_replay(s, block, blocks, source, a, (u64*)shared, again);
         else if (last_block()) put_header(s);
-        again = true;
+        again = s->stage == REPLAY;
         if (source == OWN) {
             meet(s);
             if (threadIdx.x == 0) take_over(s);

@@ -61,14 +61,24 @@ __device__ __forceinline__ i64 reserve(const State* s, i64 count, int lane) {
     return __shfl_sync(ALL, offset, 0);
 }
 
-// A slot's new tickets, and what it knows of its neuron; the sums of its tickets are to be made.
-__device__ __forceinline__ void fill(Slot& slot, const State* s, i64 offset, i64 count, int lane) {
+// What a slot is to know of its neuron.
+struct Neuron {
+    i64 z, own_weight;
+    int state;
+};
+
+__device__ __forceinline__ Neuron look_up(const State* s, i64 i) {
+    return {C.z[s->current][i], C.weights[(C.first + i) * C.stride + i], C.x[i] & X_START};
+}
+
+// By one warp: a slot's new tickets and what it knows; the sums of its tickets are to be made.
+__device__ __forceinline__ void fill(Slot& slot, const Neuron& neuron, i64 offset, i64 count,
+                                     int lane) {
     __syncwarp();
     if (lane) return;
-    i64 i = slot.neuron;
-    slot.z = C.z[s->current][i];
-    slot.own_weight = C.weights[(C.first + i) * C.stride + i];
-    slot.state = C.x[i] & X_START;
+    slot.z = neuron.z;
+    slot.own_weight = neuron.own_weight;
+    slot.state = neuron.state;
     slot.offset = offset;
     slot.count = offset < 0 ? 0 : (i32)count;
     slot.drawn = slot.need;
@@ -79,6 +89,7 @@ __device__ __forceinline__ void fill(Slot& slot, const State* s, i64 offset, i64
 // The visits of a slot's neuron, from the last to the first, stored by time.
 __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
     i64 i = slot.neuron;
+    Neuron known = look_up(s, i);
     i32 last = (i32)(C.heads[i] & 0xFFFFFFFFull) - 1;
     i64 count = 0;
     for (i32 k = last; k >= 0; k = C.links[k]) count++;
@@ -91,7 +102,7 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
         visit_thresholds(s->number + k, i, threshold);
         C.tickets[offset + place] = {event_word(k + 1, C.first + i), {threshold[0], threshold[1]}, 0, 0};
     }
-    fill(slot, s, offset, count, lane);
+    fill(slot, known, offset, count, lane);
 }
 #else
 // Tickets k, ..., k + FEW - 1 of a neuron, one a lane; `level` is that of the last one before.
@@ -129,6 +140,7 @@ __device__ __forceinline__ void carry_over(const Slot& slot, i64 offset, i64 cou
 // The tickets of a slot's neuron up to response `need`, by time.
 __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
     i64 i = slot.neuron, exponent = s->width, need = slot.need;
+    Neuron known = look_up(s, i);  // the memory takes as long as the drawing
     u32 neuron = (u32)(C.first + i);
     u64 window = s->number;
     double rest = C.rest[i], level = 0.0;
@@ -176,7 +188,7 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
     }
     __syncwarp();
     if (slot.count && offset >= 0) carry_over(slot, offset, count, lane);
-    fill(slot, s, offset, count, lane);
+    fill(slot, known, offset, count, lane);
 }
 #endif
 
@@ -248,18 +260,23 @@ struct Work {
     }
 };
 
+template <int SIZE>
+struct Batch {
+    static const int size = SIZE;
+};
+
 // Add to the sums of open tickets what the others' events before them change.
 __device__ __forceinline__ void add_events(const State* s, Work& work, int tickets,
                                            const u64* events, i64 count, Group& group) {
     int last = tickets - 1;  // the last open one: what comes later is idle
     while (last >= 0 && !standings(s, work.slot, work.ticket[last]).open()) last--;
-    if (last < 0) return;
+    if (last < 0 || !count) return;
     u64 end = work.ticket[last].key, own = event_word(0, C.first + work.slot.neuron);
     const weight_t* row = C.weights + work.slot.neuron;
-    for (i64 from = 0; from < count; from += GROUP * BATCH) {
-        sum_t change[BATCH];
+    auto add = [&](auto batch, i64 from) {  // that many events a thread
+        sum_t change[batch.size];
 #pragma unroll
-        for (int u = 0; u < BATCH; u++) {
+        for (int u = 0; u < batch.size; u++) {
             i64 k = from + GROUP * u + group.thread;
             u64 event = k < count ? events[k] : NO_EVENT;
             bool others = event < end && ((event ^ own) & (2 * NEURON_MASK)) != 0;
@@ -271,13 +288,18 @@ __device__ __forceinline__ void add_events(const State* s, Work& work, int ticke
             if (!standings(s, work.slot, ticket).open()) continue;
             sum_t part = 0;
 #pragma unroll
-            for (int u = 0; u < BATCH; u++) {
+            for (int u = 0; u < batch.size; u++) {
                 i64 k = from + GROUP * u + group.thread;
                 part += k < count && events[k] < ticket.key ? change[u] : 0;
             }
             i64 sum = group.total(part);
             if (group.thread == 0) ticket.sum += sum;
         }
+    };
+    if (count <= GROUP) {
+        add(Batch<1>(), 0);
+    } else {
+        for (i64 from = 0; from < count; from += GROUP * BATCH) add(Batch<BATCH>(), from);
     }
     group.wait();
 }
