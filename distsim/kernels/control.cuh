@@ -27,6 +27,7 @@ __device__ __forceinline__ void write_state(const State* copy) {
         __stcg((u64*)C.state + threadIdx.x, ((const u64*)copy)[threadIdx.x]);
 }
 
+// By at least one warp.
 __device__ __forceinline__ void read_gathered(State* s) {
     int k = threadIdx.x;
     if (k < GATHERED_WORDS) {
@@ -34,7 +35,6 @@ __device__ __forceinline__ void read_gathered(State* s) {
     } else if (k < GATHERED_WORDS + LASTING_WORDS) {
         ((u64*)&s->made)[k] = __ldcg((const u64*)C.live + k - GATHERED_WORDS);
     }
-    __syncthreads();
 }
 
 __device__ __forceinline__ void clear(Gathered* g) {

@@ -111,7 +111,9 @@ __device__ __noinline__ void phase_draw(const State* s, i64 block, i64 blocks, b
     __syncthreads();
     bool commit = s->commit;
     if (s->record && block == blocks - 1) record_events(s);
-    i64 thread = block * THREADS + threadIdx.x, threads = blocks * THREADS;
+    // Warps of all blocks in turn: a small network keeps all of them at work.
+    i64 thread = ((threadIdx.x >> 5) * blocks + block) * 32 + (threadIdx.x & 31);
+    i64 threads = blocks * THREADS;
     bool over = s->finishing;
     if (over && in_place) return;
 #if BOLTZMANN

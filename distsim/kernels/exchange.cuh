@@ -68,6 +68,7 @@ __device__ __forceinline__ u64 told(const State* s, Source source, int rank, i64
 __device__ __forceinline__ void put_header(State* s) {
     if (s->stage == REPLAY) {
         read_gathered(s);
+        __syncthreads();
         if (threadIdx.x == 0) take_over(s);
         __syncthreads();
     }
@@ -78,10 +79,13 @@ __device__ __forceinline__ void put_header(State* s) {
 
 // All ranks' headers into shared memory; by all threads of a block.
 __device__ __noinline__ void receive_headers(const State* s, Source source, Arrivals& a) {
-    for (int k = threadIdx.x; k < C.ranks * HEADER; k += THREADS) {
+    if (source == OWN && threadIdx.x == 0) {
+#pragma unroll
+        for (int k = 0; k < HEADER; k++) a.header[k] = header_word(s, k);
+    }
+    for (int k = threadIdx.x; source != OWN && k < C.ranks * HEADER; k += THREADS) {
         int rank = k / HEADER, word = k % HEADER;
-        if (source == OWN) a.header[k] = header_word(s, word);
-        else if (source == GATHERED) a.header[k] = C.gathered[rank * (HEADER + C.log_capacity) + word];
+        if (source == GATHERED) a.header[k] = C.gathered[rank * (HEADER + C.log_capacity) + word];
         else a.header[k] = get(header_in((int)C.rank, rank, s->epoch, word), (u32)(s->epoch + 1));
     }
     __syncthreads();

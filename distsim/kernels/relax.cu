@@ -32,8 +32,11 @@ __device__ __forceinline__ void meet(State* s) {
                 break;
             }
     }
+    if (threadIdx.x < 32) {
+        __syncwarp();
+        read_gathered(s);
+    }
     __syncthreads();
-    read_gathered(s);
 }
 
 // After a phase: meet, and decide what comes next, all blocks alike.
@@ -113,6 +116,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
     if (!last_block()) return;
     if (s->stage == REPLAY) {
         read_gathered(s);
+        __syncthreads();
         if (threadIdx.x == 0) take_over(s);
         __syncthreads();
     }
@@ -145,7 +149,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) resident(i64 rounds) {
         if (source == OWN) {
             meet(s);
             if (threadIdx.x == 0) take_over(s);
-            __syncthreads();
         }
         if (threadIdx.x == 0) stamp(s, REPLAY);
         take_up(s, a, source);

@@ -265,12 +265,13 @@ struct Batch {
     static const int size = SIZE;
 };
 
-// Add to the sums of open tickets what the others' events before them change.
-__device__ __forceinline__ void add_events(const State* s, Work& work, int tickets,
+// Add to the sums of open tickets what the others' events before them change; false if none is
+// open.
+__device__ __forceinline__ bool add_events(const State* s, Work& work, int tickets,
                                            const u64* events, i64 count, Group& group) {
     int last = tickets - 1;  // the last open one: what comes later is idle
     while (last >= 0 && !standings(s, work.slot, work.ticket[last]).open()) last--;
-    if (last < 0 || !count) return;
+    if (last < 0 || !count) return false;
     u64 end = work.ticket[last].key, own = event_word(0, C.first + work.slot.neuron);
     const weight_t* row = C.weights + work.slot.neuron;
     auto add = [&](auto batch, i64 from) {  // that many events a thread
@@ -302,6 +303,7 @@ __device__ __forceinline__ void add_events(const State* s, Work& work, int ticke
         for (i64 from = 0; from < count; from += GROUP * BATCH) add(Batch<BATCH>(), from);
     }
     group.wait();
+    return true;
 }
 
 // Where a neuron stands on its way through a window.
@@ -311,10 +313,11 @@ struct Course {
     bool fired, stopped;
 };
 
-// Run through tickets, and tell how the neuron's events changed.
-__device__ __forceinline__ void run(const State* s, Work& work, int tickets, Course& at,
+// Run through tickets, and tell how the neuron's events changed; false if they did not.
+__device__ __forceinline__ bool run(const State* s, Work& work, int tickets, Course& at,
                                     Group& group, Outbox& box, bool peers) {
     i64 own_weight = work.slot.own_weight;
+    bool changed = false;
     for (int t = 0; t < tickets; t++) {
         Ticket& ticket = work.ticket[t];
         Standings of = standings(s, work.slot, ticket);
@@ -333,6 +336,7 @@ __device__ __forceinline__ void run(const State* s, Work& work, int tickets, Cou
             }
         }
         if (now == before) continue;
+        changed = true;
         if (group.thread < 32) {
             if (before) emit(s, box, 1, ticket.key | (u64)(before & 1), group.thread, peers);
             if (now) emit(s, box, 0, ticket.key | (u64)(now & 1), group.thread, peers);
@@ -340,6 +344,7 @@ __device__ __forceinline__ void run(const State* s, Work& work, int tickets, Cou
         group.wait();  // all have read what was before
         if (group.thread == 0) ticket.fired = now;
     }
+    return changed;
 }
 
 // The rest of all groups' events into the log; to peers the header too.
@@ -402,15 +407,16 @@ __device__ __noinline__ void phase_replay(State* s, i64 block, i64 blocks, Sourc
                 Ticket* home = C.tickets + slot.offset + t;
                 int tickets = min(CHUNK, slot.count - t);
                 if (!again || slot.count > CHUNK) Work::copy(work.ticket, home, tickets, group);
+                bool changed = fresh;
                 if (fresh) {
                     if (group.thread < tickets) work.ticket[group.thread].sum = 0;
                     group.wait();
                     add_events(s, work, tickets, C.events[s->parity], s->total, group);
                 } else if (!summed) {
-                    add_events(s, work, tickets, shared, tile, group);
+                    changed = add_events(s, work, tickets, shared, tile, group);
                 }
-                if (final) run(s, work, tickets, at, group, box, peers);
-                Work::copy(home, work.ticket, tickets, group);
+                if (final) changed |= run(s, work, tickets, at, group, box, peers);
+                if (changed) Work::copy(home, work.ticket, tickets, group);
             }
             if (fresh) {
                 group.wait();
