@@ -2,8 +2,8 @@
 // reached a ticket not drawn draws deeper. A twin of cpu.apply, cpu.reached and cpu.crossing.
 //
 // A team of warps takes a chunk of neurons, each of its warps a stretch of the events; sums and
-// extremes of the stretches meet in shared memory. This is where the memory is read: all weights of the
-// events' columns, once.
+// extremes of the stretches meet in shared memory. This is where the memory is read: all weights of
+// the events' columns, once.
 #pragma once
 #include "draw.cuh"
 
@@ -73,8 +73,8 @@ struct Stretch {  // two neurons a word
 #pragma unroll
         for (int p = 0; p < PAIRS; p++) sum[p] = high[p] = low[p] = 0;
     }
-    // falls: ~0 where the column counts negative, else 0. Then w -> ~w: what lacks, one a column, is
-    // to be added by `correct`. Until then the sum is low, by no more than SLACK.
+    // falls: ~0 where the column counts negative, else 0. Then w -> ~w: what lacks, one a column,
+    // is to be added by `correct`. Until then the sum is low, by no more than SLACK.
     __device__ __forceinline__ void add(const Raw<BYTES>& raw, u32 falls) {
 #pragma unroll
         for (int p = 0; p < PAIRS; p++) {
@@ -240,7 +240,8 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
 #pragma unroll
                 for (int u = 0; u < APART; u++) {
                     raw[u].clear();
-                    if (k + u < k1 && inside) raw[u].load(row + (i64)(columns[k + u] >> 1) * C.stride);
+                    if (k + u >= k1 || !inside) continue;
+                    raw[u].load(row + (i64)(columns[k + u] >> 1) * C.stride);
                 }
             };
             auto add = [&](const Raw<BYTES>* raw, int k) {

@@ -58,7 +58,7 @@ struct Slot {
     i64 z, own_weight;  // z at the window's start
     i32 neuron, count, state;
     i32 exact;   // no ticket may be decided by the window's start alone
-    i32 summed;  // whether the sums of its tickets are those of the last replay
+    i32 summed;  // the replay, counted from 1, that first made the sums of its tickets; 0: none
 };
 
 struct Ticket {
@@ -68,23 +68,19 @@ struct Ticket {
     i64 fired;         // 2 | the new state, if the last replay changed it here; or 0
 };
 
-#define SLOT_WORDS (int)(sizeof(Slot) / 8)
-#define TICKET_WORDS (int)(sizeof(Ticket) / 8)
-
 struct State {
     i64 stage, halted, finished;
     // the window
     i64 number, exponent, started, width, steps, most, cap;
     double high, low;  // model time at its start
-    i64 count, total, parity;  // events of the window, in order, and all that were found; in
-                               // events[parity]
-    i64 current;               // z at its start is z[current]
+    i64 count, total;  // events of the window, and all that were found, its end not heeded
+    i64 parity;        // they are in events[parity], by time
+    i64 current;       // z at its start is z[current]
     i64 early, last_pass, cut, commit, record, finishing;
-    // this rank's log: how far it goes, how far it is in the sums of tickets and in the events;
-    // whether the other ranks' are known; the tag of its words in peer memory
+    // marks in this rank's log: its end, and up to where the sums of tickets and the order know it
     u64 now, before, ordered;
-    i64 heard, tag;
-    u64 ending;  // after this event no other counts
+    i64 heard, tag;  // whether all ranks' logs were exchanged; of the log's words in peer memory
+    u64 ending;      // the event at which the window ends early, or NO_EVENT
     // what was gathered in the last phase (of `Live`)
     u64 made;
     i64 deeper, cross, top;
@@ -110,9 +106,9 @@ struct State {
     i64 spent[9];  // nanoseconds by stage
 };
 
-// What blocks add up in a phase, by atomics: how much they add to the log, whether tickets must be
-// drawn deeper, where some s z comes above the cap, the largest s z, the first event that lifts some
-// s z above the cap, the earliest change.
+// What blocks add up in a phase, by atomics. made: to the log; deeper: tickets are to be drawn;
+// cross: the first event that lifts some s z above the cap, by its index (from `apply`), stop: by its
+// word (from `replay`); top: the largest s z; earliest: the first change of an event.
 struct Gathered {
     u64 made;
     i64 deeper, cross, top;

@@ -296,14 +296,19 @@ __device__ inline bool overflows(State* s, const Headers& all) {
     return true;
 }
 
+// The next replay takes up what the logs tell by now.
+__device__ inline void replay_again(State* s) {
+    begin_replays(s);
+    s->before = s->now;
+}
+
 // After `replay` on all ranks: once more, unless no event changed that counts.
 __device__ inline void control_replay(State* s, const Headers& all) {
     if (overflows(s, all)) return;
     s->replays++;
     s->ending = all.stop;
-    begin_replays(s);
     if (all.earliest >> 1 > all.stop >> 1 || all.earliest == NO_EVENT) s->stage = ORDER;
-    else s->before = s->now;
+    else replay_again(s);
 }
 
 // After `order`: the events that count.
@@ -332,7 +337,7 @@ __device__ inline void control_order(State* s, const Headers& all) {
 __device__ inline void control_agree(State* s, const Headers& all) {
     if (overflows(s, all)) return;
     if (all.deeper && !s->last_pass) {
-        begin_replays(s);
+        replay_again(s);
     } else if (all.cross < s->count && !s->last_pass) {
         s->count = all.cross + 1;
         s->early = s->last_pass = 1;

@@ -64,14 +64,18 @@ __device__ __forceinline__ u64 told(const State* s, Source source, int rank, i64
     return get(log_in((int)C.rank, rank, place), (u32)s->tag);
 }
 
+// By the last block of a phase, before its header: what a replay has gathered.
+__device__ __forceinline__ void sum_up(State* s) {
+    if (s->stage != REPLAY) return;
+    read_gathered(s);
+    __syncthreads();
+    if (threadIdx.x == 0) take_over(s);
+    __syncthreads();
+}
+
 // By the last block of a phase: this rank's header to all.
 __device__ __forceinline__ void put_header(State* s) {
-    if (s->stage == REPLAY) {
-        read_gathered(s);
-        __syncthreads();
-        if (threadIdx.x == 0) take_over(s);
-        __syncthreads();
-    }
+    sum_up(s);
     for (int k = threadIdx.x; k < C.ranks * HEADER; k += THREADS)
         put(header_in(k / HEADER, (int)C.rank, s->epoch, k % HEADER), header_word(s, k % HEADER),
             (u32)(s->epoch + 1));
@@ -107,8 +111,10 @@ __device__ __forceinline__ i64 begins(const Arrivals& a, int span, Part part) {
     return marked(a, span, part == LATEST ? BEFORE : ORDERED);
 }
 
-// By one thread: where the spans of a part start.
-__device__ __forceinline__ void list(Arrivals& a, Part part) {
+// By two threads of a block, while thread 0 decides: where the spans of both parts start.
+__device__ __forceinline__ void make_lists(Arrivals& a) {
+    if (threadIdx.x != 32 && threadIdx.x != 64) return;
+    Part part = threadIdx.x == 32 ? LATEST : UNORDERED;
     i64 start = 0;
     for (int span = 0; span < 2 * (int)C.ranks; span++) {
         a.start[part][span] = start;

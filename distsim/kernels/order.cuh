@@ -44,6 +44,6 @@ __device__ __noinline__ void phase_order(const State* s, i64 block, i64 blocks, 
         present[1] = __reduce_add_sync(ALL, present[1]);
         // Events of one neuron at one tick alternate, and came in their order.
         bool first = present[0] == present[1] ? last[0] < last[1] : present[0] > present[1];
-        for (i32 m = lane; m < present[0]; m += 32) after[place + (first ? 2 * m : 2 * m + 1)] = event;
+        for (i32 m = lane; m < present[0]; m += 32) after[place + 2 * m + (first ? 0 : 1)] = event;
     }
 }

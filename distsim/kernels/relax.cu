@@ -1,4 +1,4 @@
-// The kernels of `relax`: rounds of replay, exchange, merge, apply or draw. Either one kernel a
+// The kernels of `relax`: rounds of replay, exchange, order, apply or draw. Either one kernel a
 // round with NCCL's all-gather between, captured in a CUDA graph, or one resident kernel that
 // exchanges through peer memory. Every round does what `State.stage` says is next. All blocks of
 // a kernel are resident at once: they meet between the phases of a round.
@@ -55,8 +55,7 @@ __device__ __forceinline__ void conclude(State* s, i64 stage, Control control) {
 // After an exchange: decide likewise, from what all ranks told.
 __device__ __forceinline__ void take_up(State* s, Arrivals& a, Source source) {
     receive_headers(s, source, a);
-    if (threadIdx.x == 32) list(a, LATEST);
-    if (threadIdx.x == 64) list(a, UNORDERED);
+    make_lists(a);
     if (threadIdx.x == 0) {
         const u64* own = a.header + C.rank * HEADER;
         s->now = own[NOW];
@@ -114,12 +113,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
     if (at_work(s) && s->stage == REPLAY)
         phase_replay(s, block, blocks, source, a, (u64*)shared, false);
     if (!last_block()) return;
-    if (s->stage == REPLAY) {
-        read_gathered(s);
-        __syncthreads();
-        if (threadIdx.x == 0) take_over(s);
-        __syncthreads();
-    }
+    sum_up(s);
     if (threadIdx.x < HEADER) C.out[threadIdx.x] = header_word(s, threadIdx.x);
     if (threadIdx.x == 0) stamp(s, REPLAY);
     write_state(s);
@@ -135,8 +129,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) resident(i64 rounds) {
     int words = (int)C.ranks * HEADER;
     for (int k = threadIdx.x; k < words; k += THREADS) a.header[k] = C.gathered[k];  // heard last
     __syncthreads();
-    if (threadIdx.x == 32) list(a, LATEST);
-    if (threadIdx.x == 64) list(a, UNORDERED);
+    make_lists(a);
     __syncthreads();
     bool again = false;
     for (i64 round = 0; round < rounds; round++) {

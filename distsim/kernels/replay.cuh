@@ -100,7 +100,8 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
         for (i32 other = last; other >= 0; other = C.links[other]) place += other < k;
         i64 threshold[2];
         visit_thresholds(s->number + k, i, threshold);
-        C.tickets[offset + place] = {event_word(k + 1, C.first + i), {threshold[0], threshold[1]}, 0, 0};
+        u64 key = event_word(k + 1, C.first + i);
+        C.tickets[offset + place] = {key, {threshold[0], threshold[1]}, 0, 0};
     }
     fill(slot, known, offset, count, lane);
 }
@@ -243,7 +244,8 @@ __device__ __forceinline__ Standing standing(i64 sz, i64 threshold, i64 own, i64
 __device__ __forceinline__ Standings standings(const State* s, const Slot& slot, const Ticket& t) {
     if (BOLTZMANN || slot.exact) return {OPEN, OPEN};
     i64 own = magnitude(slot.own_weight), cap = s->cap;
-    return {standing(slot.z, t.threshold[0], own, cap), standing(-slot.z, t.threshold[1], own, cap)};
+    return {standing(slot.z, t.threshold[0], own, cap),
+            standing(-slot.z, t.threshold[1], own, cap)};
 }
 
 // A slot that a group works on, and a chunk of its tickets, in shared memory.
