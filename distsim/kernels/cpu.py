@@ -864,18 +864,21 @@ def mix(h):
 
 
 @njit(cache=True)
-def unpack(events, time, position, neuron, state):
-    """neuron: int64[events], state: uint8[events] (out). Returns the events' part of the digest.
+def unpack(events, times, position, start, time, neuron, state):
+    """Unpack events into the columns, from `start` on. Returns the events' part of the digest.
 
-    time: float64[events]; `position` events came before. See digest.py.
+    times: float64[events]; `position` events came before; time: float64, neuron: int64,
+    state: uint8 (out). See digest.py.
     """
     total = np.uint64(0)
     for k in range(events.size):
-        neuron[k] = neuron_of(events[k])
-        state[k] = np.uint8(events[k] & _ONE)
+        to = start + k
+        time[to] = times[k]
+        neuron[to] = neuron_of(events[k])
+        state[to] = np.uint8(events[k] & _ONE)
         index = np.uint64(position + k) * np.uint64(0x9E3779B97F4A7C15)
-        word = mix(np.float64(time[k]).view(np.uint64) + index)
-        total += mix(word + np.uint64(2 * neuron[k] + state[k]))
+        word = mix(np.float64(times[k]).view(np.uint64) + index)
+        total += mix(word + np.uint64(2 * neuron[to] + state[to]))
     return total
 
 
