@@ -23,7 +23,9 @@ is 0.
 """
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from distsim.elementary import LN2, exponential, ln, normal_pair, uniform
 from distsim.kernels import cache
@@ -35,6 +37,7 @@ NEURON_BITS = 22
 MPM_TICK_BITS = 40  # a window of the MPM has 2^40 ticks, counted from 1
 NO_EVENT = np.uint64(0xFFFFFFFFFFFFFFFF)
 LIMIT = 2.0**62  # thresholds beyond any linear response are cut to it
+_AHEAD = 4  # visits for which a sweep prefetches
 
 _ONE = np.uint64(1)
 _STATE_AND_NEURON = np.uint64(NEURON_BITS + 1)
@@ -560,6 +563,23 @@ def replay(weights, diagonal, z, x, first, high, low, slots, tickets, order, eve
     return local[:made], NO_EVENT
 
 
+@intrinsic
+def _prefetch(typing, array, index):
+    """Ask for the memory of array[index], which is soon used."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        read, every_cache, data_not_code = word(0), word(3), word(1)
+        builder.call(function, [place, read, every_cache, data_not_code])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
 @njit(cache=True)
 def sweep(weights, sequential, z, x, slots, tickets, events):
     """`replay` for a BM, whose tickets come by time: each event's column is pushed to the slots.
@@ -582,6 +602,10 @@ def sweep(weights, sequential, z, x, slots, tickets, events):
     for t in range(tickets.size):
         a = tickets[t].slot
         key = tickets[t].key
+        if in_a_row and t + _AHEAD < tickets.size:
+            w = weights[neuron_of(tickets[t + _AHEAD].key)]
+            for i in range(neurons[t + _AHEAD], neurons[-1] + 1, 64 // w.itemsize):
+                _prefetch(w, i)  # type: ignore[call-arg]
         while remote < events.size and events[remote] < key:
             _push(weights, events[remote], neurons, a, in_a_row, sums)
             remote += 1
