@@ -77,31 +77,29 @@ class Boltzmann:
 
     def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
         """The tickets of all visits to local neurons."""
-        tickets.reserve(window.steps, window.steps)
-        tickets.slots, tickets.count = cpu.visits(
-            self.seed,
-            window.number,
-            window.steps,
-            self.shard.neurons,
-            self.sequential,
-            self.shard.first,
-            self.shard.size,
-            self.scale,
-            self.shard.rest,
-            tickets.slot_of,
-            tickets.slots,
-            tickets.neurons,
-            tickets.keys,
-            tickets.slot,
-            tickets.threshold,
-        )
+        done = False
+        while not done:
+            slots, count, done = cpu.visits(
+                self.seed,
+                window.number,
+                window.steps,
+                self.shard.neurons,
+                self.sequential,
+                self.shard.first,
+                self.shard.size,
+                self.scale,
+                self.shard.rest,
+                tickets.slot_of,
+                tickets.slots.size,
+                tickets.room,
+            )
+            tickets.hold(slots, count, done=done)
 
     def prepare(
         self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
     ) -> None:
-        """For `race`: the same tickets, by time."""
+        """For `race`: the same tickets."""
         self.draw(window, z, x, tickets)
-        self._order = tickets.order()
         self._position = 0
 
     def earliest(
@@ -109,11 +107,8 @@ class Boltzmann:
     ) -> int:
         """The local neurons' earliest visit after event `last` that changes a state."""
         word, self._position = cpu.earliest_visit(
-            tickets.keys,
-            tickets.slot,
-            tickets.threshold,
-            tickets.neurons,
-            self._order,
+            tickets.drawn,
+            tickets.slots,
             self._position,
             z,
             x,

@@ -81,11 +81,7 @@ class McCullochPitts:
         self.low = 0.0
         self.exponent: int | None = None  # of the rule's width; from the first state on
         self._tables: dict[int, NDArray[np.int64]] = {}
-        self._work = np.empty(shard.size + 8, np.uint32)
-        self._flags = np.empty(shard.size, np.bool_)
-        self._bound = np.empty(shard.size, shard.kind)
-        self._candidates = np.empty(shard.size, np.int64)
-        self._need = np.empty(shard.size, np.int64)
+        self._bound = np.empty(shard.size, shard.kind)  # see cpu.deepen
 
     # ------------------------------------------------------------------------- the window rule
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
@@ -155,27 +151,31 @@ class McCullochPitts:
         return math.ldexp(1.0, exponent) if exponent > -1000 else 0.0
 
     # ----------------------------------------------------------------------------- the tickets
+    def _source(self, window: Window) -> tuple[Any, ...]:
+        """What the compiled loops draw the window's tickets from."""
+        shard = self.shard
+        return self.seed, window.number, shard.first, window.exponent, self.scale, shard.rest
+
     def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
         """The tickets of the neurons that may fire if no s z rises by more than the margin."""
         if window.exponent not in self._tables:
             table = cpu.lowest_thresholds(window.exponent, self.scale)
             self._tables = {window.exponent: table, **dict(list(self._tables.items())[:_TABLES])}
-        found = cpu.screen(
-            self.seed,
-            window.number,
-            self.shard.first,
-            self._tables[window.exponent],
-            self.margin,
-            window.cap,
-            self._work,
-            self._flags,
-            self._bound,
-            z,
-            x,
-            self._candidates,
-            self._need,
-        )
-        self._deepen(window, tickets, found)
+        done = False
+        while not done:
+            slots, count, done = cpu.arrivals(
+                self._source(window),
+                self._tables[window.exponent],
+                self.margin,
+                window.cap,
+                z,
+                x,
+                self._bound,
+                tickets.slot_of,
+                tickets.slots.size,
+                tickets.room,
+            )
+            tickets.hold(slots, count, done=done)
 
     def deepen(
         self,
@@ -187,55 +187,23 @@ class McCullochPitts:
         tickets: Tickets,
     ) -> int:
         """Draw what responses between `low` and `high` may reach. Returns a bound on all s z."""
-        if self._candidates.size < x.size + events.size:
-            size = x.size + 2 * events.size
-            self._candidates, self._need = np.empty(size, np.int64), np.empty(size, np.int64)
-        found, top = cpu.reached(
-            x,
-            self.shard.first,
-            events,
-            high,
-            low,
-            self._bound,
-            window.cap,
-            self._flags,
-            self._candidates,
-            self._need,
-        )
-        if found:
-            self._deepen(window, tickets, found)
-        return int(top)
-
-    def _deepen(self, window: Window, tickets: Tickets, found: int) -> None:
-        tickets.reserve(tickets.slots + found, tickets.count + 2 * found)
-        while True:
-            tickets.slots, count = cpu.deepen(
-                self.seed,
-                window.number,
-                self.shard.first,
-                window.exponent,
-                self.scale,
-                self.shard.rest,
-                self._candidates,
-                self._need,
-                found,
+        done = False
+        while not done:
+            slots, count, done, top = cpu.more_arrivals(
+                self._source(window),
+                window.cap,
+                x,
+                events,
+                high,
+                low,
                 self._bound,
                 tickets.slot_of,
-                tickets.slots,
-                tickets.neurons,
-                tickets.depth,
-                tickets.level,
-                tickets.coming,
-                tickets.count,
-                tickets.keys,
-                tickets.slot,
-                tickets.threshold,
+                tickets.slots.size,
+                tickets.drawn.size,
+                tickets.room,
             )
-            if count >= 0:
-                tickets.count = count
-                return
-            tickets.count = -count - 1
-            tickets.reserve(tickets.slots, 2 * tickets.count)
+            tickets.hold(slots, count, done=done)
+        return int(top)
 
     # ---------------------------------------------------------------------------------- a race
     def prepare(
@@ -244,12 +212,7 @@ class McCullochPitts:
         """For `race`: the lowest threshold of every neuron, exactly."""
         self._lowest = np.empty(self.shard.size, np.int64)
         cpu.first_tickets(
-            self.seed,
-            window.number,
-            self.shard.first,
-            window.exponent,
-            self.scale,
-            self.shard.rest,
+            self._source(window),
             self._lowest,
         )
         self._ticket = 0  # of this rank's last earliest arrival
@@ -262,12 +225,7 @@ class McCullochPitts:
         cpu.NO_EVENT if there is none in this window, 0 if the window must end now.
         """
         word, self._ticket = cpu.earliest_arrival(
-            self.seed,
-            window.number,
-            self.shard.first,
-            window.exponent,
-            self.scale,
-            self.shard.rest,
+            self._source(window),
             self._lowest,
             window.cap,
             z,

@@ -40,7 +40,6 @@ class Race:
         x: NDArray[np.uint8],
     ) -> Solution:
         """The events of one window, from the states at its start."""
-        self.tickets.clear()
         law.prepare(window, z, x, self.tickets)
         self.timer.stamp("draw")
         end = z.copy()

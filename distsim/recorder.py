@@ -106,16 +106,20 @@ class Recorder:
         start = 0
         while start < events.size:
             # Blocks end at multiples of BLOCK, where chunks of the file do.
-            part = slice(start, start + BLOCK - self.transitions % BLOCK)
-            block = events[part]
-            into = slice(self._waiting, self._waiting + block.size)
-            time, neuron, state = self._time[into], self._neuron[into], self._state[into]
-            time[:] = times[part]
-            self.total += int(cpu.unpack(block, time, self.transitions, neuron, state))
-            self.transitions += block.size
-            self.last = float(time[-1])
-            self._waiting += block.size
-            start += block.size
+            stop = min(events.size, start + BLOCK - self.transitions % BLOCK)
+            self.total += cpu.unpack(
+                events[start:stop],
+                times[start:stop],
+                self.transitions,
+                self._waiting,
+                self._time,
+                self._neuron,
+                self._state,
+            )
+            self.transitions += stop - start
+            self._waiting += stop - start
+            self.last = float(times[stop - 1])
+            start = stop
             if self.transitions % BLOCK == 0:
                 self.flush()
         if monotonic() - self._flushed > PATIENCE:

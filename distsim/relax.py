@@ -57,15 +57,7 @@ class Relax:
         self._low = np.empty(shard.size, shard.kind)
         self._changed = 0  # events since the last whole pass, and how many cannot overflow bounds
         self._room = (2**30 if shard.kind is np.int32 else 2**61) >> 8 * shard.weights.itemsize - 1
-        self._sums = np.empty(0, np.int64)
-        self._states = np.empty(0, np.uint8)
-        self._seen = np.empty(0, np.int64)
-        self._tops = np.empty(0, np.int64)
-        self._bottoms = np.empty(0, np.int64)
-        self._local = np.empty(0, np.uint64)
         self._remote = np.empty(0, np.uint64)  # events of other ranks' neurons, by time
-        self._columns = np.empty(0, np.uint64)
-        self._signs = np.empty(0, np.int64)
 
     def solve(
         self,
@@ -75,18 +67,16 @@ class Relax:
         x: NDArray[np.uint8],
     ) -> Solution:
         """The events of one window, from the states at its start."""
-        self.tickets.clear()
         law.draw(window, z, x, self.tickets)
         self.timer.stamp("draw")
         if isinstance(law, Boltzmann):
             return self._solve_visits(law, window, z, x)
-        order = self.tickets.order()
-        events = self._guess(window, z, x, order)
+        events = self._guess(window, z, x)
         applied = events
         self._apply(z, events)
         replays, applies = 0, 1
         while True:
-            events, early, rounds = self._settle(law, window, z, x, order, events)
+            events, early, rounds = self._settle(law, window, z, x, events)
             replays += rounds
             body = events[:-1] if early else events
             applies += self._adjust(z, applied, body)
@@ -94,7 +84,6 @@ class Relax:
             again, crossed = self._deepen(law, window, z, x, body, events)
             if not again:
                 break
-            order = self.tickets.order()
         kept = 1 + self._crossing(window, z, x, events) if crossed else events.size + 1
         if kept <= events.size:
             events, early = events[:kept], True
@@ -109,9 +98,8 @@ class Relax:
         self, law: Boltzmann, window: Window, z: NDArray[Any], x: NDArray[np.uint8]
     ) -> Solution:
         """The events of a BM's window: z is of no use before they are known."""
-        order = self.tickets.order()
-        events = self._guess(window, z, x, order) if self.ranks.size > 1 else self._local[:0]
-        events, _, replays = self._settle(law, window, z, x, order, events)
+        events = self._guess(window, z, x) if self.ranks.size > 1 else self._remote
+        events, _, replays = self._settle(law, window, z, x, events)
         self._end[:] = z
         cpu.accumulate(self.shard.weights, events, self._end)
         self.timer.stamp("apply")
@@ -123,7 +111,6 @@ class Relax:
         window: Window,
         z: NDArray[Any],
         x: NDArray[np.uint8],
-        order: NDArray[np.int64],
         events: NDArray[np.uint64],
     ) -> tuple[NDArray[np.uint64], bool, int]:
         """Replay until the events are what they were: (events, whether the window ends early,
@@ -131,32 +118,17 @@ class Relax:
         replays = 0
         while True:
             replays += 1
-            found, early = self._replay(law, window, z, x, order)
+            found, early = self._replay(law, window, z, x)
             if self.ranks.size == 1 or np.array_equal(found, events):
                 return found, early, replays
             events = found
 
-    def _guess(
-        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], order: NDArray[np.int64]
-    ) -> NDArray[np.uint64]:
+    def _guess(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8]) -> NDArray[np.uint64]:
         """All ranks' events, by time, if no neuron had inputs. Any guess leads to the same end."""
         tickets = self.tickets
-        self._reserve(order.size)
-        made = cpu.guess(
-            z,
-            x,
-            tickets.neurons,
-            tickets.slots,
-            tickets.slot,
-            tickets.threshold,
-            tickets.keys,
-            order,
-            window.most,
-            self._states,
-            self._local,
-        )
+        local = cpu.guess(z, x, tickets.slots, tickets.drawn, tickets.order, window.most)
         self.timer.stamp("replay")
-        return self._gather(window, made, _NONE)[0]
+        return self._gather(window, local, _NONE)[0]
 
     def _apply(self, z: NDArray[Any], events: NDArray[np.uint64]) -> None:
         """z after the events, and bounds on z on the way."""
@@ -171,13 +143,14 @@ class Relax:
 
         A few changed events are only added: then the bounds on z become wider.
         """
-        changes = np.empty(applied.size + events.size, np.uint64)
-        changes = changes[: cpu.difference(applied, events, changes)]
-        self._changed += changes.size
-        if self._changed > min(events.size // 4 + 1, self._room):
+        most = min(events.size // 4 + 1, self._room) - self._changed
+        changes = cpu.adjust(
+            self.shard.weights, applied, events, most, self._end, self._high, self._low
+        )
+        self._changed += changes
+        if changes > most:
             self._apply(z, events)
             return 1
-        cpu.adjust(self.shard.weights, changes, self._end, self._high, self._low)
         self.timer.stamp("apply")
         return 0
 
@@ -197,26 +170,20 @@ class Relax:
         the one at which the window ends early; later tickets do not count.
         """
         tickets = self.tickets
-        drawn = tickets.count
-        end = int(events[-1]) if body.size < events.size else _NONE
+        drawn = tickets.drawn.size
         top = law.deepen(window, x, body, self._high, self._low, tickets)
         again = cpu.unsettled(
             self.shard.weights,
             z,
             x,
             self.shard.first,
-            tickets.neurons,
-            tickets.keys,
-            tickets.slot,
-            tickets.threshold,
-            drawn,
-            tickets.count,
-            self._tops,
-            self._bottoms,
             self._high,
             self._low,
+            tickets.slots,
+            tickets.drawn,
+            drawn,
             events,
-            np.uint64(end),
+            body.size < events.size,
         )
         self.timer.stamp("deepen")
         agreed = self.ranks.maximum(2 * again + (top > window.cap))
@@ -229,86 +196,54 @@ class Relax:
         window: Window,
         z: NDArray[Any],
         x: NDArray[np.uint8],
-        order: NDArray[np.int64],
     ) -> tuple[NDArray[np.uint64], bool]:
         """All ranks' events, by time, if the other ranks' are those that were found last.
 
         Also whether the window ends right after the last of them.
         """
-        tickets, remote = self.tickets, self._remote
-        self._reserve(remote.size + order.size)
+        tickets = self.tickets
         if isinstance(law, Boltzmann):
-            made = cpu.sweep(
+            local = cpu.sweep(
                 self.shard.weights,
                 law.sequential,
                 z,
                 x,
-                tickets.neurons,
                 tickets.slots,
-                tickets.keys[: tickets.count],
-                tickets.slot,
-                tickets.threshold,
-                remote,
-                self._sums,
-                self._states,
-                self._local,
+                tickets.drawn,
+                self._remote,
             )
             self.timer.stamp("replay")
-            return self._gather(window, made, _NONE)
-        made, stop = cpu.replay(
+            return self._gather(window, local, _NONE)
+        local, stop = cpu.replay(
             self.shard.weights,
             self._diagonal,
             z,
             x,
             self.shard.first,
-            tickets.neurons,
-            tickets.slots,
             self._high,
             self._low,
-            tickets.keys,
-            tickets.slot,
-            tickets.threshold,
-            order,
-            remote,
+            tickets.slots,
+            tickets.drawn,
+            tickets.order,
+            self._remote,
             window.most,
             window.cap,
-            self._sums,
-            self._states,
-            self._seen,
-            self._tops,
-            self._bottoms,
-            self._columns,
-            self._signs,
-            self._local,
         )
         self.timer.stamp("replay")
-        return self._gather(window, made, int(stop))
+        return self._gather(window, local, stop)
 
-    def _gather(self, window: Window, made: int, stop: int) -> tuple[NDArray[np.uint64], bool]:
+    def _gather(
+        self, window: Window, local: NDArray[np.uint64], stop: int
+    ) -> tuple[NDArray[np.uint64], bool]:
         """The events of all ranks, by time; whether the window ends right after the last."""
         if self.ranks.size == 1:
-            return self._local[:made].copy(), stop != _NONE
-        parts, counts, stop = self.ranks.exchange(self._local[:made], stop)
-        events = np.empty(counts.sum(), np.uint64)
-        remote = np.empty(events.size, np.uint64)
-        kept, others = cpu.merge(
-            parts, counts, self.ranks.rank, np.uint64(stop), window.most, events, remote
+            return local, stop != _NONE
+        parts, counts, stop = self.ranks.exchange(local, stop)
+        events, self._remote = cpu.merge(
+            parts, counts, self.ranks.rank, np.uint64(stop), window.most
         )
-        self._remote = remote[:others]
         self.timer.stamp("exchange")
-        return events[:kept], stop != _NONE or kept == window.most
-
-    def _reserve(self, events: int) -> None:
-        """Work space for the present slots and so many events."""
-        if self._sums.size < self.tickets.slots:
-            size = 2 * self.tickets.slots
-            self._sums, self._seen = np.empty(size, np.int64), np.empty(size, np.int64)
-            self._tops, self._bottoms = np.empty(size, np.int64), np.empty(size, np.int64)
-            self._states = np.empty(size, np.uint8)
-        if self._local.size < events:
-            self._local = np.empty(2 * events, np.uint64)
-            self._columns = np.empty(2 * events, np.uint64)
-            self._signs = np.empty(2 * events, np.int64)
+        return events, stop != _NONE or events.size == window.most
 
     def _crossing(
         self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], events: NDArray[np.uint64]

@@ -1,14 +1,12 @@
 """What an engine finds for one window."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class Solution:
+class Solution(NamedTuple):
     """events: uint64[K] words of all ranks by time; end: int[n], z after them; early: the window
     ends right after the last event; replays, applies: passes that were needed."""
 

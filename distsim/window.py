@@ -11,7 +11,7 @@ rounds that were needed. (A window of a BM only cuts its steps, so that its long
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SMALLEST_TARGET, LARGEST_TARGET = 16, 1024
 CAP_BITS = 6  # a window of the MPM ends when a rate comes above 2^6 / D
@@ -35,8 +35,7 @@ def follow(exponent: int, events: int, target: int, *, may_grow: bool) -> int:
     return exponent
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """What a law and an engine need to know of one window.
 
     number: counts windows (MPM) or is the first step (BM); exponent: its width is 2^exponent in

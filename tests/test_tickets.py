@@ -55,23 +55,65 @@ def test_first_thresholds_are_bounded_from_below(exponent: int) -> None:
     z = np.zeros(n, np.int64)
     x = np.zeros(n, np.uint8)
     bound = np.empty(n, np.int64)
-    candidates, need = np.empty(n, np.int64), np.empty(n, np.int64)
     margin, cap = 1 << 20, 1 << 40
-    words, flags = np.empty(n + 8, np.uint32), np.empty(n, np.bool_)
-    found = cpu.screen(SEED, 4, 5, table, margin, cap, words, flags, bound, z, x, candidates, need)
+    source = (SEED, 4, 5, exponent, scale, np.full(n, 0.5))
+    candidates, _ = cpu.screen(source, table, margin, cap, z, x, bound)
     exact = np.empty(n, np.int64)
-    cpu.first_tickets(SEED, 4, 5, exponent, scale, np.full(n, 0.5), exact)
+    cpu.first_tickets(source, exact)
     assert (bound <= exact).all()
-    assert set(np.flatnonzero(exact <= margin)) <= set(candidates[:found].tolist())
-    assert found < 1.5 * (exact <= margin).sum() + 50
+    assert set(np.flatnonzero(exact <= margin)) <= set(candidates.tolist())
+    assert candidates.size < 1.5 * (exact <= margin).sum() + 50
 
 
-def test_order_is_by_time_and_stable() -> None:
-    tickets = Tickets(3)
-    tickets.reserve(0, 100)
-    tickets.count = 4
-    tickets.keys[:4] = [9, 4, 9, 1]
-    assert tickets.order().tolist() == [3, 1, 0, 2]
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 5, 300])
+def test_order_is_by_time_and_stable(count: int) -> None:
+    random = np.random.default_rng(1)
+    ticks = np.concatenate([[1 << 40, 1, 1], random.integers(1, 1 << 40, size=count)])[:count]
+    tickets = np.zeros(count, cpu.TICKET_KIND)
+    tickets["key"] = np.repeat(ticks, 2)[:count] << cpu.NEURON_BITS + 1
+    order = np.empty(count + 3, np.int64)
+    cpu.sort(tickets, order)
+    assert order[:count].tolist() == np.argsort(tickets["key"], kind="stable").tolist()
+
+
+@pytest.mark.parametrize("need", [-(2**19), 2**19, 2**21])
+def test_every_ticket_up_to_the_need_is_drawn(need: int) -> None:
+    """Whether drawn at once or in two goes, and however often the room is too small."""
+    n, exponent, scale = 300, 0, 2.0**20
+    rest = np.linspace(-0.5, 0.5, n)
+    wanted = []
+    for i in range(n):
+        level, k = 0.0, 0
+        while True:
+            step, key = cpu.ticket(SEED, 4, 5 + i, k)
+            level += step
+            theta = cpu.level_threshold(level, exponent, scale)
+            if cpu.to_threshold(theta - abs(rest[i])) > need:
+                break
+            up, down = cpu.to_threshold(theta - rest[i]), cpu.to_threshold(theta + rest[i])
+            wanted.append((key, i, up, down))
+            k += 1
+    bound = np.empty(n, np.int64)
+    tickets = Tickets(n)
+    for part in (np.arange(0, n, 2), np.arange(n)):
+        done = False
+        while not done:
+            slots, count, done = cpu.deepen(
+                (SEED, 4, 5, exponent, scale, rest),
+                part,
+                np.full(part.size, need),
+                bound,
+                tickets.slot_of,
+                tickets.slots.size,
+                tickets.drawn.size,
+                tickets.room,
+            )
+            tickets.hold(slots, count, done=done)
+    drawn = tickets.drawn[tickets.order]
+    neurons = tickets.slots["neuron"][drawn["slot"]]
+    found = zip(drawn["key"], neurons, *drawn["threshold"].T, strict=True)
+    assert list(found) == sorted(wanted)
+    assert (bound > need).all()
 
 
 @pytest.mark.parametrize(
@@ -93,23 +135,22 @@ def test_a_ticket_that_comes_within_the_bounds_is_looked_at(
     sign = 1 - 2 * state
     weights = np.array([[0, 0], [80 * sign, 0]], np.int32)
     event = (5 << cpu.NEURON_BITS + 1) | (1 << 1) | 1
+    slots = np.zeros(1, cpu.SLOT_KIND)
+    slots["low"], slots["high"] = replayed
+    tickets = np.zeros(1, cpu.TICKET_KIND)
+    tickets["key"], tickets["threshold"] = 9 << cpu.NEURON_BITS + 1, threshold
     answer = cpu.unsettled(
         weights,
         np.zeros(2, np.int64),
         np.array([state, 0], np.uint8),
         0,
-        np.zeros(1, np.int64),
-        np.array([9 << cpu.NEURON_BITS + 1], np.uint64),
-        np.zeros(1, np.int64),
-        np.full((1, 2), threshold, np.int64),
-        1,
-        1,
-        np.array([replayed[1]]),
-        np.array([replayed[0]]),
         np.array([80 if sign > 0 else 0, 0]),
         np.array([0 if sign > 0 else -80, 0]),
+        slots,
+        tickets,
+        1,
         np.array([event], np.uint64),
-        cpu.NO_EVENT,
+        False,
     )
     assert answer == wanted
 
@@ -121,22 +162,21 @@ def test_events_of_ranks_are_merged_by_time(most: int, stop: int) -> None:
     counts = np.array([4, 0, 3])
     parts[0, :4] = [20, 50, 61, 97]
     parts[2, :3] = [31, 30, 94]  # one neuron at one tick: into state 1, and back
-    events, remote = np.zeros(8, np.uint64), np.zeros(8, np.uint64)
-    kept, others = cpu.merge(parts, counts, 2, np.uint64(stop), most, events, remote)
+    events, remote = cpu.merge(parts, counts, 2, np.uint64(stop), most)
     wanted = [20, 31, 30, 50, 61, 94, 97]
     wanted = [event for event in wanted if event >> 1 <= stop >> 1][:most]
-    assert events[:kept].tolist() == wanted
-    assert remote[:others].tolist() == [event for event in wanted if event in (20, 50, 61, 97)]
+    assert events.tolist() == wanted
+    assert remote.tolist() == [event for event in wanted if event in (20, 50, 61, 97)]
 
 
 def test_growing_keeps_what_is_held() -> None:
     tickets = Tickets(3)
-    tickets.keys[:64] = np.arange(64)
-    tickets.threshold[:64, 1] = np.arange(64)
-    tickets.reserve(1000, 1000)
-    assert tickets.keys.size >= 1000
-    np.testing.assert_array_equal(tickets.keys[:64], np.arange(64))
-    np.testing.assert_array_equal(tickets.threshold[:64, 1], np.arange(64))
+    tickets.hold(64, 64, done=True)
+    tickets.drawn["key"] = tickets.slots["neuron"] = np.arange(64)
+    tickets.hold(64, 64, done=False)
+    assert {len(array) for array in tickets.room} == {128}
+    np.testing.assert_array_equal(tickets.drawn["key"], np.arange(64))
+    np.testing.assert_array_equal(tickets.slots["neuron"], np.arange(64))
 
 
 def test_a_sequential_scan_visits_all_and_a_random_one_uniformly() -> None:

@@ -11,15 +11,21 @@ Symbols, for a rank that owns n of the N neurons, the first being `first` (globa
     rest: float64[n]            the rest of the bias in weight units, in [-1/2, 1/2]
     x: uint8[n]                 states; s = 1 - 2 x
     event: uint64               tick << 23 | neuron << 1 | new state (global neuron)
-    ticket: event word with state 0, a slot (an index of `neurons`, the neurons that hold tickets),
-            and two thresholds, for state 0 and 1: it fires iff s z >= threshold[x]
+    tickets: TICKET_KIND[tickets]: event word with state 0, a slot, and two thresholds, for state
+            0 and 1: it fires iff s z >= threshold[x]; order: int64[tickets], by time
+    slots: SLOT_KIND[slots]: the neurons that hold tickets; slot_of: int32[n], -1 for the others
+    room: (slots, tickets, order), arrays with room for more
+    source: (seed, window, first, exponent, scale, rest), what the tickets of an MPM come from: its
+            window is 2^exponent wide; scale = 2 tau in weight units
 
 Ticks count time in the window from 1, in 2^-40 of its width (MPM) or in steps (BM); so no event
 is 0.
 """
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from distsim.elementary import LN2, exponential, ln, normal_pair, uniform
 from distsim.kernels import cache
@@ -31,10 +37,29 @@ NEURON_BITS = 22
 MPM_TICK_BITS = 40  # a window of the MPM has 2^40 ticks, counted from 1
 NO_EVENT = np.uint64(0xFFFFFFFFFFFFFFFF)
 LIMIT = 2.0**62  # thresholds beyond any linear response are cut to it
+_AHEAD = 4  # visits for which a sweep prefetches
 
 _ONE = np.uint64(1)
 _STATE_AND_NEURON = np.uint64(NEURON_BITS + 1)
+_FIRST_TICK = _ONE << _STATE_AND_NEURON
 _NEURON_MASK = np.uint64((1 << NEURON_BITS) - 1)
+
+TICKET_KIND = np.dtype([("key", np.uint64), ("slot", np.int64), ("threshold", np.int64, 2)])
+SLOT_KIND = np.dtype(
+    [
+        ("neuron", np.int64),  # local
+        ("depth", np.int64),  # tickets drawn (MPM), and of the next one
+        ("level", np.float64),
+        ("theta", np.float64),  # its threshold, before the rest of the bias and rounding
+        ("key", np.uint64),
+        ("state", np.int64),  # of the last replay: x, and
+        ("sum", np.int64),  # z, after
+        ("seen", np.int64),  # so many events,
+        ("high", np.int64),  # and the bounds on z that it took
+        ("low", np.int64),
+    ]
+)
+
 BINS = 32 * 32 + 1  # of the high half of a level: exponent and 5 bits of the mantissa
 BIN_ORIGIN = np.int64((1023 << 5) - 1)
 BIN_SHIFT = np.int64(47)
@@ -66,11 +91,7 @@ def event_word(tick, neuron):
 @njit(inline="always")
 def to_threshold(value):
     """Smallest integer at or above a real threshold, cut to +-2^62."""
-    if value > LIMIT:
-        return np.int64(LIMIT)
-    if value < -LIMIT:
-        return np.int64(-LIMIT)
-    return np.int64(np.ceil(value))
+    return np.int64(np.ceil(max(-LIMIT, min(LIMIT, value))))
 
 
 # ----------------------------------------------------------------------- tickets of the MPM
@@ -78,8 +99,9 @@ def to_threshold(value):
 def first_word(seed, window, neuron):
     """High half of the level of a neuron's ticket 0: four neurons share a draw."""
     a, b, c, d = draw(seed, neuron >> 2, window, 0, FIRST)
-    k = neuron & 3
-    return a if k == 0 else b if k == 1 else c if k == 2 else d
+    even = c if neuron & 2 else a
+    odd = d if neuron & 2 else b
+    return odd if neuron & 1 else even
 
 
 @njit(inline="always")
@@ -116,25 +138,34 @@ def lowest_thresholds(exponent, scale):
 
 
 @njit(inline="always")
-def _indices(flags, indices):
-    """indices: int64[n] (out), where flags: bool[n] holds. Returns how many."""
+def _indices(flags):
+    """int64[found]: where flags: bool[n] holds, for most groups of eight nowhere."""
+    indices = np.empty(flags.size, np.int64)
     found = 0
-    for i in range(flags.size):
+    groups = flags[: flags.size & ~7].view(np.uint64)
+    for g in range(groups.size):
+        if groups[g]:
+            for i in range(8 * g, 8 * g + 8):
+                indices[found] = i
+                found += flags[i]
+    for i in range(8 * groups.size, flags.size):
         indices[found] = i
         found += flags[i]
-    return found
+    return indices[:found]
 
 
 @njit(cache=True)
-def screen(seed, window, first, table, margin, cap, words, flags, bound, z, x, candidates, need):
+def screen(source, table, margin, cap, z, x, bound):
     """Bound ticket 0 of every neuron from below; find the neurons that may reach it.
 
-    words: uint32[n + 8], flags: bool[n] work space; bound: as z[n] (out). A candidate has
-    s z + margin >= bound; need: the response up to which it needs tickets, in its other state too
-    if it does not end the window by coming there. candidates, need: int64[n] (out). Returns how
-    many.
+    bound: as z[n] (out). A candidate has s z + margin >= bound; need: the response up to which it
+    needs tickets, in its other state too if it does not end the window by coming there. Returns
+    candidates, need: int64[found].
     """
+    seed, window, first = source[:3]
     n = z.size
+    words = np.empty(n + 8, np.uint32)
+    flags = np.empty(n, np.bool_)
     zero = z.dtype.type(0)
     offset = first & 3
     for group in range((n + offset + 3) >> 2):
@@ -151,18 +182,20 @@ def screen(seed, window, first, table, margin, cap, words, flags, bound, z, x, c
     for i in range(n):
         sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
         flags[i] = sz + margin >= bound[i]
-    found = _indices(flags, candidates)
-    for c in range(found):
+    candidates = _indices(flags)
+    need = np.empty(candidates.size, np.int64)
+    for c in range(candidates.size):
         i = candidates[c]
         sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
         turns = bound[i] <= sz < -sz <= cap
         need[c] = min(cap, margin + (-sz if turns else sz))
-    return found
+    return candidates, need
 
 
 @njit(cache=True)
-def first_tickets(seed, window, first, exponent, scale, rest, bound):
+def first_tickets(source, bound):
     """Exact lowest threshold of every neuron, of both states: bound int64[n] (out)."""
+    seed, window, first, exponent, scale, rest = source
     for i in range(bound.size):
         level, _ = ticket(seed, window, first + i, 0)
         theta = level_threshold(level, exponent, scale)
@@ -170,79 +203,175 @@ def first_tickets(seed, window, first, exponent, scale, rest, bound):
 
 
 @njit(cache=True)
-def deepen(
-    seed,
-    window,
-    first,
-    exponent,
-    scale,
-    rest,
-    candidates,
-    need,
-    found,
-    bound,
-    slot_of,
-    slots,
-    neurons,
-    depth,
-    level,
-    coming,
-    count,
-    keys,
-    slot,
-    threshold,
-):
-    """Draw the tickets of `found` candidates up to linear response `need`, in order of level.
+def deepen(source, candidates, need, bound, slot_of, held, count, room):
+    """Draw the tickets of the candidates up to linear response `need`, in order of level.
 
-    candidates: int64[found] local neurons; need: int64[found]; bound: as z[n], the threshold of
-    a neuron's first ticket not drawn; slot_of: int32[n], -1 for a neuron without tickets;
-    neurons, depth: int64[slots], level: float64[slots], coming: uint64[slots]: neuron, tickets
-    drawn, level and key of the next ticket of each slot;
-    keys: uint64[count], slot: int64[count], threshold: int64[count, 2].
-    Returns (slots, tickets); the latter negative if there was no room for them: call again.
+    candidates: int64[found] local neurons, each once; need: int64[found], used up; bound: as z[n],
+    the threshold of a neuron's first ticket not drawn; held, count: slots and tickets so far.
+    Returns (slots, tickets, whether there was room for all): if not, make room and call again.
     """
+    rest = source[-1]
+    slots, tickets, order = room
     largest = np.int64(np.iinfo(bound.dtype).max)
     zero = bound.dtype.type(0)
-    for c in range(found):
+    left = candidates.size
+    if held + left > slots.size:
+        return held, count, False
+    before = held
+    present = np.empty(left, np.int64)  # the slots of the candidates that are left
+    for c in range(left):
         i = candidates[c]
-        a = np.int64(slot_of[i])
-        if a < 0:
-            if slots == neurons.size:
-                return slots, -count - 1
-            a = slots
-            slots += 1
-            slot_of[i] = a
-            neurons[a] = i
-            depth[a] = 0
-            level[a], coming[a] = ticket(seed, window, first + i, 0)
-        while True:
-            theta = level_threshold(level[a], exponent, scale)
+        if slot_of[i] < 0:
+            slot_of[i] = held
+            slots[held].neuron = i
+            slots[held].depth = 0
+            slots[held].level = 0.0
+            held += 1
+        present[c] = slot_of[i]
+    _next_tickets(source, np.arange(before, held), slots)
+    while left:
+        if count + left > tickets.size:
+            return held, count, False
+        more = 0
+        for c in range(left):
+            a = present[c]
+            i = slots[a].neuron
+            theta = slots[a].theta
             low = to_threshold(theta - abs(rest[i]))
             if low > need[c]:
                 bound[i] = zero + max(min(low, largest), -largest)
-                break
-            if count == keys.size:
-                return slots, -count - 1
-            keys[count] = coming[a]
-            slot[count] = a
-            threshold[count, 0] = to_threshold(theta - rest[i])
-            threshold[count, 1] = to_threshold(theta + rest[i])
+                continue
+            tickets[count].key = slots[a].key
+            tickets[count].slot = a
+            tickets[count].threshold[0] = to_threshold(theta - rest[i])
+            tickets[count].threshold[1] = to_threshold(theta + rest[i])
             count += 1
-            depth[a] += 1
-            step, coming[a] = ticket(seed, window, first + i, depth[a])
-            level[a] += step
-    return slots, count
+            slots[a].depth += 1
+            present[more] = a
+            need[more] = need[c]
+            more += 1
+        left = more
+        _next_tickets(source, present[:left], slots)
+    sort(tickets[:count], order)
+    return held, count, True
+
+
+@njit(cache=True, error_model="numpy")  # checks of divisors would keep the loop from vectors
+def _next_tickets(source, present, slots):
+    """Draw the next ticket of the slots `present`, int64[present]."""
+    seed, window, first, exponent, scale = source[:-1]
+    neuron = np.empty(present.size, np.int64)
+    depth = np.empty(present.size, np.int64)
+    level = np.empty(present.size)
+    theta = np.empty(present.size)
+    key = np.empty(present.size, np.uint64)
+    for c in range(present.size):
+        a = present[c]
+        neuron[c] = first + slots[a].neuron
+        depth[c] = slots[a].depth
+        level[c] = slots[a].level
+    for c in range(present.size):
+        step, key[c] = ticket(seed, window, neuron[c], depth[c])
+        level[c] += step
+        theta[c] = level_threshold(level[c], exponent, scale)
+    for c in range(present.size):
+        a = present[c]
+        slots[a].level = level[c]
+        slots[a].theta = theta[c]
+        slots[a].key = key[c]
 
 
 @njit(cache=True)
-def earliest_arrival(
-    seed, window, first, exponent, scale, rest, bound, cap, z, x, last, last_ticket
-):
+def sort(tickets, order):
+    """order (out): an MPM's tickets by time; those of one neuron at one tick keep their order.
+
+    Times are uniform in the window: counted into as many parts of it, tickets are nearly in order.
+    """
+    bits = 1
+    while 1 << bits < tickets.size:
+        bits += 1
+    shift = np.uint64(NEURON_BITS + 1 + MPM_TICK_BITS - bits)
+    starts = np.zeros((1 << bits) + 1, np.int64)
+    for t in range(tickets.size):
+        part = np.int64((tickets[t].key - _FIRST_TICK) >> shift)
+        starts[part + 1] += 1
+    for k in range(1 << bits):
+        starts[k + 1] += starts[k]
+    for t in range(tickets.size):
+        part = np.int64((tickets[t].key - _FIRST_TICK) >> shift)
+        order[starts[part]] = t
+        starts[part] += 1
+    for o in range(1, tickets.size):
+        t = order[o]
+        while o > 0 and tickets[order[o - 1]].key > tickets[t].key:
+            order[o] = order[o - 1]
+            o -= 1
+        order[o] = t
+
+
+@njit(cache=True)
+def arrivals(source, table, margin, cap, z, x, bound, slot_of, held, room):
+    """The tickets of the neurons that may fire if no s z rises by more than the margin.
+
+    held: slots of the last window, which are given up. See `screen`; returns what `deepen` does.
+    """
+    slots = room[0]
+    for a in range(held):
+        slot_of[slots[a].neuron] = -1
+    candidates, need = screen(source, table, margin, cap, z, x, bound)
+    return deepen(source, candidates, need, bound, slot_of, 0, 0, room)
+
+
+@njit(cache=True)
+def reached(source, cap, x, events, high, low, bound):
+    """Neurons that may have reached a ticket not drawn, and a bound on all s z on the way.
+
+    A neuron with events counts with both signs. Returns candidates, need: int64[found], and the
+    bound.
+    """
+    first = source[2]
+    n = x.size
+    flags = np.empty(n, np.bool_)
+    top = np.int64(-LIMIT)
+    for i in range(n):
+        reach = np.int64(high[i]) if x[i] == 0 else -np.int64(low[i])
+        top = max(top, reach)
+        flags[i] = min(reach, cap) >= bound[i]
+    for e in range(events.size):
+        i = neuron_of(events[e]) - first
+        if 0 <= i < n:
+            reach = max(np.int64(high[i]), -np.int64(low[i]))
+            top = max(top, reach)
+            flags[i] = min(reach, cap) >= bound[i]
+    candidates = _indices(flags)
+    need = np.empty(candidates.size, np.int64)
+    for c in range(candidates.size):
+        i = candidates[c]
+        need[c] = min(cap, max(np.int64(high[i]), -np.int64(low[i])))
+    return candidates, need, top
+
+
+@njit(cache=True)
+def more_arrivals(source, cap, x, events, high, low, bound, slot_of, held, count, room):
+    """The tickets that responses between the bounds `low` and `high` may reach.
+
+    See `reached`; returns what `deepen` does, and a bound on all s z.
+    """
+    candidates, need, top = reached(source, cap, x, events, high, low, bound)
+    done = True
+    if candidates.size:
+        held, count, done = deepen(source, candidates, need, bound, slot_of, held, count, room)
+    return held, count, done, top
+
+
+@njit(cache=True)
+def earliest_arrival(source, bound, cap, z, x, last, last_ticket):
     """The race of the MPM: earliest ticket after (last, last_ticket) that fires at the present z.
 
     bound: int64[n] lowest thresholds. Returns (event word, ticket), (NO_EVENT, 0) for none, or
     (0, 0) if some s z is above `cap`: the window must end.
     """
+    seed, window, first, exponent, scale, rest = source
     last &= ~_ONE
     best = NO_EVENT
     best_ticket = 0
@@ -282,312 +411,290 @@ def visited(seed, step, neurons, sequential):
 
 @njit(cache=True)
 def visits(
-    seed,
-    start,
-    steps,
-    neurons_total,
-    sequential,
-    first,
-    n,
-    scale,
-    rest,
-    slot_of,
-    slots,
-    neurons,
-    keys,
-    slot,
-    threshold,
+    seed, start, steps, neurons_total, sequential, first, n, scale, rest, slot_of, held, room
 ):
     """The tickets of `steps` steps from `start` on that visit local neurons, one a step.
 
     scale = T / unit. At scale 0 a neuron follows the sign of z and keeps its state at z = 0.
-    Returns (slots, tickets).
+    held: slots of the last window, which are given up. Returns (slots, tickets, whether there was
+    room for all): if not, make room and call again.
     """
+    slots, tickets, order = room
+    if steps > tickets.size:
+        return held, 0, False
+    for a in range(held):
+        slot_of[slots[a].neuron] = -1
+    held = 0
     count = 0
     for step in range(start, start + steps):
         i = visited(seed, step, neurons_total, sequential) - first
         if i < 0 or i >= n:
             continue
-        a = np.int64(slot_of[i])
-        if a < 0:
-            a = slots
-            slots += 1
-            slot_of[i] = a
-            neurons[a] = i
-        if scale > 0.0:
-            w0, w1, _, _ = draw(seed, first + i, step, 0, UPDATE)
-            u = uniform(w0, w1)
-            up = to_threshold(scale * (ln(u) + exponential(u)) - rest[i])
-            threshold[count, 0] = up
-            threshold[count, 1] = 1 - up
-        else:
-            threshold[count, 0] = np.int64(np.floor(-rest[i])) + 1
-            threshold[count, 1] = np.int64(np.floor(rest[i])) + 1
-        keys[count] = event_word(step - start + 1, first + i)
-        slot[count] = a
+        if slot_of[i] < 0:
+            slot_of[i] = held
+            slots[held].neuron = i
+            held += 1
+        tickets[count].key = event_word(step - start + 1, first + i)
+        tickets[count].slot = slot_of[i]
+        order[count] = count
         count += 1
-    return slots, count
+    logits = _logits(seed, start, tickets[:count])
+    for t in range(count):
+        remainder = rest[slots[tickets[t].slot].neuron]
+        if scale > 0.0:
+            up = to_threshold(scale * logits[t] - remainder)
+            tickets[t].threshold[0] = up
+            tickets[t].threshold[1] = 1 - up
+        else:
+            tickets[t].threshold[0] = np.int64(np.floor(-remainder)) + 1
+            tickets[t].threshold[1] = np.int64(np.floor(remainder)) + 1
+    return held, count, True
+
+
+@njit(cache=True, error_model="numpy")
+def _logits(seed, start, tickets):
+    """float64[tickets]: logit(u) of the update of each visit."""
+    logits = np.empty(tickets.size)
+    for t in range(tickets.size):
+        key = tickets[t].key
+        a, b, _, _ = draw(seed, neuron_of(key), start + tick_of(key) - 1, 0, UPDATE)
+        u = uniform(a, b)
+        logits[t] = ln(u) + exponential(u)
+    return logits
 
 
 @njit(cache=True)
-def earliest_visit(keys, slot, threshold, neurons, order, position, z, x, last):
+def earliest_visit(tickets, slots, position, z, x, last):
     """The race of the BM: earliest visit after event `last` that changes a state at the present z.
 
-    Returns (event word or NO_EVENT, its place in `order`); visits before it are done with.
+    tickets: by time. Returns (event word or NO_EVENT, its place in `tickets`); visits before it
+    are done with.
     """
-    while position < order.size and keys[order[position]] <= last:
+    while position < tickets.size and tickets[position].key <= last:
         position += 1
-    for o in range(position, order.size):
-        t = order[o]
-        i = neurons[slot[t]]
+    for t in range(position, tickets.size):
+        i = slots[tickets[t].slot].neuron
         total = np.int64(z[i])
-        if (total if x[i] == 0 else -total) >= threshold[t, x[i]]:
-            return keys[t] | np.uint64(1 - x[i]), position
+        if (total if x[i] == 0 else -total) >= tickets[t].threshold[x[i]]:
+            return tickets[t].key | np.uint64(1 - x[i]), position
     return NO_EVENT, position
 
 
 # ------------------------------------------------------------------------------ one window
 @njit(cache=True)
-def guess(z, x, neurons, slots, slot, threshold, keys, order, most, states, local):
+def guess(z, x, slots, tickets, order, most):
     """The local events if no neuron had inputs: a first guess for the replays.
 
-    order: int64[tickets], the tickets by time; states: uint8[slots] work space; local: uint64
-    (out). Returns how many events, at most `most`.
+    Returns uint64[events], at most `most`.
     """
-    for a in range(slots):
-        states[a] = x[neurons[a]]
+    for a in range(slots.size):
+        slots[a].state = x[slots[a].neuron]
+    local = np.empty(order.size, np.uint64)
     made = 0
-    for o in range(order.size):
-        t = order[o]
-        a = slot[t]
-        z_start = np.int64(z[neurons[a]])
-        if (z_start if states[a] == 0 else -z_start) >= threshold[t, states[a]]:
-            states[a] = 1 - states[a]
-            local[made] = keys[t] | np.uint64(states[a])
+    for t in order:
+        slot = slots[tickets[t].slot]
+        sz = np.int64(z[slot.neuron]) if slot.state == 0 else -np.int64(z[slot.neuron])
+        if sz >= tickets[t].threshold[slot.state]:
+            slot.state = 1 - slot.state
+            local[made] = tickets[t].key | np.uint64(slot.state)
             made += 1
             if made == most:
                 break
-    return made
+    return local[:made]
 
 
 @njit(cache=True)
-def replay(
-    weights,
-    diagonal,
-    z,
-    x,
-    first,
-    neurons,
-    slots,
-    high,
-    low,
-    keys,
-    slot,
-    threshold,
-    order,
-    events,
-    most,
-    cap,
-    sums,
-    states,
-    seen,
-    tops,
-    bottoms,
-    columns,
-    signs,
-    local,
-):
+def replay(weights, diagonal, z, x, first, high, low, slots, tickets, order, events, most, cap):
     """Run the local neurons through their tickets, in order of time, against `events`.
 
-    order: int64[tickets], the tickets by time; events: uint64[K], the events of other ranks by
-    time; high, low: bounds on z, as z[n]: a threshold beyond them is taken to be beyond z. sums:
-    int64, states: uint8, seen: int64 [slots] work space: z and x of each slot after the first
-    `seen` merged events; columns: uint64, signs: int64, of the merged events. The window ends
-    right after the `most`-th local event, or an event that lifts its own neuron's s z above `cap`.
-    tops, bottoms: int64[slots] (out), the bounds of each slot; local: uint64 (out).
-    Returns (made, stop): how many local events, and the event after which the window ends
-    (NO_EVENT: its width).
+    events: uint64[K], the events of other ranks by time; high, low: bounds on z, as z[n]: a
+    threshold beyond them is taken to be beyond z. Each slot has its z (`sum`) after the first
+    `seen` merged events. The window ends right after the `most`-th local event, or an event that
+    lifts its own neuron's s z above `cap`. Returns uint64[events] of local neurons, and the event
+    after which the window ends (NO_EVENT: its width).
     """
-    for a in range(slots):
-        sums[a] = z[neurons[a]]
-        states[a] = x[neurons[a]]
-        seen[a] = 0
-        tops[a] = high[neurons[a]]
-        bottoms[a] = low[neurons[a]]
+    for a in range(slots.size):
+        i = slots[a].neuron
+        slots[a].state = x[i]
+        slots[a].sum = z[i]
+        slots[a].seen = 0
+        slots[a].high = high[i]
+        slots[a].low = low[i]
+    columns = np.empty(events.size + order.size, np.uint64)  # of the merged events
+    signs = np.empty(events.size + order.size, np.int64)
+    local = np.empty(order.size, np.uint64)
     count = 0
     made = 0
     remote = 0
-    for o in range(order.size):
-        t = order[o]
-        key = keys[t]
+    for t in order:
+        key = tickets[t].key
         while remote < events.size and events[remote] < key:
             columns[count] = (events[remote] >> _ONE) & _NEURON_MASK
             signs[count] = sign_of(events[remote])
             count += 1
             remote += 1
-        a = slot[t]
-        i = neurons[a]
-        state = states[a]
-        s = 1 - 2 * np.int64(state)
-        least = bottoms[a] if state == 0 else -tops[a]
-        largest = tops[a] if state == 0 else -bottoms[a]
-        if largest < threshold[t, state]:
+        slot = slots[tickets[t].slot]
+        i = slot.neuron
+        s = 1 - 2 * slot.state
+        threshold = tickets[t].threshold[slot.state]
+        least = slot.low if slot.state == 0 else -slot.high
+        largest = slot.high if slot.state == 0 else -slot.low
+        if largest < threshold:
             continue
         # Fires for sure, and does not end the window.
-        clear = least >= threshold[t, state] and abs(np.int64(diagonal[i])) - least <= cap
+        clear = least >= threshold and abs(np.int64(diagonal[i])) - least <= cap
         if not clear:
-            total = sums[a]
-            for e in range(seen[a], count):
+            total = slot.sum
+            for e in range(slot.seen, count):
                 total += signs[e] * np.int64(weights[columns[e], np.uint64(i)])
-            sums[a] = total
-            seen[a] = count
-            if s * total < threshold[t, state]:
+            slot.sum = total
+            slot.seen = count
+            if s * total < threshold:
                 continue
-        states[a] = 1 - state
-        local[made] = key | np.uint64(states[a])
+        slot.state = 1 - slot.state
+        local[made] = key | np.uint64(slot.state)
         columns[count] = np.uint64(first + i)
         signs[count] = s
         count += 1
         made += 1
         crosses = not clear and -s * (total + s * np.int64(diagonal[i])) > cap
         if made == most or crosses:
-            return made, local[made - 1]
-    return made, NO_EVENT
+            return local[:made], local[made - 1]
+    return local[:made], NO_EVENT
+
+
+@intrinsic
+def _prefetch(typing, array, index):
+    """Ask for the memory of array[index], which is soon used."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        read, every_cache, data_not_code = word(0), word(3), word(1)
+        builder.call(function, [place, read, every_cache, data_not_code])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @njit(cache=True)
-def sweep(
-    weights,
-    sequential,
-    z,
-    x,
-    neurons,
-    slots,
-    keys,
-    slot,
-    threshold,
-    events,
-    sums,
-    states,
-    local,
-):
+def sweep(weights, sequential, z, x, slots, tickets, events):
     """`replay` for a BM, whose tickets come by time: each event's column is pushed to the slots.
 
     The neurons of a sequential scan follow each other, and then that is one short vector.
-    events: uint64[K], the events of other ranks by time; sums: int64, states: uint8 [slots] work
-    space; local: uint64 (out). Returns how many local events.
+    events: uint64[K], the events of other ranks by time. Returns uint64[events] of local neurons.
     """
-    for a in range(slots):
-        sums[a] = z[neurons[a]]
+    neurons = np.empty(slots.size, np.int64)
+    states = np.empty(slots.size, np.int64)
+    sums = np.empty(slots.size, np.int64)
+    for a in range(slots.size):
+        neurons[a] = slots[a].neuron
         states[a] = x[neurons[a]]
-    once = sequential and slots == keys.size
-    in_a_row = once and slots > 0 and neurons[slots - 1] - neurons[0] == slots - 1
+        sums[a] = z[neurons[a]]
+    once = sequential and slots.size == tickets.size
+    in_a_row = once and slots.size > 0 and neurons[-1] - neurons[0] == slots.size - 1
+    local = np.empty(tickets.size, np.uint64)
     made = 0
     remote = 0
-    for t in range(keys.size):
-        a = slot[t]
-        while remote < events.size and events[remote] < keys[t]:
-            _push(weights, events[remote], neurons, a, slots, in_a_row, sums)
+    for t in range(tickets.size):
+        a = tickets[t].slot
+        key = tickets[t].key
+        if in_a_row and t + _AHEAD < tickets.size:
+            w = weights[neuron_of(tickets[t + _AHEAD].key)]
+            for i in range(neurons[t + _AHEAD], neurons[-1] + 1, 64 // w.itemsize):
+                _prefetch(w, i)  # type: ignore[call-arg]
+        while remote < events.size and events[remote] < key:
+            _push(weights, events[remote], neurons, a, in_a_row, sums)
             remote += 1
         state = states[a]
-        if (sums[a] if state == 0 else -sums[a]) >= threshold[t, state]:
+        if (sums[a] if state == 0 else -sums[a]) >= tickets[t].threshold[state]:
             states[a] = 1 - state
-            local[made] = keys[t] | np.uint64(states[a])
-            _push(weights, local[made], neurons, a, slots, in_a_row, sums)
+            local[made] = key | np.uint64(states[a])
+            _push(weights, local[made], neurons, a, in_a_row, sums)
             made += 1
-    return made
+    return local[:made]
 
 
 @njit(inline="always")
-def _push(weights, event, neurons, present, slots, in_a_row, sums):
+def _push(weights, event, neurons, present, in_a_row, sums):
     """Add an event's column to the sums; slots in a row are done before the present one."""
     w = weights[neuron_of(event)]
     s = sign_of(event)
     if in_a_row:
-        part = w[neurons[0] + present : neurons[0] + slots]
-        to = sums[present:slots]
+        part = w[neurons[0] + present : neurons[0] + neurons.size]
+        to = sums[present:]
         for k in range(part.size):
             to[k] += s * np.int64(part[k])
     else:
-        for a in range(slots):
+        for a in range(neurons.size):
             sums[a] += s * np.int64(w[neurons[a]])
 
 
 @njit(cache=True)
-def merge(parts, counts, rank, stop, most, events, remote):
+def merge(parts, counts, rank, stop, most):
     """Merge the ranks' events, each by time, up to event `stop` and at most `most`.
 
-    parts: uint64[ranks, ...], of which counts: int64[ranks] words are events. events, remote:
-    uint64 (out): those of all ranks, and of all but `rank`. Returns how many of each.
+    parts: uint64[ranks, ...], of which counts: int64[ranks] words are events. Returns the events
+    of all ranks, and of all but `rank`: uint64[...].
     """
     heads = np.zeros(counts.size, np.int64)
+    events = np.empty(counts.sum(), np.uint64)
+    remote = np.empty(events.size, np.uint64)
     kept = 0
     others = 0
     while kept < most:
         least = NO_EVENT
-        source = -1
+        owner = -1
         for r in range(counts.size):
             if heads[r] < counts[r] and parts[r, heads[r]] < least:
                 least = parts[r, heads[r]]
-                source = r
-        if source < 0 or least >> _ONE > stop >> _ONE:
+                owner = r
+        if owner < 0 or least >> _ONE > stop >> _ONE:
             break
-        heads[source] += 1
+        heads[owner] += 1
         events[kept] = least
         kept += 1
-        if source != rank:
+        if owner != rank:
             remote[others] = least
             others += 1
-    return kept, others
+    return events[:kept], remote[:others]
 
 
 @njit(cache=True)
-def unsettled(
-    weights,
-    z,
-    x,
-    first,
-    neurons,
-    keys,
-    slot,
-    threshold,
-    drawn,
-    count,
-    tops,
-    bottoms,
-    high,
-    low,
-    events,
-    end,
-):
+def unsettled(weights, z, x, first, high, low, slots, tickets, drawn, events, early):
     """Whether a ticket that the last replay did not look at closely disagrees with its events.
 
-    These are the tickets from `drawn` to `count`, new since, and those with a threshold within the
-    present bounds on z, high and low, but beyond those of the replay, tops and bottoms of each
-    slot. events: uint64[K], by time; tickets after the event `end` do not count.
+    These are the tickets from `drawn` on, new since, and those with a threshold within the present
+    bounds on z, high and low, but beyond those of the replay, which the slots hold. events:
+    uint64[K], by time; early: the window ends right after the last, and later tickets do not count.
     """
-    for t in range(count):
-        if keys[t] > end:
+    end = events[-1] if early else NO_EVENT
+    for t in range(tickets.size):
+        key = tickets[t].key
+        if key > end:
             continue
-        a = slot[t]
-        i = neurons[a]
+        slot = slots[tickets[t].slot]
+        i = slot.neuron
         new = t >= drawn
         if not new:
-            up, down = threshold[t, 0], -threshold[t, 1]
-            armed = low[i] < up <= high[i] and not bottoms[a] < up <= tops[a]
-            refractory = low[i] <= down < high[i] and not bottoms[a] <= down < tops[a]
+            up, down = tickets[t].threshold[0], -tickets[t].threshold[1]
+            armed = low[i] < up <= high[i] and not slot.low < up <= slot.high
+            refractory = low[i] <= down < high[i] and not slot.low <= down < slot.high
             if not (armed or refractory):
                 continue
         total = np.int64(z[i])
         state = x[i]
         e = 0
-        while e < events.size and events[e] < keys[t]:
+        while e < events.size and events[e] < key:
             total += sign_of(events[e]) * np.int64(weights[neuron_of(events[e]), i])
             if neuron_of(events[e]) == first + i:
                 state = np.uint8(events[e] & _ONE)
             e += 1
-        fires = (total if state == 0 else -total) >= threshold[t, state]
-        fired = e < events.size and events[e] & ~_ONE == keys[t]
+        fires = (total if state == 0 else -total) >= tickets[t].threshold[state]
+        fired = e < events.size and events[e] & ~_ONE == key
         if fires != fired or (new and fired):
             return True
     return False
@@ -662,9 +769,8 @@ def apply(weights, events, z, end, high, low):
     n = z.size
     kind = z.dtype.type
     none = np.zeros(n, weights.dtype)
-    end[:] = z
-    high[:] = z
-    low[:] = z
+    for i in range(n):  # three copies cost three times as much
+        end[i] = high[i] = low[i] = z[i]
     for k in range(0, events.size, 12):
         w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 = _columns(weights, events, k, none)
         m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 = _masks(events, k, kind)
@@ -727,12 +833,13 @@ def accumulate(weights, events, z):
 
 
 @njit(cache=True)
-def difference(before, after, changes):
-    """What leads from the events `before` to the events `after`, both by time.
+def difference(before, after):
+    """uint64[changes]: what leads from the events `before` to the events `after`, both by time.
 
-    changes: uint64[before.size + after.size] (out): the events to add, and those to take back with
-    the other state, so that their columns count with the other sign. Returns how many.
+    These are the events to add, and those to take back with the other state, so that their columns
+    count with the other sign.
     """
+    changes = np.empty(before.size + after.size, np.uint64)
     count = 0
     a = 0
     b = 0
@@ -748,15 +855,19 @@ def difference(before, after, changes):
             changes[count] = after[b]
             b += 1
         count += 1
-    return count
+    return changes[:count]
 
 
 @njit(cache=True)
-def adjust(weights, changes, end, high, low):
-    """Add the columns of `changes` to `end`, and widen the bounds by all that they may move z.
+def adjust(weights, before, after, most, end, high, low):
+    """Bring `end` and the bounds from the events `before` to the events `after`.
 
-    So high and low stay bounds, whatever the order of the events. All as z[n].
+    Bounds are widened by all that a change may move z, so that they stay bounds, whatever the order
+    of the events. All as z[n]. Returns how many events change; nothing is done if more than `most`.
     """
+    changes = difference(before, after)
+    if changes.size > most:
+        return changes.size
     kind = end.dtype.type
     none = np.zeros(end.size, weights.dtype)
     for k in range(0, changes.size, 4):
@@ -777,34 +888,7 @@ def adjust(weights, changes, end, high, low):
             end[i] += kind(short + v0 + v1 + v2 + v3)
             high[i] += kind(short + max(v0, 0) + max(v1, 0) + max(v2, 0) + max(v3, 0))
             low[i] += kind(min(v0, 0) + min(v1, 0) + min(v2, 0) + min(v3, 0))
-
-
-@njit(cache=True)
-def reached(x, first, events, high, low, bound, cap, flags, candidates, need):
-    """Neurons that may have reached a ticket not drawn, and a bound on all s z on the way.
-
-    A neuron with events counts with both signs. flags: bool[n] work space; candidates, need:
-    int64[n + events] (out). Returns (how many, bound).
-    """
-    top = np.int64(-LIMIT)
-    for i in range(x.size):
-        reach = np.int64(high[i]) if x[i] == 0 else -np.int64(low[i])
-        top = max(top, reach)
-        flags[i] = min(reach, cap) >= bound[i]
-    found = _indices(flags, candidates)
-    for c in range(found):
-        i = candidates[c]
-        need[c] = min(cap, np.int64(high[i]) if x[i] == 0 else -np.int64(low[i]))
-    for e in range(events.size):
-        i = neuron_of(events[e]) - first
-        if 0 <= i < x.size:
-            reach = -np.int64(low[i]) if x[i] == 0 else np.int64(high[i])
-            top = max(top, reach)
-            if min(reach, cap) >= bound[i]:
-                candidates[found] = i
-                need[found] = min(reach, cap)
-                found += 1
-    return found, top
+    return changes.size
 
 
 @njit(cache=True)
@@ -865,18 +949,21 @@ def mix(h):
 
 
 @njit(cache=True)
-def unpack(events, time, position, neuron, state):
-    """neuron: int64[events], state: uint8[events] (out). Returns the events' part of the digest.
+def unpack(events, times, position, start, time, neuron, state):
+    """Unpack events into the columns, from `start` on. Returns the events' part of the digest.
 
-    time: float64[events]; `position` events came before. See digest.py.
+    times: float64[events]; `position` events came before; time: float64, neuron: int64,
+    state: uint8 (out). See digest.py.
     """
     total = np.uint64(0)
     for k in range(events.size):
-        neuron[k] = neuron_of(events[k])
-        state[k] = np.uint8(events[k] & _ONE)
+        to = start + k
+        time[to] = times[k]
+        neuron[to] = neuron_of(events[k])
+        state[to] = np.uint8(events[k] & _ONE)
         index = np.uint64(position + k) * np.uint64(0x9E3779B97F4A7C15)
-        word = mix(np.float64(time[k]).view(np.uint64) + index)
-        total += mix(word + np.uint64(2 * neuron[k] + state[k]))
+        word = mix(np.float64(times[k]).view(np.uint64) + index)
+        total += mix(word + np.uint64(2 * neuron[to] + state[to]))
     return total
 
 
