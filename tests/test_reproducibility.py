@@ -6,6 +6,9 @@ the rule of tickets event by event.
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -327,3 +330,38 @@ def test_bm_follows_the_rule_of_tickets(engine: str, tau: float, scan: str) -> N
     chain, _, events = recorded(config, weights, bias)
     reference = list(bm_reference(chain, weights.tolist(), bias.tolist(), 1000))
     assert [(Fraction(time), *rest) for time, *rest in events] == reference
+
+
+TIED = """
+from distsim.kernels import cpu
+cpu.MPM_TICK_BITS = 5  # 32 ticks a window instead of 2^40: now a neuron has tickets at one tick
+import distsim
+for neurons, window, tau, coupling, initial, seed in (
+    (5, 1000, 1.0, 1.0, "zeros", 1456474103),
+    (5, 1000, 0.1, 0.5, "random", 498429282),
+    (5, 1000, 3.0, 0.5, "zeros", 630894223),
+    (20, 100, 0.1, 0.5, "zeros", 509090380),
+    (5, 1000, 1.0, 0.5, "random", 242757610),
+    (20, 16, 3.0, 15.0, "zeros", 1957981111),
+):
+    digests = {
+        distsim.simulate(
+            "gaussian", neurons=neurons, window=window, tau=tau, coupling=coupling, seed=seed,
+            initial=initial, transitions=3000, weight_bits=8, engine=engine, device="cpu",
+        ).digest
+        for engine in ("race", "relax")
+    }
+    print(len(digests))
+"""
+
+
+def test_tickets_at_one_tick_keep_their_order(tmp_path: Path) -> None:
+    """Once in 2^40 pairs of a neuron's tickets; so seldom that only a coarser tick can show it."""
+    done = subprocess.run(
+        [sys.executable, "-c", TIED],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout.split() == 6 * ["1"], done.stderr

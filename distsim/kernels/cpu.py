@@ -520,6 +520,10 @@ def replay(weights, diagonal, z, x, first, high, low, slots, tickets, order, eve
         slots[a].seen = 0
         slots[a].high = high[i]
         slots[a].low = low[i]
+    for o in range(1, order.size):  # events do not tell which of two tickets at one tick they are
+        if tickets[order[o]].key == tickets[order[o - 1]].key:
+            a = tickets[order[o]].slot
+            slots[a].high, slots[a].low = np.int64(LIMIT), np.int64(-LIMIT)
     columns = np.empty(events.size + order.size, np.uint64)  # of the merged events
     signs = np.empty(events.size + order.size, np.int64)
     local = np.empty(order.size, np.uint64)
@@ -685,6 +689,10 @@ def unsettled(weights, z, x, first, high, low, slots, tickets, drawn, events, ea
             refractory = low[i] <= down < high[i] and not slot.low <= down < slot.high
             if not (armed or refractory):
                 continue
+        else:
+            for q in range(t):
+                if tickets[q].key == key:
+                    return True
         total = np.int64(z[i])
         state = x[i]
         e = 0

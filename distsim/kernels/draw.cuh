@@ -15,7 +15,7 @@ struct Point {
     u64 key;
 };
 
-__device__ __forceinline__ Point point(u64 window, u32 neuron, u32 k) {
+__device__ __forceinline__ Point ticket(u64 window, u32 neuron, u32 k) {
     Words words = draw(C.seed, neuron, window, k, TICKET);
     if (k == 0) words.a = word_of(draw(C.seed, neuron >> 2, window, 0, FIRST), neuron & 3);
     u64 time = (u64)words.c << 32 | words.d;

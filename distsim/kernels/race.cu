@@ -35,7 +35,7 @@ __device__ __noinline__ u64 earliest_ticket(const State* s, i64 i, int x, i64 sz
     i32 fired = C.slot_of[i];  // the ticket that was this neuron's earliest when last asked
     i32 earliest = fired;
     for (u32 k = 0;; k++) {
-        Point one = point(s->number, neuron, k);
+        Point one = ticket(s->number, neuron, k);
         level += one.step;
         double theta = level_threshold(level, s->width, C.scale);
         if (sz < to_threshold(theta - fabs(rest))) break;

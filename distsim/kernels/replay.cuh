@@ -114,7 +114,7 @@ struct Few {
 
 __device__ __forceinline__ Few draw_few(u64 window, u32 neuron, u32 k, i64 exponent, double rest,
                                         double& level, int lane) {
-    Point mine = point(window, neuron, k + (lane & (FEW - 1)));
+    Point mine = ticket(window, neuron, k + (lane & (FEW - 1)));
     double own = 0.0;
 #pragma unroll
     for (int q = 0; q < FEW; q++) {
