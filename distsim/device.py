@@ -37,6 +37,7 @@ _WIDEST = 3.0  # but no more than a factor of e^3 in a rate
 _RING = 1 << 21  # recorded events that wait for the host
 _GRAPH_ROUNDS = 32
 _LIMIT = 2**62
+_PATIENCE = 11e9  # of a kernel that waits for other ranks, in watchdogs: longer than any of these
 
 
 class DeviceChain:
@@ -84,6 +85,10 @@ class DeviceChain:
                 "as many ranks on a host as it has GPUs"
             )
         wish, race = self.config.exchange, self.config.engine == "race"
+        if ranks.size > cuda.MOST_RANKS and not race:
+            raise InputError(
+                f"{ranks.size} ranks on GPUs given; allowed: up to {cuda.MOST_RANKS} for relax"
+            )
         together = ranks.minimum(here) == ranks.size <= cuda.PEERS
         if wish == "peer" and (race or not together):
             raise InputError(
@@ -131,10 +136,12 @@ class DeviceChain:
         )  # fmt: skip
         scale = (1.0 if boltzmann else 2.0) * config.tau / self.shard.unit
         deviation = self.shard.spread * math.sqrt(1.5 * self.target)  # the most the rule aims at
-        margin = int(min(_LIMIT, _MARGIN * deviation, _WIDEST * scale))
-        guard = int(min(_LIMIT, _GUARD * deviation, _WIDEST * scale))
+        slack = self.device.slack
+        margin = int(min(_LIMIT, _MARGIN * deviation, _WIDEST * scale)) + slack
+        guard = int(min(_LIMIT, _GUARD * deviation, _WIDEST * scale)) + slack
         self.device.set(
             seed=config.seed, scale=scale, margin=margin, guard=guard, target=self.target,
+            patience=min(_LIMIT, _PATIENCE * max(config.watchdog, 60.0)),
             sequential=config.scan != "random",
             per_neuron=self.target.bit_length() - self.shard.neurons.bit_length(),
             cap_bits=CAP_BITS, start_bits=START_BITS,

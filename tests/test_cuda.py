@@ -241,6 +241,55 @@ def test_digest_does_not_change_when_buffers_overflow(
 
 
 @needs_gpu
+@pytest.mark.parametrize("case", [CASES[5], CASES[12], CASES[-2]], ids=_named)
+def test_digest_does_not_change_when_kernels_end_in_mid_window(
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distsim.device import DeviceChain
+
+    launch = DeviceChain._launch
+
+    def short(self: Any) -> None:
+        self._rounds = 1
+        launch(self)
+
+    monkeypatch.setattr(DeviceChain, "_launch", short)
+    _check_equal(_run(**case, device="gpu"), _run(**case, engine="race", device="cpu"))
+
+
+def _compile_with(monkeypatch: pytest.MonkeyPatch, **constants: int) -> None:
+    """Kernels with other constants than those of chain.cuh."""
+    from distsim.kernels import cuda
+
+    compiled = cuda.compile_module
+    monkeypatch.setattr(
+        cuda, "compile_module", lambda name, **given: compiled(name, **given, **constants)
+    )
+
+
+@needs_gpu
+@pytest.mark.parametrize("case", [CASES[12], CASES[-4], CASES[-3]], ids=_named)
+def test_digest_does_not_change_when_events_overflow_shared_memory(
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = _run(**case, engine="race", device="cpu")
+    _compile_with(monkeypatch, SHARED_WORDS=16)
+    for exchange in ("auto", "nccl"):
+        _check_equal(_run(**case, exchange=exchange, device="gpu"), wanted)
+
+
+@needs_gpu
+@pytest.mark.parametrize("tau", [1.0, 0.1])
+def test_tickets_at_one_tick_keep_their_order(tau: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here of 2^16 ticks a window, so that neurons have some; of 2^40 they hardly ever do."""
+    _compile_with(monkeypatch, MPM_TICK_BITS=16)
+    case = {**GAUSSIAN, "neurons": 100, "coupling": 4.0, "tau": tau, "transitions": 20_000}
+    wanted = _run(**case, engine="race", device="gpu")
+    for exchange in ("auto", "nccl"):
+        _check_equal(_run(**case, exchange=exchange, device="gpu"), wanted)
+
+
+@needs_gpu
 def test_files_stream_to_the_gpu(tmp_path: Path) -> None:
     weights = np.random.default_rng(3).normal(0, 0.05, (701, 701))
     np.savez(tmp_path / "w.npz", weights=weights, bias=np.linspace(-1, 1, 701))

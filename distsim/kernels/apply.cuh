@@ -155,7 +155,7 @@ __device__ __noinline__ void find_crossing(const State* s, i64 i, int x) {
         total += sign_of(event) * (i64)C.weights[j * C.stride + i];
         if (j == C.first + i) x ^= 1;
         if ((x ? -total : total) > cap) {
-            atomicMin(&gathered(s)->cross, k);
+            atomicMin(&findings(s)->cross, k);
             return;
         }
     }
@@ -184,7 +184,7 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, u8 byte, z_t
         C.x[i] = byte | X_ACTIVE;
         add_slot(s, i, reach);
     }
-    if (deeper) gathered(s)->deeper = 1;
+    if (deeper) findings(s)->deeper = 1;
 }
 
 template <int BYTES, bool EXTREMES>
@@ -228,14 +228,11 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
         const weight_t* row = C.weights + place;
         for (i64 from = 0; from < max(count, 1ll); from += TILE) {
             int tile = (int)min((i64)TILE, count - from);
-            if (count > TILE) {
-                wait();
-                load_columns(from, tile);
-            }
+            if (count > TILE) load_columns(from, tile);
             int k0 = tile * warp / TEAM_WARPS, k1 = tile * (warp + 1) / TEAM_WARPS;
             Stretch<BYTES, EXTREMES> stretch;
             stretch.clear();
-            // Predicated: a remainder loop would be latency. The sign of no weight has no effect.
+            // Predicated: a remainder loop would be latency.
             auto fetch = [&](Raw<BYTES>* raw, int k) {
 #pragma unroll
                 for (int u = 0; u < APART; u++) {
@@ -248,7 +245,7 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
                 u32 lacking = 0;
 #pragma unroll
                 for (int u = 0; u < APART; u++) {
-                    u32 falls = columns[k + u] & 1;
+                    u32 falls = k + u < k1 ? columns[k + u] & 1 : 0;
                     stretch.add(raw[u], 0u - falls);
                     lacking += falls;
                 }
@@ -296,7 +293,7 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
         wait();
         if (warp == 0) {
             top = warp_max(tops[lane & (TEAM_WARPS - 1)]);
-            if (lane == 0 && top > -(i64)LIMIT) atomicMax(&gathered(s)->top, top);
+            if (lane == 0 && top > -(i64)LIMIT) atomicMax(&findings(s)->top, top);
         }
     }
 }

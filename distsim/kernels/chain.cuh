@@ -26,17 +26,20 @@ typedef i64 z_t;
 #define NO_EVENT (~0ull)
 #define NEURON_BITS 22
 #define NEURON_MASK 0x3FFFFFll
+#ifndef MPM_TICK_BITS
 #define MPM_TICK_BITS 40
+#endif
 #define BIN_SHIFT 47
 #define BIN_ORIGIN ((1023ll << 5) - 1)
 #define ALL 0xFFFFFFFFu
 #define CHUNK 8       // tickets of a slot that are looked at together
 #define BATCH 16      // events whose weights a thread of a group loads at once
-#define SHARED_WORDS 8192  // of a block's shared memory
+#ifndef SHARED_WORDS
+#define SHARED_WORDS 8192  // of a block's shared memory, for events
+#endif
 #define UNDRAWN (-9223372036854775807ll)
 #define PEERS 8       // most ranks of a peer exchange
 #define MOST_RANKS 64  // of any exchange
-#define SPINS (1 << 28)  // polls before a rank is given up for lost: minutes, after any watchdog
 
 // Bits of a neuron's byte in `x`.
 #define X_START 1   // its state at the window's start
@@ -64,9 +67,11 @@ struct Slot {
 struct Ticket {
     u64 key;           // its event, but for the state
     i64 threshold[2];  // by the neuron's state
-    i64 sum;           // the others' changes of z before it
+    i64 sum;           // if it is open: the others' changes of z before it
     i64 fired;         // 2 | the new state, if the last replay changed it here; or 0
 };
+
+static_assert(sizeof(Slot) == 64 && sizeof(Ticket) == 40, "as in cuda.py");
 
 struct State {
     i64 stage, halted, finished;
@@ -106,10 +111,10 @@ struct State {
     i64 spent[9];  // nanoseconds by stage
 };
 
-// What blocks add up in a phase, by atomics. made: to the log; deeper: tickets are to be drawn;
-// cross: the first event that lifts some s z above the cap, by its index (from `apply`), stop: by its
+// What blocks add up in a phase, by atomics. made: to the log; deeper: tickets are to be drawn; the
+// first event that lifts some s z above the cap: cross, by its index (from `apply`), stop, by its
 // word (from `replay`); top: the largest s z; earliest: the first change of an event.
-struct Gathered {
+struct Findings {
     u64 made;
     i64 deeper, cross, top;
     u64 stop, earliest;
@@ -117,12 +122,12 @@ struct Gathered {
 };
 
 // What changes while a kernel works; the rest of the state each block decides for itself. Phase t
-// gathers in gathered[t % 3], and in it the next is cleared: none reads that one any more.
+// finds in findings[t % 3], and in it the next is cleared: none reads that one any more.
 struct Live {
     u64 digest;
     double last;
-    i64 arrivals, finishers, lost;
-    Gathered gathered[3];
+    i64 met, finishers, lost;
+    Findings findings[3];
 };
 
 struct Context {
@@ -152,6 +157,7 @@ struct Context {
     Live* live;
     u64 seed;
     double scale;
+    i64 patience;  // nanoseconds until a rank is given up for lost
     i64 margin, guard, target, sequential, per_neuron, cap_bits, start_bits, limit, timed;
     double until;
 };
@@ -180,6 +186,17 @@ __device__ __forceinline__ double time_of(u64 event, double high, double low, do
 // How many events a log tells to have come, and to have gone, up to a mark.
 __device__ __forceinline__ i64 came(u64 mark) { return (i64)(mark & 0xFFFFFFFFull); }
 __device__ __forceinline__ i64 went(u64 mark) { return (i64)(mark >> 32); }
+
+// For one who polls: true when it has taken too long. The first reading of the clock is `since`.
+__device__ __forceinline__ bool lost(u32& polls, i64& since) {
+    if (++polls & 0xFFFF) return false;
+    i64 now;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+    if (polls == 0x10000) since = now;
+    if (now - since <= C.patience) return false;
+    C.live->lost = 1;
+    return true;
+}
 
 __device__ __forceinline__ double power_of_two(i64 exponent) {  // 0 at and under 2^-1000
     return exponent > -1000 ? __longlong_as_double((exponent + 1023) << 52) : 0.0;

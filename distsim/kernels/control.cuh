@@ -2,17 +2,17 @@
 // clock are those of mcculloch_pitts.py, boltzmann.py and window.py, operation by operation.
 //
 // Each block works with a copy of the state in shared memory, read when a kernel begins. After each
-// phase all blocks meet, read what was gathered, and decide alike; at a kernel's end one of them
-// writes the state back.
+// phase all blocks meet, read what they found, and decide alike; after an exchange with peers each
+// decides from the headers. At a kernel's end one of them writes the state back.
 #pragma once
 #include "chain.cuh"
 
 #define STATE_WORDS (int)(sizeof(State) / 8)
-#define GATHERED_WORDS (int)(sizeof(Gathered) / 8)
+#define FINDING_WORDS (int)(sizeof(Findings) / 8)
 #define LASTING_WORDS 2  // of Live: digest, last
 
-__device__ __forceinline__ Gathered* gathered(const State* s) {
-    return C.live->gathered + s->turn % 3;
+__device__ __forceinline__ Findings* findings(const State* s) {
+    return C.live->findings + s->turn % 3;
 }
 
 __device__ __forceinline__ void read_state(State* copy) {
@@ -28,16 +28,16 @@ __device__ __forceinline__ void write_state(const State* copy) {
 }
 
 // By at least one warp.
-__device__ __forceinline__ void read_gathered(State* s) {
+__device__ __forceinline__ void read_findings(State* s) {
     int k = threadIdx.x;
-    if (k < GATHERED_WORDS) {
-        ((u64*)&s->made)[k] = __ldcg((const u64*)gathered(s) + k);
-    } else if (k < GATHERED_WORDS + LASTING_WORDS) {
-        ((u64*)&s->made)[k] = __ldcg((const u64*)C.live + k - GATHERED_WORDS);
+    if (k < FINDING_WORDS) {
+        ((u64*)&s->made)[k] = __ldcg((const u64*)findings(s) + k);
+    } else if (k < FINDING_WORDS + LASTING_WORDS) {
+        ((u64*)&s->made)[k] = __ldcg((const u64*)C.live + k - FINDING_WORDS);
     }
 }
 
-__device__ __forceinline__ void clear(Gathered* g) {
+__device__ __forceinline__ void clear(Findings* g) {
     *g = {0, 0, LARGEST_Z, -(i64)LIMIT, NO_EVENT, NO_EVENT, 0, 0, 0};
 }
 
@@ -53,9 +53,9 @@ __device__ __forceinline__ void take_over(State* s) {
 }
 
 // All blocks have decided: the next phase gathers anew.
-__device__ __forceinline__ void turn(State* s) {
+__device__ __forceinline__ void next_turn(State* s) {
     s->turn++;
-    if (blockIdx.x == 0) clear(C.live->gathered + (s->turn + 1) % 3);
+    if (blockIdx.x == 0) clear(C.live->findings + (s->turn + 1) % 3);
 }
 
 // True on the block that is the last to come here: it sees what all blocks have done.
@@ -80,7 +80,7 @@ __device__ __forceinline__ bool at_work(const State* s) {
 }
 
 // Charge the time since the last phase to a stage.
-__device__ inline void stamp(State* s, i64 stage) {
+__device__ inline void charge(State* s, i64 stage) {
     i64 now;
     asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
     s->spent[stage] += now - s->stamp;
@@ -107,7 +107,7 @@ __device__ inline void begin_window(State* s) {
     s->count = s->total = 0;
     s->now = s->before = s->ordered = 0;
     s->heard = 0;
-    s->tag = s->epoch + 1;
+    s->tag = (s->tag + 2) | 1;  // never that of memory not written yet
 }
 
 // The next window, from the largest s z of all ranks.
@@ -338,14 +338,19 @@ __device__ inline void control_agree(State* s, const Headers& all) {
     if (overflows(s, all)) return;
     if (all.deeper && !s->last_pass) {
         replay_again(s);
-    } else if (all.cross < s->count && !s->last_pass) {
-        s->count = all.cross + 1;
-        s->early = s->last_pass = 1;
-        s->stage = TRIM;
-    } else {
-        close_window(s, all.top);
-        if (s->stage == DRAW) s->current ^= 1;
+        return;
     }
+    if (all.cross < s->count && !s->last_pass) {
+        s->early = 1;
+        if (all.cross + 1 < s->count) {
+            s->count = all.cross + 1;
+            s->last_pass = 1;
+            s->stage = TRIM;
+            return;
+        }
+    }
+    close_window(s, all.top);
+    if (s->stage == DRAW) s->current ^= 1;
 }
 
 __device__ inline void control_trim(State* s) {

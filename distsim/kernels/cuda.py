@@ -25,8 +25,8 @@ os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast: not to be re
 
 THREADS = 512
 HEADER = 8
-PEERS = 8
-SHARED = 65536  # bytes of shared memory of a block: events to be sorted, or stretches of columns
+PEERS, MOST_RANKS = 8, 64  # of a peer exchange, of any exchange of `relax`
+SHARED = 65536  # bytes of shared memory of a block: events of a phase, or stretches of columns
 STAGES = ("draw", "replay", "exchange", "order", "trim", "apply", "search", "step", "close")
 SLOTS, TICKETS, EVENTS, AT_REST, LOST_RANK = 1, 2, 4, 8, 16
 SLOT_BYTES, TICKET_BYTES = 64, 40
@@ -50,8 +50,8 @@ _CONTEXT = """
     weights stride neurons first size ranks rank z0 z1 bound rest x slot_of levels slots
     slot_capacity tickets ticket_capacity heads links events0 events1 event_capacity out
     gathered log_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring ring_capacity
-    recording state live seed scale:f8 margin guard target sequential per_neuron cap_bits
-    start_bits limit timed until:f8
+    recording state live seed scale:f8 patience margin guard target sequential per_neuron
+    cap_bits start_bits limit timed until:f8
 """
 
 
@@ -263,7 +263,9 @@ class Device:
         column_bytes = next((b for b in (16, 8) if n * weights.bits // 8 >= 8192 * b), 4)
         span = 32 * column_bytes * 8 // weights.bits
         wanted = -(-n // THREADS) if race else max(8, -(-n // (2 * span)))
-        self.blocks = max(1, min(multiprocessors, wanted))
+        self.blocks = max(1, min((2 if race else 1) * multiprocessors, wanted))
+        # By how much `apply` may take z of int8 weights to rise too far.
+        self.slack = 64 // column_bytes if weights.bits == 8 else 0
         # As many threads a neuron as let all neurons with tickets be replayed at once.
         group = next((g for g in (128, 64) if self.blocks * THREADS // g >= slots), 32)
         constants = {
@@ -322,7 +324,7 @@ class Device:
             setattr(self.context, name, value if real else int(value) % 2**64)
 
     def reserve(self, slots: int, tickets: int, events: int) -> None:
-        """Room for the window: slots and tickets of this rank, events a rank of a replay."""
+        """Room for the window: slots and tickets of this rank, words of a rank's log."""
         self.context.slot_capacity = slots
         self.keep("slots", cupy.zeros(slots * SLOT_BYTES, np.uint8))
         self.context.ticket_capacity = tickets

@@ -85,14 +85,14 @@ __device__ __forceinline__ void set_slot(i64 a, i64 i, i64 need) {
 }
 
 __device__ __forceinline__ void add_slot(const State* s, i64 i, i64 need) {
-    set_slot(s->slots + (i64)atomicAdd((u64*)&gathered(s)->slots, 1ull), i, need);
+    set_slot(s->slots + (i64)atomicAdd((u64*)&findings(s)->slots, 1ull), i, need);
 }
 
 // Slots for all that the block's threads have put on a pile.
 __device__ __forceinline__ void add_slots(const State* s, Pile& pile) {
     __syncthreads();
     if (threadIdx.x == 0 && pile.size())
-        pile.place = s->slots + (i64)atomicAdd((u64*)&gathered(s)->slots, (u64)pile.size());
+        pile.place = s->slots + (i64)atomicAdd((u64*)&findings(s)->slots, (u64)pile.size());
     __syncthreads();
     for (u32 k = threadIdx.x; k < pile.size(); k += THREADS)
         set_slot(pile.place + k, (i64)pile.item[k], pile.extra[k]);

@@ -7,7 +7,7 @@
 // Where the exchange left the headers and logs.
 enum Source { OWN, GATHERED, PEER };
 
-struct Arrivals {
+struct Told {
     u64 header[MOST_RANKS * HEADER];
     i64 start[2][2 * MOST_RANKS + 1];  // of the spans of a part
 };
@@ -23,17 +23,14 @@ __device__ __forceinline__ void put(u64* word, u64 value, u32 tag) {
 }
 
 __device__ __forceinline__ u64 get(const u64* word, u32 tag) {
-    u32 low, first, high, second;
-    int spins = 0;
+    u32 low, first, high, second, polls = 0;
+    i64 since = 0;
     do {
         asm volatile("ld.volatile.global.v4.u32 {%0, %1, %2, %3}, [%4];"
                      : "=r"(low), "=r"(first), "=r"(high), "=r"(second)
                      : "l"(word)
                      : "memory");
-        if (++spins > SPINS) {
-            C.live->lost = 1;
-            return NO_EVENT;
-        }
+        if (lost(polls, since)) return 0;
     } while (first != tag || second != tag);
     return (u64)high << 32 | low;
 }
@@ -67,7 +64,7 @@ __device__ __forceinline__ u64 told(const State* s, Source source, int rank, i64
 // By the last block of a phase, before its header: what a replay has gathered.
 __device__ __forceinline__ void sum_up(State* s) {
     if (s->stage != REPLAY) return;
-    read_gathered(s);
+    read_findings(s);
     __syncthreads();
     if (threadIdx.x == 0) take_over(s);
     __syncthreads();
@@ -82,7 +79,7 @@ __device__ __forceinline__ void put_header(State* s) {
 }
 
 // All ranks' headers into shared memory; by all threads of a block.
-__device__ __noinline__ void receive_headers(const State* s, Source source, Arrivals& a) {
+__device__ __noinline__ void receive_headers(const State* s, Source source, Told& a) {
     if (source == OWN && threadIdx.x == 0) {
 #pragma unroll
         for (int k = 0; k < HEADER; k++) a.header[k] = header_word(s, k);
@@ -95,24 +92,24 @@ __device__ __noinline__ void receive_headers(const State* s, Source source, Arri
     __syncthreads();
 }
 
-__device__ inline Headers combined(const Arrivals& a) {
+__device__ inline Headers combined(const Told& a) {
     Headers all = nothing_told();
     for (int rank = 0; rank < (int)C.ranks; rank++) include(all, a.header + rank * HEADER);
     return all;
 }
 
-// How many events came, for span `rank`, or went, for span C.ranks + rank, before a part or by now.
-__device__ __forceinline__ i64 marked(const Arrivals& a, int span, Heading mark) {
+// A mark of what came, for span `rank`, or of what went, for span C.ranks + rank.
+__device__ __forceinline__ i64 marked(const Told& a, int span, Heading mark) {
     int ranks = (int)C.ranks;
     return span < ranks ? came(a.header[span * HEADER + mark])
                         : went(a.header[(span - ranks) * HEADER + mark]);
 }
-__device__ __forceinline__ i64 begins(const Arrivals& a, int span, Part part) {
+__device__ __forceinline__ i64 begins(const Told& a, int span, Part part) {
     return marked(a, span, part == LATEST ? BEFORE : ORDERED);
 }
 
 // By two threads of a block, while thread 0 decides: where the spans of both parts start.
-__device__ __forceinline__ void make_lists(Arrivals& a) {
+__device__ __forceinline__ void make_lists(Told& a) {
     if (threadIdx.x != 32 && threadIdx.x != 64) return;
     Part part = threadIdx.x == 32 ? LATEST : UNORDERED;
     i64 start = 0;
@@ -124,15 +121,15 @@ __device__ __forceinline__ void make_lists(Arrivals& a) {
 }
 
 // How many events of a part came; and how many it has.
-__device__ __forceinline__ i64 new_events(const Arrivals& a, Part part) {
+__device__ __forceinline__ i64 new_events(const Told& a, Part part) {
     return a.start[part][C.ranks];
 }
-__device__ __forceinline__ i64 length(const Arrivals& a, Part part) {
+__device__ __forceinline__ i64 length(const Told& a, Part part) {
     return a.start[part][2 * C.ranks];
 }
 
 // Event k of a part.
-__device__ __forceinline__ u64 listed(const State* s, const Arrivals& a, Source source, Part part,
+__device__ __forceinline__ u64 listed(const State* s, const Told& a, Source source, Part part,
                                       i64 k) {
     int span = 0, ranks = (int)C.ranks;
     while (k >= a.start[part][span + 1]) span++;

@@ -4,7 +4,7 @@
 #include "exchange.cuh"
 
 __device__ __noinline__ void phase_order(const State* s, i64 block, i64 blocks, Source source,
-                                         const Arrivals& a, u64* shared) {
+                                         const Told& a, u64* shared) {
     i64 old = s->total, gone = old + new_events(a, UNORDERED), count = old + length(a, UNORDERED);
     if (block >= gone) return;
     const u64* before = C.events[s->parity];

@@ -88,7 +88,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
             if (event) {
                 total += sign_of(word) * (i64)column[i];
                 z[i] = (z_t)total;
-                if (C.first + i == j) C.x[i] = byte = (u8)((byte & X_BEFORE) | (word & 1) * (X_START | X_END));
+                if (C.first + i == j) {
+                    byte = (u8)((byte & X_BEFORE) | (word & 1) * (X_START | X_END));
+                    C.x[i] = byte;
+                }
             }
             i64 sz = byte & X_START ? -total : total;
             top = max(top, sz);
@@ -96,7 +99,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
             if (stage == SEARCH) C.slot_of[i] = -1;
             if (sz > s->cap) best = 0;
             else if (best && sz >= (i64)C.bound[i])
-                best = min(best, earliest_ticket(s, i, byte & X_START, sz, event ? word & ~1ull : 0));
+                best = min(best, earliest_ticket(s, i, byte & X_START, sz,
+                                                 event ? word & ~1ull : 0));
 #endif
         }
         top = warp_max(top);

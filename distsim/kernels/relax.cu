@@ -24,17 +24,17 @@ __device__ __forceinline__ void meet(State* s) {
     if (threadIdx.x == 0) {
         __threadfence();
         s->goal += gridDim.x;
-        atomicAdd((u64*)&C.live->arrivals, 1ull);
-        for (int spins = 0; acquire(&C.live->arrivals) < s->goal;)
-            if (++spins > SPINS) {
-                C.live->lost = 1;
+        atomicAdd((u64*)&C.live->met, 1ull);
+        u32 polls = 0;
+        for (i64 since = 0; acquire(&C.live->met) < s->goal;)
+            if (lost(polls, since)) {
                 s->halted = LOST_RANK;
                 break;
             }
     }
     if (threadIdx.x < 32) {
         __syncwarp();
-        read_gathered(s);
+        read_findings(s);
     }
     __syncthreads();
 }
@@ -46,14 +46,15 @@ __device__ __forceinline__ void conclude(State* s, i64 stage, Control control) {
     if (threadIdx.x == 0) {
         take_over(s);
         control();
-        turn(s);
-        stamp(s, stage);
+        next_turn(s);
+        charge(s, stage);
     }
     __syncthreads();
 }
 
-// After an exchange: decide likewise, from what all ranks told.
-__device__ __forceinline__ void take_up(State* s, Arrivals& a, Source source) {
+// After an exchange: decide likewise, from what all ranks told. Peers' blocks do not meet: up to
+// the next `meet` a slot's memory is touched by one block only, and the logs are polled.
+__device__ __forceinline__ void take_up(State* s, Told& a, Source source) {
     receive_headers(s, source, a);
     make_lists(a);
     if (threadIdx.x == 0) {
@@ -67,14 +68,14 @@ __device__ __forceinline__ void take_up(State* s, Arrivals& a, Source source) {
         else control_agree(s, combined(a));
         s->epoch++;
         s->rounds++;
-        turn(s);
-        stamp(s, AGREE);
+        next_turn(s);
+        charge(s, AGREE);
     }
     __syncthreads();
 }
 
 // The phases for which a rank needs no other, up to the next exchange.
-__device__ __forceinline__ void go_on(State* s, Arrivals& a, Source source, i64 block, i64 blocks) {
+__device__ __forceinline__ void go_on(State* s, Told& a, Source source, i64 block, i64 blocks) {
     while (at_work(s)) {
         switch (s->stage) {
             case ORDER:
@@ -101,7 +102,7 @@ __device__ __forceinline__ void go_on(State* s, Arrivals& a, Source source, i64 
 
 // One round: first what the exchange brought (it follows each launch that ends at REPLAY or AGREE).
 extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
-    __shared__ Arrivals a;
+    __shared__ Told a;
     __shared__ State state;
     State* s = &state;
     read_state(s);
@@ -115,12 +116,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
     if (!last_block()) return;
     sum_up(s);
     if (threadIdx.x < HEADER) C.out[threadIdx.x] = header_word(s, threadIdx.x);
-    if (threadIdx.x == 0) stamp(s, REPLAY);
+    if (threadIdx.x == 0) charge(s, REPLAY);
     write_state(s);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) resident(i64 rounds) {
-    __shared__ Arrivals a;
+    __shared__ Told a;
     __shared__ State state;
     State* s = &state;
     read_state(s);
@@ -143,7 +144,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) resident(i64 rounds) {
             meet(s);
             if (threadIdx.x == 0) take_over(s);
         }
-        if (threadIdx.x == 0) stamp(s, REPLAY);
+        if (threadIdx.x == 0) charge(s, REPLAY);
         take_up(s, a, source);
     }
     // The state is the same in all blocks, but for who was given up for lost.
@@ -168,6 +169,6 @@ extern "C" __global__ void begin(i64 top, i64 again) {
     live->digest = s->digest;
     live->last = s->last;
     live->lost = 0;
-    for (int k = 0; k < 3; k++) clear(live->gathered + k);
+    for (int k = 0; k < 3; k++) clear(live->findings + k);
     asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(s->stamp));
 }

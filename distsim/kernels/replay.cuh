@@ -18,7 +18,7 @@ struct Outbox {
 };
 
 __device__ __forceinline__ u64 log_places(const State* s, u64 counts) {
-    return s->now + atomicAdd(&gathered(s)->made, counts);
+    return s->now + atomicAdd(&findings(s)->made, counts);
 }
 
 // By `threads` threads: one side of an outbox into the log, from its place on.
@@ -52,9 +52,9 @@ __device__ __forceinline__ void emit(const State* s, Outbox& box, int side, u64 
 __device__ __forceinline__ i64 reserve(const State* s, i64 count, int lane) {
     i64 offset = 0;
     if (lane == 0) {
-        offset = s->tickets + (i64)atomicAdd((u64*)&gathered(s)->tickets, (u64)count);
+        offset = s->tickets + (i64)atomicAdd((u64*)&findings(s)->tickets, (u64)count);
         if (offset + count > C.ticket_capacity) {
-            atomicOr((u64*)&gathered(s)->overflow, (u64)TICKETS);
+            atomicOr((u64*)&findings(s)->overflow, (u64)TICKETS);
             offset = -1;
         }
     }
@@ -271,7 +271,7 @@ struct Batch {
 // open.
 __device__ __forceinline__ bool add_events(const State* s, Work& work, int tickets,
                                            const u64* events, i64 count, Group& group) {
-    int last = tickets - 1;  // the last open one: what comes later is idle
+    int last = tickets - 1;  // the last open one: what comes later needs no sum
     while (last >= 0 && !standings(s, work.slot, work.ticket[last]).open()) last--;
     if (last < 0 || !count) return false;
     u64 end = work.ticket[last].key, own = event_word(0, C.first + work.slot.neuron);
@@ -333,7 +333,7 @@ __device__ __forceinline__ bool run(const State* s, Work& work, int tickets, Cou
             at.own += sign * own_weight;
             at.x ^= 1;
             if (open && -sign * (total + sign * own_weight) > s->cap) {
-                if (group.thread == 0) atomicMin(&gathered(s)->stop, ticket.key);
+                if (group.thread == 0) atomicMin(&findings(s)->stop, ticket.key);
                 at.stopped = true;
             }
         }
@@ -352,7 +352,7 @@ __device__ __forceinline__ bool run(const State* s, Work& work, int tickets, Cou
 // The rest of all groups' events into the log; to peers the header too.
 __device__ __forceinline__ void send_all(State* s, Outbox* boxes, bool peers) {
     Outbox& box = boxes[threadIdx.x / GROUP];
-    bool any = __syncthreads_or(box.count[0] + box.count[1]);
+    bool any = __syncthreads_or(threadIdx.x % GROUP == 0 && box.count[0] + box.count[1] > 0);
     if (any && threadIdx.x == 0) {
         u64 counts = 0, earliest = NO_EVENT;
         for (int g = 0; g < GROUPS; g++) {
@@ -360,7 +360,7 @@ __device__ __forceinline__ void send_all(State* s, Outbox* boxes, bool peers) {
             counts += boxes[g].count[0] | (u64)boxes[g].count[1] << 32;
             earliest = min(earliest, boxes[g].earliest);
         }
-        atomicMin(&gathered(s)->earliest, earliest);
+        atomicMin(&findings(s)->earliest, earliest);
         u64 place = log_places(s, counts);
         for (int g = 0; g < GROUPS; g++) boxes[g].place += place;
     }
@@ -373,7 +373,7 @@ __device__ __forceinline__ void send_all(State* s, Outbox* boxes, bool peers) {
 
 // `again`: the block's groups have replayed just before, and nothing has changed but the logs.
 __device__ __noinline__ void phase_replay(State* s, i64 block, i64 blocks, Source source,
-                                          const Arrivals& a, u64* shared, bool again) {
+                                          const Told& a, u64* shared, bool again) {
     __shared__ i64 sums[GROUPS][2 * GROUP / 32];
     __shared__ Outbox boxes[GROUPS];
     __shared__ Work works[GROUPS];
