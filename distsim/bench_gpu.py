@@ -72,6 +72,7 @@ def rows(
 
 
 def _engine(ranks: Communicator, chain: DeviceChain, seconds: float) -> dict[str, Any]:
+    copy_rate = _copy_rate()  # before anything else runs on the GPU
     recorder = Recorder(2**62, None, None)
     for _ in range(WARM_UP):
         chain.advance(recorder)
@@ -99,7 +100,7 @@ def _engine(ranks: Communicator, chain: DeviceChain, seconds: float) -> dict[str
             phase: 1e6 * (time - phases.get(phase, 0.0)) / windows
             for phase, time in chain.timer.phases.items()
         },
-        "limit": events / spent * column / _copy_rate(),
+        "limit": events / spent * column / copy_rate,
         "joules": joules,
         "consistent": chain.consistent(chain.final()),
     }

@@ -210,7 +210,6 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
     };
     i64 chunks = (C.stride + SPAN - 1) / SPAN, first = team * blocks + block;
     if (first >= chunks) return;
-    if (count <= TILE) load_columns(0, (int)count);
     for (i64 chunk = first; chunk < chunks; chunk += TEAMS * blocks) {
         z_t start[OWN], total[OWN], high[OWN], low[OWN], bound[OWN];  // of a thread's neurons
         u8 byte[OWN];
@@ -223,6 +222,7 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
             bound[n] = mine[n] ? C.bound[i] : 0;
             byte[n] = mine[n] ? C.x[i] : 0;
         }
+        if (count <= TILE && chunk == first) load_columns(0, (int)count);
         i64 place = chunk * SPAN + lane * V;
         bool inside = place < C.stride;
         const weight_t* row = C.weights + place;

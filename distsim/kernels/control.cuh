@@ -365,9 +365,12 @@ __device__ inline void control_apply(State* s) {
         s->stage = AGREE;
         return;
     }
-    u64 words[HEADER];
     Headers all = nothing_told();
-    for (int k = 0; k < HEADER; k++) words[k] = header_word(s, k);
-    include(all, words);
+    all.overflow = s->overflow;
+    all.deeper = s->deeper;
+    all.cross = s->cross;
+    all.top = s->top;
+    all.slots = s->slots;
+    all.tickets = s->tickets;
     control_agree(s, all);
 }
