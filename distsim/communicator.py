@@ -157,10 +157,10 @@ class Mpi:
             self._send[1] = stop
             self._send[2 : 2 + kept] = words[:kept]
             self._world.Allgather(self._send, self._receive)
-            counts = self._receive[:, 0].astype(np.int64)
-            if counts.max() <= capacity:
-                return self._receive[:, 2:], counts, int(self._receive[:, 1].min())
-            self._resize(2 * int(counts.max()))  # every rank sees the same counts: all agree
+            counts, stops = self._receive[:, :2].T.tolist()  # lists: few, and faster than arrays
+            if max(counts) <= capacity:
+                return self._receive[:, 2:], np.array(counts), min(stops)
+            self._resize(2 * max(counts))  # every rank sees the same counts: all agree
 
     def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
         counts = self.exchange(np.array([states.size], np.uint64), 0)[0][:, 0].astype(int)
