@@ -279,7 +279,7 @@ class Config:
         "Initial states.",
     )
     window: int | None = option(
-        None, Integer(1), "Events a window to aim at [default: from neurons, tau and weights]."
+        None, Integer(1, 2**32), "Events a window to aim at [default: from neurons, tau, weights]."
     )
     output: str | None = option(None, Text("FILE"), "HDF5 file for the events.")
     overwrite: bool = option(False, Flag(), "Replace existing output and checkpoint files.")

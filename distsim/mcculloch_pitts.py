@@ -211,10 +211,7 @@ class McCullochPitts:
     ) -> None:
         """For `race`: the lowest threshold of every neuron, exactly."""
         self._lowest = np.empty(self.shard.size, np.int64)
-        cpu.first_tickets(
-            self._source(window),
-            self._lowest,
-        )
+        cpu.first_tickets(self._source(window), self._lowest)
         self._ticket = 0  # of this rank's last earliest arrival
 
     def earliest(

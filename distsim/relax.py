@@ -55,8 +55,9 @@ class Relax:
         self._end = np.empty(shard.size, shard.kind)
         self._high = np.empty(shard.size, shard.kind)
         self._low = np.empty(shard.size, shard.kind)
+        limit = 2**30 - 64 if shard.kind is np.int32 else 2**61
         self._changed = 0  # events since the last whole pass, and how many cannot overflow bounds
-        self._room = (2**30 if shard.kind is np.int32 else 2**61) >> 8 * shard.weights.itemsize - 1
+        self._room = limit >> 8 * shard.weights.itemsize - 1
         self._remote = np.empty(0, np.uint64)  # events of other ranks' neurons, by time
 
     def solve(
@@ -181,6 +182,7 @@ class Relax:
             self._low,
             tickets.slots,
             tickets.drawn,
+            tickets.order,
             drawn,
             events,
             body.size < events.size,

@@ -148,9 +148,38 @@ def test_a_ticket_that_comes_within_the_bounds_is_looked_at(
         np.array([0 if sign > 0 else -80, 0]),
         slots,
         tickets,
+        np.arange(1),
         1,
         np.array([event], np.uint64),
         False,
+    )
+    assert answer == wanted
+
+
+@pytest.mark.parametrize(
+    ("ticks", "early", "wanted"),
+    [((5, 9, 9), False, True), ((9, 5, 9), True, False), ((5, 9, 7), False, False)],
+)
+def test_a_new_ticket_at_the_tick_of_another_is_for_a_replay(
+    ticks: tuple[int, ...], early: bool, wanted: bool
+) -> None:
+    """The last of three tickets is new, none fires; the window may end early, at tick 6."""
+    slots, tickets = np.zeros(1, cpu.SLOT_KIND), np.zeros(3, cpu.TICKET_KIND)
+    tickets["key"] = np.array(ticks) << cpu.NEURON_BITS + 1
+    tickets["threshold"] = 100
+    answer = cpu.unsettled(
+        np.zeros((2, 2), np.int32),
+        np.zeros(2, np.int64),
+        np.zeros(2, np.uint8),
+        0,
+        np.zeros(2, np.int64),
+        np.zeros(2, np.int64),
+        slots,
+        tickets,
+        np.argsort(ticks, kind="stable"),
+        2,
+        np.array([6 << cpu.NEURON_BITS + 1 | 3], np.uint64),
+        early,
     )
     assert answer == wanted
 

@@ -14,7 +14,7 @@ Symbols, for a rank that owns n of the N neurons, the first being `first` (globa
     tickets: TICKET_KIND[tickets]: event word with state 0, a slot, and two thresholds, for state
             0 and 1: it fires iff s z >= threshold[x]; order: int64[tickets], by time
     slots: SLOT_KIND[slots]: the neurons that hold tickets; slot_of: int32[n], -1 for the others
-    room: (slots, tickets, order), arrays with room for more
+    room: (slots, tickets, order), arrays of one length with room for more
     source: (seed, window, first, exponent, scale, rest), what the tickets of an MPM come from: its
             window is 2^exponent wide; scale = 2 tau in weight units
 
@@ -48,14 +48,16 @@ TICKET_KIND = np.dtype([("key", np.uint64), ("slot", np.int64), ("threshold", np
 SLOT_KIND = np.dtype(
     [
         ("neuron", np.int64),  # local
-        ("depth", np.int64),  # tickets drawn (MPM), and of the next one
+        # Its next ticket (MPM): number, level, threshold without the rest of the bias, event word.
+        ("depth", np.int64),
         ("level", np.float64),
-        ("theta", np.float64),  # its threshold, before the rest of the bias and rounding
+        ("theta", np.float64),
         ("key", np.uint64),
-        ("state", np.int64),  # of the last replay: x, and
-        ("sum", np.int64),  # z, after
-        ("seen", np.int64),  # so many events,
-        ("high", np.int64),  # and the bounds on z that it took
+        # In the last replay: x, z after `seen` events, and the bounds on z that it took.
+        ("state", np.int64),
+        ("sum", np.int64),
+        ("seen", np.int64),
+        ("high", np.int64),
         ("low", np.int64),
     ]
 )
@@ -313,7 +315,7 @@ def sort(tickets, order):
 def arrivals(source, table, margin, cap, z, x, bound, slot_of, held, room):
     """The tickets of the neurons that may fire if no s z rises by more than the margin.
 
-    held: slots of the last window, which are given up. See `screen`; returns what `deepen` does.
+    held: slots so far, which are given up. See `screen`; returns what `deepen` does.
     """
     slots = room[0]
     for a in range(held):
@@ -416,7 +418,7 @@ def visits(
     """The tickets of `steps` steps from `start` on that visit local neurons, one a step.
 
     scale = T / unit. At scale 0 a neuron follows the sign of z and keeps its state at z = 0.
-    held: slots of the last window, which are given up. Returns (slots, tickets, whether there was
+    held: slots so far, which are given up. Returns (slots, tickets, whether there was
     room for all): if not, make room and call again.
     """
     slots, tickets, order = room
@@ -508,10 +510,11 @@ def replay(weights, diagonal, z, x, first, high, low, slots, tickets, order, eve
     """Run the local neurons through their tickets, in order of time, against `events`.
 
     events: uint64[K], the events of other ranks by time; high, low: bounds on z, as z[n]: a
-    threshold beyond them is taken to be beyond z. Each slot has its z (`sum`) after the first
-    `seen` merged events. The window ends right after the `most`-th local event, or an event that
-    lifts its own neuron's s z above `cap`. Returns uint64[events] of local neurons, and the event
-    after which the window ends (NO_EVENT: its width).
+    threshold beyond them is taken to be beyond z, but of neurons with two tickets at one tick. Each
+    slot has its z (`sum`) after the first `seen` merged events. The window ends right after the
+    `most`-th local event, or an event that lifts its own neuron's s z above `cap`. Returns
+    uint64[events] of local neurons, and the event after which the window ends (NO_EVENT: its
+    width).
     """
     for a in range(slots.size):
         i = slots[a].neuron
@@ -520,7 +523,8 @@ def replay(weights, diagonal, z, x, first, high, low, slots, tickets, order, eve
         slots[a].seen = 0
         slots[a].high = high[i]
         slots[a].low = low[i]
-    for o in range(1, order.size):  # events do not tell which of two tickets at one tick they are
+    # Events do not tell which of two tickets at one tick they are: these are not for `unsettled`.
+    for o in range(1, order.size):
         if tickets[order[o]].key == tickets[order[o - 1]].key:
             a = tickets[order[o]].slot
             slots[a].high, slots[a].low = np.int64(LIMIT), np.int64(-LIMIT)
@@ -641,8 +645,9 @@ def _push(weights, event, neurons, present, in_a_row, sums):
 def merge(parts, counts, rank, stop, most):
     """Merge the ranks' events, each by time, up to event `stop` and at most `most`.
 
-    parts: uint64[ranks, ...], of which counts: int64[ranks] words are events. Returns the events
-    of all ranks, and of all but `rank`: uint64[...].
+    parts: uint64[ranks, ...], of which counts: int64[ranks] words are events; those of one neuron
+    at one tick stay in their order. Returns the events of all ranks, and of all but `rank`:
+    uint64[...].
     """
     heads = np.zeros(counts.size, np.int64)
     events = np.empty(counts.sum(), np.uint64)
@@ -668,7 +673,7 @@ def merge(parts, counts, rank, stop, most):
 
 
 @njit(cache=True)
-def unsettled(weights, z, x, first, high, low, slots, tickets, drawn, events, early):
+def unsettled(weights, z, x, first, high, low, slots, tickets, order, drawn, events, early):
     """Whether a ticket that the last replay did not look at closely disagrees with its events.
 
     These are the tickets from `drawn` on, new since, and those with a threshold within the present
@@ -676,6 +681,12 @@ def unsettled(weights, z, x, first, high, low, slots, tickets, drawn, events, ea
     uint64[K], by time; early: the window ends right after the last, and later tickets do not count.
     """
     end = events[-1] if early else NO_EVENT
+    if drawn < tickets.size:  # of two tickets at one tick only a replay can tell
+        for o in range(1, order.size):
+            key = tickets[order[o]].key
+            new = max(order[o - 1], order[o]) >= drawn
+            if new and key == tickets[order[o - 1]].key and key <= end:
+                return True
     for t in range(tickets.size):
         key = tickets[t].key
         if key > end:
@@ -689,10 +700,6 @@ def unsettled(weights, z, x, first, high, low, slots, tickets, drawn, events, ea
             refractory = low[i] <= down < high[i] and not slot.low <= down < slot.high
             if not (armed or refractory):
                 continue
-        else:
-            for q in range(t):
-                if tickets[q].key == key:
-                    return True
         total = np.int64(z[i])
         state = x[i]
         e = 0
