@@ -5,7 +5,6 @@ names a process that need not be the first. This is a process of its own, which 
 It ends without a word when it is told to, by a byte on its standard input.
 """
 
-import contextlib
 import os
 import select
 import sys
@@ -14,19 +13,23 @@ _LATE = 1.0  # seconds by which a process may be seen to die after its files are
 
 
 def main(size: str, *processes: str) -> None:
-    ranks = {}
+    ranks, died = {}, []
     for pair in processes:
         rank, _, process = pair.partition(":")
-        with contextlib.suppress(ProcessLookupError):  # too late for this one
-            ranks[os.pidfd_open(int(process))] = f"{rank} of {size} (process {process})"
-    gone, _, _ = select.select([0, *ranks], [], [])
-    if gone == [0]:
-        if os.read(0, 1):
-            return
-        gone, _, _ = select.select(ranks, [], [], _LATE)
-    died = " and rank ".join(ranks[one] for one in gone if one in ranks)
+        name = f"{rank} of {size} (process {process})"
+        try:
+            ranks[os.pidfd_open(int(process))] = name
+        except ProcessLookupError:  # before this process could look
+            died.append(name)
+    gone, _, _ = select.select([0, *ranks], [], [], _LATE if died else None)
+    if 0 in gone and os.read(0, 1):
+        return
+    if not died:
+        if gone == [0]:
+            gone, _, _ = select.select(ranks, [], [], _LATE)
+        died = [ranks[one] for one in gone if one in ranks]
     if died:
-        os.write(2, f"distsim: rank {died} has died\n".encode())
+        os.write(2, f"distsim: rank {' and rank '.join(died)} has died\n".encode())
 
 
 if __name__ == "__main__":

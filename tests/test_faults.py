@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from processes import Done, Run, needs_mpirun
 from test_cuda import needs_gpu
 
-from distsim import kernels, output, simulate, simulation
+from distsim import guard, kernels, output, simulate, simulation
 from distsim.communicator import Serial
 from distsim.config import Config
 from distsim.errors import InputError, OutputError
@@ -221,6 +221,22 @@ def test_a_rank_that_stalls_or_dies_while_it_loads_ends_all(
     assert done.status not in (0, 85)
     assert done.seconds < 10  # its start included
     assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"), [(b"", "rank 1 of 2 (process {}) has died"), (b".", "")]
+)
+def test_a_rank_that_died_before_the_guard_looked_is_named(told: bytes, wanted: str) -> None:
+    """The other rank lives on: this process."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    done = subprocess.run(
+        [sys.executable, guard.__file__, "2", f"0:{os.getpid()}", f"1:{dead.pid}"],
+        input=told,
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.stderr.decode() == (f"distsim: {wanted.format(dead.pid)}\n" if wanted else "")
 
 
 STOPS = """
