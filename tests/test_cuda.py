@@ -69,6 +69,7 @@ def test_kernels_compile(
         f"-DBOLTZMANN={boltzmann}",
         f"-DGROUP={group}",
         "-DCOLUMN_BYTES=8",
+        "-DAPART=8",
         str(KERNELS / name),
         "-o",
         str(tmp_path / "kernels.cubin"),

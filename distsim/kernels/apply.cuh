@@ -11,7 +11,6 @@
 #define TEAM (THREADS / TEAMS)
 #define TEAM_WARPS (TEAM / 32)
 #define TILE 2048  // events at a time: stretches of 256, whose sums of int8 fit 16 bits
-#define APART (64 / COLUMN_BYTES)  // columns that a lane loads at once, while it adds as many
 
 #if WEIGHT_BITS == 8
 typedef short part_t;
@@ -189,7 +188,7 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, u8 byte, z_t
 
 template <int BYTES, bool EXTREMES>
 __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 blocks, char* shared) {
-    const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V, OWN = (SPAN + TEAM - 1) / TEAM;
+    const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V, EACH = (SPAN + TEAM - 1) / TEAM;
     int team = threadIdx.x / TEAM, thread = threadIdx.x % TEAM;
     int lane = threadIdx.x & 31, warp = thread >> 5;
     u32* columns = (u32*)shared + team * TILE;  // [TILE]: neuron << 1 | falls
@@ -211,11 +210,11 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
     i64 chunks = (C.stride + SPAN - 1) / SPAN, first = team * blocks + block;
     if (first >= chunks) return;
     for (i64 chunk = first; chunk < chunks; chunk += TEAMS * blocks) {
-        z_t start[OWN], total[OWN], high[OWN], low[OWN], bound[OWN];  // of a thread's neurons
-        u8 byte[OWN];
-        bool mine[OWN];
+        z_t start[EACH], total[EACH], high[EACH], low[EACH], bound[EACH];  // of a thread's neurons
+        u8 byte[EACH];
+        bool mine[EACH];
 #pragma unroll
-        for (int n = 0; n < OWN; n++) {
+        for (int n = 0; n < EACH; n++) {
             i64 i = chunk * SPAN + n * TEAM + thread;
             mine[n] = n * TEAM + thread < SPAN && i < C.size;
             start[n] = total[n] = high[n] = low[n] = mine[n] ? z[i] : 0;
@@ -262,7 +261,7 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
             stretch.store(parts + warp * 3 * SPAN, lane);
             wait();
 #pragma unroll
-            for (int n = 0; n < OWN; n++) {
+            for (int n = 0; n < EACH; n++) {
                 if (!mine[n]) continue;
 #pragma unroll
                 for (int w = 0; w < TEAM_WARPS; w++) {
@@ -277,7 +276,7 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
             wait();
         }
 #pragma unroll
-        for (int n = 0; n < OWN; n++) {
+        for (int n = 0; n < EACH; n++) {
             if (!mine[n]) continue;
             i64 i = chunk * SPAN + n * TEAM + thread;
             end[i] = total[n];

@@ -1,6 +1,7 @@
 // What all kernels of a chain know: its constants, its state on the device, and the events.
 // Compiled for one width of weights (WEIGHT_BITS), of z (Z_BITS) and one model (BOLTZMANN), for
-// GROUP threads a neuron in `replay` and loads of COLUMN_BYTES a thread in `apply`.
+// GROUP threads a neuron in `replay`, and in `apply` for loads of COLUMN_BYTES a thread, of APART
+// columns at once while it adds as many.
 // Symbols are those of kernels/cpu.py.
 #pragma once
 #include "elementary.cuh"
@@ -86,7 +87,7 @@ struct State {
     u64 now, before, ordered;
     i64 heard, tag;  // whether all ranks' logs were exchanged; of the log's words in peer memory
     u64 ending;      // the event at which the window ends early, or NO_EVENT
-    // what was gathered in the last phase (of `Live`)
+    // what was found in the last phase (of `Live`)
     u64 made;
     i64 deeper, cross, top;
     u64 stop, earliest;
@@ -187,11 +188,16 @@ __device__ __forceinline__ double time_of(u64 event, double high, double low, do
 __device__ __forceinline__ i64 came(u64 mark) { return (i64)(mark & 0xFFFFFFFFull); }
 __device__ __forceinline__ i64 went(u64 mark) { return (i64)(mark >> 32); }
 
+__device__ __forceinline__ i64 nanoseconds() {
+    i64 now;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+    return now;
+}
+
 // For one who polls: true when it has taken too long. The first reading of the clock is `since`.
 __device__ __forceinline__ bool lost(u32& polls, i64& since) {
     if (++polls & 0xFFFF) return false;
-    i64 now;
-    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+    i64 now = nanoseconds();
     if (polls == 0x10000) since = now;
     if (now - since <= C.patience) return false;
     C.live->lost = 1;

@@ -41,7 +41,7 @@ __device__ __forceinline__ void clear(Findings* g) {
     *g = {0, 0, LARGEST_Z, -(i64)LIMIT, NO_EVENT, NO_EVENT, 0, 0, 0};
 }
 
-// What was gathered belongs to the window now.
+// What was found belongs to the window now.
 __device__ __forceinline__ void take_over(State* s) {
     s->now += s->made;
     s->slots += s->new_slots;
@@ -52,7 +52,7 @@ __device__ __forceinline__ void take_over(State* s) {
     s->new_slots = s->new_tickets = s->new_overflow = 0;
 }
 
-// All blocks have decided: the next phase gathers anew.
+// All blocks have decided: the next phase finds anew.
 __device__ __forceinline__ void next_turn(State* s) {
     s->turn++;
     if (blockIdx.x == 0) clear(C.live->findings + (s->turn + 1) % 3);
@@ -81,8 +81,7 @@ __device__ __forceinline__ bool at_work(const State* s) {
 
 // Charge the time since the last phase to a stage.
 __device__ inline void charge(State* s, i64 stage) {
-    i64 now;
-    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+    i64 now = nanoseconds();
     s->spent[stage] += now - s->stamp;
     s->stamp = now;
 }
@@ -365,12 +364,9 @@ __device__ inline void control_apply(State* s) {
         s->stage = AGREE;
         return;
     }
+    u64 words[HEADER];
     Headers all = nothing_told();
-    all.overflow = s->overflow;
-    all.deeper = s->deeper;
-    all.cross = s->cross;
-    all.top = s->top;
-    all.slots = s->slots;
-    all.tickets = s->tickets;
+    for (int k = 0; k < HEADER; k++) words[k] = header_word(s, k);
+    include(all, words);
     control_agree(s, all);
 }

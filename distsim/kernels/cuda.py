@@ -264,8 +264,9 @@ class Device:
         span = 32 * column_bytes * 8 // weights.bits
         wanted = -(-n // THREADS) if race else max(8, -(-n // (2 * span)))
         self.blocks = max(1, min((2 if race else 1) * multiprocessors, wanted))
-        # By how much `apply` may take z of int8 weights to rise too far.
-        self.slack = 64 // column_bytes if weights.bits == 8 else 0
+        apart = 64 // column_bytes
+        # By how much `apply` may take z of int8 weights to rise too far: SLACK of apply.cuh.
+        self.slack = apart if weights.bits == 8 else 0
         # As many threads a neuron as let all neurons with tickets be replayed at once.
         group = next((g for g in (128, 64) if self.blocks * THREADS // g >= slots), 32)
         constants = {
@@ -273,6 +274,7 @@ class Device:
             "Z_BITS": 8 * z.itemsize,
             "BOLTZMANN": int(boltzmann),
             "COLUMN_BYTES": column_bytes,
+            "APART": apart,
             "GROUP": group,
         }
         self._relax = compile_module("relax.cu", **constants)

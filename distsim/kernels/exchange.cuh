@@ -61,7 +61,7 @@ __device__ __forceinline__ u64 told(const State* s, Source source, int rank, i64
     return get(log_in((int)C.rank, rank, place), (u32)s->tag);
 }
 
-// By the last block of a phase, before its header: what a replay has gathered.
+// By the last block of a phase, before its header: what a replay has found.
 __device__ __forceinline__ void sum_up(State* s) {
     if (s->stage != REPLAY) return;
     read_findings(s);
