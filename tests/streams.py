@@ -1,6 +1,6 @@
-"""Several runs in one start of the ranks: python streams.py CASES.json
+"""Several runs in one start of the ranks: python streams.py CASES.json DIGESTS.json
 
-CASES.json holds a list of options, one object a run. The root prints one line of JSON a run:
+CASES.json holds a list of options, one object a run. The root writes DIGESTS.json, for each run
 [digest, whether z == W x held at the end].
 """
 
@@ -13,13 +13,15 @@ from distsim.communicator import connect
 from distsim.config import Config
 
 
-def main(path: str) -> None:
+def main(asked: str, made: str) -> None:
     ranks = connect()
-    for options in json.loads(Path(path).read_text(encoding="utf-8")):
+    runs = []
+    for options in json.loads(Path(asked).read_text(encoding="utf-8")):
         summary = simulation.run(Config(**options), ranks)
-        if ranks.rank == 0:
-            print(json.dumps([summary.digest, summary.consistent]), flush=True)
+        runs.append([summary.digest, summary.consistent])
+    if ranks.rank == 0:
+        Path(made).write_text(json.dumps(runs), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

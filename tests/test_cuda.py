@@ -7,14 +7,13 @@ compared as host code, if a C++ compiler is there.
 import ctypes
 import importlib.util
 import itertools
-import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import launchers
 import numpy as np
 import pytest
 from numba import njit
@@ -317,25 +316,23 @@ def test_network_too_large_is_refused_with_the_number_of_gpus() -> None:
 
 
 # ---------------------------------------------------------------------------- on several
-@pytest.mark.skipif(gpus() < 2, reason="fewer than two GPUs here")
-@pytest.mark.parametrize("case", [CASES[2], CASES[5], CASES[13], CASES[-3]], ids=_named)
-def test_digest_is_the_cpus_on_several_gpus(case: dict[str, Any]) -> None:
-    wanted = _run(**case, engine="race", device="cpu")
-    options = [text for key, value in case.items() for text in _option(key, value)]
-    for engine, exchange in (("relax", "nccl"), ("relax", "peer"), ("race", "nccl")):
-        command = [
-            "mpirun", "--allow-run-as-root", "--bind-to", "none", "-n", str(min(4, gpus())),
-            sys.executable, "-m", "distsim", *options, "--engine", engine,
-            "--exchange", exchange, "--device", "gpu", "--json",
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        line = done.stdout[done.stdout.index('{"model"') :]  # mpirun adds colours around it
-        summary = json.loads(line[: line.rindex("}") + 1])
-        assert summary["digest"] == wanted.digest
-        assert summary["exchange"] == exchange
-        assert summary["consistent"]
-
-
-def _option(name: str, value: Any) -> list[str]:
-    return ["--" + name.replace("_", "-"), str(value)]
+@pytest.mark.parametrize(
+    "ranks",
+    [
+        pytest.param(n, marks=pytest.mark.skipif(gpus() < n, reason=f"fewer than {n} GPUs here"))
+        for n in (2, 3, 4, 8)
+    ],
+)
+def test_digests_are_the_cpus_on_several_gpus(ranks: int, tmp_path: Path) -> None:
+    ways = [("relax", "nccl"), ("relax", "peer"), ("race", "nccl")]
+    made = launchers.digests(
+        next(iter(launchers.found())),
+        ranks,
+        [
+            {**case, "engine": engine, "exchange": exchange, "device": "gpu"}
+            for engine, exchange in ways
+            for case in CASES
+        ],
+        tmp_path,
+    )
+    assert made == [_run(**case, device="cpu").digest for case in CASES] * len(ways)
