@@ -66,7 +66,6 @@ def rows(
         row = {**same, "engine": engine, "exchange": exchange, **_engine(ranks, chain, seconds)}
         found.append(row)
         chain.close()
-        del chain
     loop = found[0]["rate"] if model == "mpm" else None
     return [{**row, "ratio": row["rate"] / loop if loop else None} for row in found]
 

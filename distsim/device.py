@@ -64,6 +64,7 @@ class DeviceChain:
         self._nccl: Nccl | None = None
         self._begun = False
         self._running = False
+        self._state: Any = None  # as last looked at
         self._take_gpu()
         self._check_memory(network)
         self.shard: Shard = load(network, config.weight_bits, ranks, cuda)
@@ -245,7 +246,7 @@ class DeviceChain:
         """The state when all that was launched is done and taken."""
         if self._running:
             self._take(self._look(), self._recorder)
-        return self._state
+        return self.device.look() if self._state is None else self._state
 
     def _launch(self) -> None:
         if self.exchange == "peer":
@@ -354,4 +355,5 @@ class DeviceChain:
         self.ranks.barrier()
         self.device.close_peers()
         self.ranks.barrier()
+        del self.device, self.shard
         cuda.free_unused()

@@ -213,6 +213,9 @@ class Chain:
         cpu.multiply(self.shard.weights, states, z)
         return z
 
+    def close(self) -> None:
+        """Nothing to give back; a chain on GPUs has."""
+
 
 def run(
     config: Config,
@@ -255,6 +258,7 @@ def run(
         except BaseException:
             keeper.fail()
             raise
+        chain.close()
     return summary
 
 
@@ -287,6 +291,7 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
     chain = open_chain(source, config, Serial())
     memory = Memory()
     summary, final = _drive(chain, source, Recorder(*_length(config, source), memory))
+    chain.close()
     time, neuron, state = (np.concatenate(column) for column in zip(*memory.blocks, strict=True))
     return Result(time, neuron, state, chain.initial, final, summary)
 

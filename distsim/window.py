@@ -1,6 +1,6 @@
 """The window rule: how much of the chain is relaxed at a time, and where a window ends.
 
-    target = the power of two nearest to max(2 sqrt(M), M / 64), at least 16 and at most 1024,
+    target = the power of two nearest to max(2 sqrt(M), M / 32), at least 16 and at most 1024,
     M = N min(1, 0.4 / c),   c = mean|W| sqrt(N) / (2 tau)
 
 events a window are aimed at: c is how strongly the inputs of a neuron move its log rate. The root
@@ -22,7 +22,7 @@ def target_events(neurons: int, strength: float, tau: float) -> int:
     """Events a window to aim at, from N, mean |W| and the temperature."""
     moved = strength * math.sqrt(neurons)
     moving = float(neurons) if moved <= 0.8 * tau else neurons * 0.8 * tau / moved
-    events = max(2.0 * math.sqrt(moving), moving / 64.0, 1.0)
+    events = max(2.0 * math.sqrt(moving), moving / 32.0, 1.0)
     return int(min(max(2 ** round(math.log2(events)), SMALLEST_TARGET), LARGEST_TARGET))
 
 

@@ -130,6 +130,21 @@ def test_a_run_moves_between_cpu_and_gpu(model: str, here: Path) -> None:
     assert longer.digest == again.digest
 
 
+@needs_gpu
+@pytest.mark.parametrize("engine", ["relax", "race"])
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+def test_a_run_that_was_done_on_a_gpu_is_resumed_there(model: str, engine: str, here: Path) -> None:
+    options = {**SMALL, **LENGTHS[model], "model": model, "engine": engine, "device": "gpu"}
+    done = run(**options, output="run.h5", checkpoint="run.ck")
+    written = datasets("run.h5")
+    again = resume()
+    assert again.digest == done.digest
+    assert again.consistent
+    assert datasets("run.h5") == written
+    ends = {name: 2 * options[name] for name in ENDS & options.keys()}
+    assert resume(**ends).digest == run(**{**options, **ends, "device": "cpu"}).digest
+
+
 STREAMS: list[dict[str, Any]] = [
     {**SMALL, "tau": 0.1, "transitions": 700},
     {**SMALL, "network": "celegans", "neurons": None, "tau": 1.0, "transitions": 700},

@@ -283,7 +283,7 @@ def test_digest_does_not_change_when_events_overflow_shared_memory(
 def test_tickets_at_one_tick_keep_their_order(tau: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here of 2^16 ticks a window, so that neurons have some; of 2^40 they hardly ever do."""
     _compile_with(monkeypatch, MPM_TICK_BITS=16)
-    case = {**GAUSSIAN, "neurons": 100, "coupling": 4.0, "tau": tau, "transitions": 20_000}
+    case = {**GAUSSIAN, "neurons": 100, "coupling": 4.0, "tau": tau, "transitions": 5000}
     wanted = _run(**case, engine="race", device="gpu")
     for exchange in ("auto", "nccl"):
         _check_equal(_run(**case, exchange=exchange, device="gpu"), wanted)

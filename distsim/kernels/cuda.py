@@ -294,7 +294,7 @@ class Device:
         self.keep("z1", cupy.zeros(padded, z.dtype))
         self.keep("bound", cupy.zeros(padded, z.dtype))
         self.keep("rest", self._padded(rest, padded))
-        self.keep("x", self._padded(5 * x, padded))  # X_START | X_END
+        self.keep("x", self._padded(21 * x, padded))  # X_START | X_END | X_BEFORE
         self.keep("slot_of", cupy.zeros(padded, np.int32))
         self.keep("levels", cupy.asarray(level_logarithms()))
         if boltzmann:
