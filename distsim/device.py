@@ -40,8 +40,28 @@ _LIMIT = 2**62
 _PATIENCE = 11e9  # of a kernel that waits for other ranks, in watchdogs: longer than any of these
 
 
+def take_gpu(ranks: Communicator) -> str | None:
+    """Choose this rank's GPU, by its place on its host; why some rank has none, or None."""
+    name = cuda.choose(ranks.here()[0])
+    names = [part.decode().rstrip() for part in _gathered(ranks, name.encode().ljust(160))]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is None:
+        return None
+    users = [str(rank) for rank, name in enumerate(names) if name == twice]
+    return (
+        f"GPU {twice}: taken by ranks {' and '.join(users)}; allowed: one rank a GPU, so as many "
+        "ranks on a host as it has GPUs"
+    )
+
+
+def _gathered(ranks: Communicator, part: bytes) -> list[bytes]:
+    """The same number of bytes of every rank, by rank."""
+    whole = ranks.gather(np.frombuffer(part, np.uint8)).tobytes()
+    return [whole[k : k + len(part)] for k in range(0, len(whole), len(part))]
+
+
 class DeviceChain:
-    """A network in motion on this rank's GPU."""
+    """A network in motion on the GPU that this rank has taken."""
 
     place = "gpu"
 
@@ -65,7 +85,7 @@ class DeviceChain:
         self._begun = False
         self._running = False
         self._state: Any = None  # as last looked at
-        self._take_gpu()
+        self._choose_exchange()
         self._check_memory(network)
         self.shard: Shard = load(network, config.weight_bits, ranks, cuda)
         if config.model == "mpm":
@@ -73,18 +93,9 @@ class DeviceChain:
         self._build()
 
     # ------------------------------------------------------------------------------------- set-up
-    def _take_gpu(self) -> None:
-        """One GPU a rank, and how they exchange. Raises InputError for two ranks on one GPU."""
-        ranks, (place, here) = self.ranks, self.ranks.here()
-        name = cuda.choose(place)
-        names = [part.decode().rstrip() for part in self._gathered(name.encode().ljust(160))]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            users = [str(rank) for rank, name in enumerate(names) if name == twice]
-            raise InputError(
-                f"GPU {twice}: taken by ranks {' and '.join(users)}; allowed: one rank a GPU, so "
-                "as many ranks on a host as it has GPUs"
-            )
+    def _choose_exchange(self) -> None:
+        """NCCL or peer memory. Raises InputError for what was asked and cannot be."""
+        ranks, here = self.ranks, self.ranks.here()[1]
         wish, race = self.config.exchange, self.config.engine == "race"
         if ranks.size > cuda.MOST_RANKS and not race:
             raise InputError(
@@ -98,11 +109,6 @@ class DeviceChain:
             )
         peers = together and not race and wish != "nccl"
         self.exchange = "peer" if peers else "nccl"
-
-    def _gathered(self, part: bytes) -> list[bytes]:
-        """The same number of bytes of every rank, by rank."""
-        whole = self.ranks.gather(np.frombuffer(part, np.uint8)).tobytes()
-        return [whole[k : k + len(part)] for k in range(0, len(whole), len(part))]
 
     def _check_memory(self, network: Network) -> None:
         """Refuse a network that does not fit, before anything is allocated."""
@@ -171,7 +177,7 @@ class DeviceChain:
         """Peer memory, or NCCL where it cannot be had and was not asked for."""
         error = None
         try:
-            self.device.open_peers(self._gathered, self.ranks.barrier)
+            self.device.open_peers(lambda part: _gathered(self.ranks, part), self.ranks.barrier)
         except Exception as bad:  # of any GPU that cannot reach another
             error = str(bad)
         if self.ranks.minimum(error is None) == 1:

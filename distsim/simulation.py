@@ -379,11 +379,21 @@ def open_chain(
 
 
 def on_gpu(device: str, ranks: Communicator) -> bool:
-    """Whether `device` (auto, cpu, gpu) means the GPU here, on all ranks alike."""
+    """Whether `device` means the GPU here, on all ranks alike; each has then taken its own.
+
+    auto: where there is one for every rank.
+    """
     lack = None if device == "cpu" else _missing_gpu()
     if device == "gpu":
         agreed(ranks, lambda: _refuse(f"device gpu: {lack}; allowed here: cpu") if lack else None)
-    return device != "cpu" and ranks.minimum(int(lack is None)) == 1
+    if device == "cpu" or ranks.maximum(int(lack is not None)) == 1:
+        return False
+    from distsim.device import take_gpu
+
+    taken = take_gpu(ranks)
+    if taken and device == "gpu":
+        raise InputError(taken)
+    return taken is None
 
 
 def _missing_gpu() -> str | None:

@@ -1,5 +1,7 @@
-"""How this machine starts ranks: the mpirun of each MPI that is installed."""
+"""How this machine starts ranks, by the mpirun of each MPI that is installed; its GPUs."""
 
+import functools
+import importlib.util
 import json
 import os
 import shutil
@@ -19,6 +21,19 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_hwloc_base_binding_policy": "none",
 }
+
+
+@functools.cache
+def gpus() -> int:
+    """How many GPUs CuPy finds."""
+    if importlib.util.find_spec("cupy") is None:
+        return 0
+    import cupy
+
+    try:
+        return int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return 0
 
 
 def found() -> dict[str, list[str]]:

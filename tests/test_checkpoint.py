@@ -14,7 +14,6 @@ import h5py
 import numpy as np
 import pytest
 from processes import Run, needs_mpirun
-from test_cuda import gpus, needs_gpu
 
 from distsim import checkpoint, cli, config, export, simulation, stop
 from distsim.checkpoint import Checkpoint
@@ -106,7 +105,7 @@ def test_stopped_at_any_window_and_resumed_it_is_an_undisturbed_run(model: str, 
     assert not Path("run.h5.partial").exists()
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("model", ["mpm", "bm"])
 @pytest.mark.usefixtures("at_every_window")
 def test_a_run_moves_between_cpu_and_gpu(model: str, here: Path) -> None:
@@ -130,7 +129,7 @@ def test_a_run_moves_between_cpu_and_gpu(model: str, here: Path) -> None:
     assert longer.digest == again.digest
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("engine", ["relax", "race"])
 @pytest.mark.parametrize("model", ["mpm", "bm"])
 def test_a_run_that_was_done_on_a_gpu_is_resumed_there(model: str, engine: str, here: Path) -> None:
@@ -270,10 +269,10 @@ def test_networks_of_any_size(neurons: int, here: Path) -> None:
 # ------------------------------------------------------------------- disturbed from outside
 
 
-def survive(model: str, moments: int, folder: Path) -> None:
+def survive(model: str, moments: int, folder: Path, gpus: int = 0) -> None:
     """Disturb a run at so many random moments, by a signal, --max-time and kill -9 in turns, each
-    time on another number of ranks and with the other engine, on GPUs or not where there are any;
-    compare it with one undisturbed."""
+    time on another number of ranks and with the other engine, now and then on GPUs if there are
+    any; compare it with one undisturbed."""
     options = ["--network", "gaussian", "--neurons", 200, "--model", model, "--seed", 5]
     options += ["--transitions", 200_000 * moments]
     whole = ["--output", "whole.h5", "--device", "cpu", "--json"]
@@ -289,7 +288,7 @@ def survive(model: str, moments: int, folder: Path) -> None:
         start = ["resume", "run.ck"] if (folder / "run.ck").exists() else options
         limit = ["--max-time", choose.uniform(0.01, 0.6)] if how == "max-time" else []
         engine = ("relax", "race")[moment % 2]
-        device = choose.choice(("cpu", "gpu")) if ranks <= gpus() else "cpu"
+        device = choose.choice(("cpu", "gpu")) if ranks <= gpus else "cpu"
         before = saved_at(folder)
         where = ["--engine", engine, "--device", device]
         going = Run(folder, *start, *limit, *where, ranks=ranks)
@@ -316,8 +315,9 @@ def saved_at(folder: Path) -> int:
 
 @needs_mpirun
 @pytest.mark.parametrize("model", ["mpm", "bm"])
-def test_a_disturbed_run_ends_as_an_undisturbed_one(model: str, tmp_path: Path) -> None:
-    survive(model, 6, tmp_path)
+@pytest.mark.parametrize("gpus", [0, pytest.param(1, marks=pytest.mark.gpu)])
+def test_a_disturbed_run_ends_as_an_undisturbed_one(gpus: int, model: str, tmp_path: Path) -> None:
+    survive(model, 6, tmp_path, gpus)
 
 
 @needs_mpirun

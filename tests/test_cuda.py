@@ -5,7 +5,6 @@ compared as host code, if a C++ compiler is there.
 """
 
 import ctypes
-import importlib.util
 import itertools
 import re
 import shutil
@@ -24,21 +23,6 @@ from distsim.elementary import exponential, ln
 from distsim.kernels import cpu
 
 KERNELS = Path(cpu.__file__).parent
-
-
-def gpus() -> int:
-    """How many GPUs CuPy finds."""
-    if importlib.util.find_spec("cupy") is None:
-        return 0
-    import cupy
-
-    try:
-        return int(cupy.cuda.runtime.getDeviceCount())
-    except cupy.cuda.runtime.CUDARuntimeError:
-        return 0
-
-
-needs_gpu = pytest.mark.skipif(gpus() == 0, reason="no GPU with CuPy here")
 
 
 # ------------------------------------------------------------------------- without a GPU
@@ -162,7 +146,7 @@ def _members(name: str) -> list[str]:
     return members
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_structs_are_those_of_the_kernels() -> None:
     from distsim.kernels import cuda
 
@@ -211,7 +195,7 @@ def _named(case: dict[str, Any]) -> str:
     return "-".join(str(value) for value in case.values())
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("case", CASES, ids=_named)
 def test_digest_is_the_cpus(case: dict[str, Any]) -> None:
     wanted = _run(**case, engine="race", device="cpu")
@@ -219,7 +203,7 @@ def test_digest_is_the_cpus(case: dict[str, Any]) -> None:
         _check_equal(_run(**case, engine=engine, exchange=exchange, device="gpu"), wanted)
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("case", [CASES[5], CASES[13], {**CASES[-2], "neurons": 500}], ids=_named)
 def test_digest_does_not_change_when_buffers_overflow(
     case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -240,7 +224,7 @@ def test_digest_does_not_change_when_buffers_overflow(
     _check_equal(found, _run(**case, engine="race", device="cpu"))
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("case", [CASES[5], CASES[12], CASES[-2]], ids=_named)
 def test_digest_does_not_change_when_kernels_end_in_mid_window(
     case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -267,7 +251,7 @@ def _compile_with(monkeypatch: pytest.MonkeyPatch, **constants: int) -> None:
     )
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("case", [CASES[12], CASES[-4], CASES[-3]], ids=_named)
 def test_digest_does_not_change_when_events_overflow_shared_memory(
     case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -278,7 +262,7 @@ def test_digest_does_not_change_when_events_overflow_shared_memory(
         _check_equal(_run(**case, exchange=exchange, device="gpu"), wanted)
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("tau", [1.0, 0.1])
 def test_tickets_at_one_tick_keep_their_order(tau: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here of 2^16 ticks a window, so that neurons have some; of 2^40 they hardly ever do."""
@@ -289,7 +273,7 @@ def test_tickets_at_one_tick_keep_their_order(tau: float, monkeypatch: pytest.Mo
         _check_equal(_run(**case, exchange=exchange, device="gpu"), wanted)
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_files_stream_to_the_gpu(tmp_path: Path) -> None:
     weights = np.random.default_rng(3).normal(0, 0.05, (701, 701))
     np.savez(tmp_path / "w.npz", weights=weights, bias=np.linspace(-1, 1, 701))
@@ -297,7 +281,7 @@ def test_files_stream_to_the_gpu(tmp_path: Path) -> None:
     _check_equal(_run(**case, device="gpu"), _run(**case, engine="race", device="cpu"))
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_logarithms_of_random_numbers_are_the_cpus() -> None:
     from distsim.kernels import cuda
 
@@ -307,7 +291,7 @@ def test_logarithms_of_random_numbers_are_the_cpus() -> None:
         assert np.array_equal(cuda.logarithms(x).view(np.int64), _logarithms(x).view(np.int64))
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_network_too_large_is_refused_with_the_number_of_gpus() -> None:
     from distsim.errors import InputError
 
@@ -316,13 +300,7 @@ def test_network_too_large_is_refused_with_the_number_of_gpus() -> None:
 
 
 # ---------------------------------------------------------------------------- on several
-@pytest.mark.parametrize(
-    "ranks",
-    [
-        pytest.param(n, marks=pytest.mark.skipif(gpus() < n, reason=f"fewer than {n} GPUs here"))
-        for n in (2, 3, 4, 8)
-    ],
-)
+@pytest.mark.parametrize("ranks", [pytest.param(n, marks=pytest.mark.gpu(n)) for n in (2, 3, 4, 8)])
 def test_digests_are_the_cpus_on_several_gpus(ranks: int, tmp_path: Path) -> None:
     ways = [("relax", "nccl"), ("relax", "peer"), ("race", "nccl")]
     made = launchers.digests(

@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from processes import Done, Run, needs_mpirun
-from test_cuda import needs_gpu
 
 from distsim import guard, kernels, output, simulate, simulation
 from distsim.communicator import Serial
@@ -355,7 +354,7 @@ distsim.__main__.main()
 """
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_a_gpu_that_is_lost_ends_the_run(tmp_path: Path) -> None:
     """After a stray write nothing runs on it any more."""
     going = Run(tmp_path, *LONG, "--device", "gpu", "--watchdog", 20, program=("-c", LOST))
@@ -395,10 +394,12 @@ def test_two_ranks_on_one_gpu_are_refused_by_its_name(monkeypatch: pytest.Monkey
     assert spec.loader is not None
     device = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(device)
-    chain = device.DeviceChain.__new__(device.DeviceChain)
-    chain.ranks = Twins()
+    monkeypatch.setitem(sys.modules, "distsim.device", device)
+    monkeypatch.setattr(simulation, "_missing_gpu", lambda: None)
     with pytest.raises(InputError, match="GPU GPU-8a4f: taken by ranks 0 and 1; allowed: one rank"):
-        chain._take_gpu()
+        simulation.on_gpu("gpu", Twins())
+    assert not simulation.on_gpu("auto", Twins())
+    assert simulation.on_gpu("auto", Serial())
 
 
 # -------------------------------------------------------------------- differing networks
