@@ -26,7 +26,6 @@ _SHORT_SWEEP = 4096  # steps: a window may have so many, however few the neurons
 class Boltzmann:
     """Draws the tickets of a BM and counts its steps."""
 
-    name = "bm"
     bounded = False  # every visit has its one ticket from the start
 
     def __init__(

@@ -31,7 +31,7 @@ STATUSES = """\b
 Exit status:
   0   done
   1   failed: an error, ranks that died or stalled, a check that did not hold
-  2   bad input; nothing was touched
+  2   bad input: nothing was touched; or a network at rest: its events so far are kept
   74  a file could not be written; the last checkpoint is good
   85  stopped by SIGTERM, SIGINT, SIGUSR1 or --max-time: `distsim resume` goes on
   A second signal ends all ranks at once: 128 + its number.
@@ -266,10 +266,10 @@ def verify(launch: Launch, /) -> int:
     Small networks, whose states can be enumerated: both models, both engines; a table with
     p-values. The exit status is 1 if a check fails.
     """
-    root = launch.connect().rank == 0
+    ranks = launch.connect()
     from distsim import verify
 
-    return 0 if verify.run(click.echo if root else silent) else FAILED
+    return 0 if verify.run(ranks, click.echo if ranks.rank == 0 else silent) else FAILED
 
 
 @group.command()
@@ -421,7 +421,7 @@ def plot(file: str, output: str, overwrite: bool) -> None:
 )
 @options("model", "bias", "neurons", "coupling", "network_seed", "patterns", "overwrite")
 def network(spec: str, output: str, overwrite: bool | None, **values: object) -> None:
-    """Write W and bias of a network as the simulation sees them.
+    """Write W and bias of a network as the simulation sees them, before rounding.
 
     SPEC: celegans, gaussian, hopfield or a file, as for run --network.
     """

@@ -200,7 +200,6 @@ class Nccl:
     """
 
     def __init__(self, ranks: Communicator) -> None:
-        os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast is not to be relied on
         from cupy.cuda import nccl
 
         self._nccl = nccl

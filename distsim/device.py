@@ -28,7 +28,7 @@ from distsim.network import Network
 from distsim.recorder import Recorder
 from distsim.shard import Shard, load, network_digest
 from distsim.timer import Timer
-from distsim.window import CAP_BITS, START_BITS, target_events
+from distsim.window import CAP_BITS, LARGEST_TARGET, START_BITS, target_events
 
 # In standard deviations of z's change in a window: how far tickets are drawn, and how near to its
 # threshold z must start for a ticket to be decided by the events, not by the start.
@@ -112,15 +112,16 @@ class DeviceChain:
 
     def _check_memory(self, network: Network) -> None:
         """Refuse a network that does not fit, before anything is allocated."""
-        bits, size = self.config.weight_bits, self.ranks.size
-        wanted = memory.on_gpu(network.neurons, bits, size)
+        size = self.ranks.size
+        plan = (network.neurons, self.config.weight_bits, self.config.window or LARGEST_TARGET)
+        wanted = memory.on_gpu(*plan, size)
         free = self.ranks.minimum(cuda.free_memory())
         if wanted <= free:
             return
-        enough = memory.gpus_for(network.neurons, bits, size, free)
+        enough = memory.gpus_for(*plan, size, free)
         would = "no number of GPUs" if enough is None else f"{enough} GPUs"
         raise InputError(
-            f"{network.name} of {network.neurons} neurons with weights of {bits} bits needs "
+            f"{network.name} of {plan[0]} neurons with weights of {plan[1]} bits needs "
             f"{wanted / 2**30:.1f} GiB on each of {size} GPU(s), {free / 2**30:.1f} GiB are free; "
             f"{would} would do"
         )
@@ -153,11 +154,14 @@ class DeviceChain:
             per_neuron=self.target.bit_length() - self.shard.neurons.bit_length(),
             cap_bits=CAP_BITS, start_bits=START_BITS,
         )  # fmt: skip
-        share = -(-2 * self.target // ranks.size) + 64
-        events = max(share, 4 * self.target + 64) if config.engine == "race" else share
-        if ranks.size == 1:
-            events = max(events, 4 * self.target + 64)
-        self._reserve(slots=n + 1, tickets=8 * events + 4096, events=events)
+        events = 2 * self.target  # of all ranks; what becomes too small is enlarged
+        if config.engine == "race":  # it makes no tickets, and looks at no end of its events
+            events = self.shard.neurons if boltzmann else 4 * self.target
+        elif ranks.size == 1:
+            events = 4 * self.target
+        share = -(-events // ranks.size) + 64
+        tickets = 0 if config.engine == "race" else 8 * share + 4096
+        self._reserve(slots=n + 1, tickets=tickets, events=share)
         if boltzmann:
             self.device.write_state(exponent=self.target.bit_length() - 1)
         top = int(np.where(x == 0, z, -z).max()) if n else -_LIMIT
@@ -208,8 +212,10 @@ class DeviceChain:
             self._launch()
         state = self._look()
         if state["halted"]:
+            self._take(state, recorder)
             self._resume(state)
-        elif not state["finished"]:
+            return
+        if not state["finished"]:
             self._rounds = min(2 * self._rounds, 2048)
             self.device.set_tail(self._taken)
             self._launch()
@@ -297,6 +303,8 @@ class DeviceChain:
     def resume(self, position: Position) -> None:
         """Go on from where an earlier chain stood; its states were given at construction."""
         clock = dict(position.clock)
+        self.windows, self.replays = position.windows, position.replays
+        self.applies = position.applies
         self._now = clock["high"] if "high" in clock else float(clock["step"])
         if "step" in clock:
             clock["number"] = clock.pop("step")

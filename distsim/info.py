@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from distsim import __version__, memory, partition
+from distsim.window import LARGEST_TARGET
 
 if TYPE_CHECKING:
     from distsim.communicator import Communicator
@@ -34,7 +35,7 @@ TIMEOUT = 30  # seconds
 
 # Bytes of a local neuron besides its weights: its states, responses and bounds on them, bias and
 # what an engine and a law keep for it; of every neuron on each rank: its initial and final state.
-LOCAL_BYTES, GLOBAL_BYTES = 91, 2
+LOCAL_BYTES_ON_CPU, GLOBAL_BYTES_ON_CPU = 91, 2
 
 
 def machine(ranks: Communicator) -> dict[str, Any]:
@@ -58,8 +59,8 @@ def needs(neurons: int, weight_bits: int, sizes: Iterable[int]) -> list[dict[str
     for size in sizes:
         local = neurons - partition.start(size - 1, neurons, size)  # no rank owns more
         weights = neurons * local * weight_bits // 8
-        state = LOCAL_BYTES * local + GLOBAL_BYTES * neurons
-        gpu = memory.on_gpu(neurons, weight_bits, size)
+        state = LOCAL_BYTES_ON_CPU * local + GLOBAL_BYTES_ON_CPU * neurons
+        gpu = memory.on_gpu(neurons, weight_bits, LARGEST_TARGET, size)
         rows.append(
             {"ranks": size, "neurons": local, "weights": weights, "state": state, "gpu": gpu}
         )

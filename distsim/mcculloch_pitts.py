@@ -62,7 +62,6 @@ def at_rest(octaves: float, now: float) -> InputError:
 class McCullochPitts:
     """Draws the tickets of an MPM and keeps its clock: a double-double (high, low)."""
 
-    name = "mpm"
     bounded = True  # tickets are drawn as deep as needed: engines must watch the responses
 
     def __init__(

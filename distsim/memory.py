@@ -6,7 +6,8 @@ ALIGNMENT = 16  # bytes: what a column's length is rounded up to
 # Bytes of a local neuron besides its weights: z at a window's start and end, the threshold of its
 # next ticket, the rest of its bias, its states, its slot, its visits; of every neuron: visits.
 LOCAL_BYTES, GLOBAL_BYTES = 3 * 8 + 8 + 1 + 4 + 64 + 8, 8
-SPARE = 768 << 20  # CUDA's context, NCCL's buffers, events and tickets
+EVENT_BYTES = 2048  # of an event that a window aims at: its room in tickets, logs and the ring
+SPARE = 768 << 20  # CUDA's context, NCCL's buffers
 
 
 def stride(n: int, bits: int) -> int:
@@ -14,21 +15,21 @@ def stride(n: int, bits: int) -> int:
     return max(ALIGNMENT, -(-n * bits // 8 // ALIGNMENT) * ALIGNMENT) * 8 // bits
 
 
-def on_gpu(neurons: int, bits: int, size: int) -> int:
-    """Bytes on the GPU of the rank with most neurons, of `size` ranks."""
+def on_gpu(neurons: int, bits: int, window: int, size: int) -> int:
+    """Bytes on the GPU of the rank with most neurons, of `size` ranks; window: events aimed at."""
     n = neurons - partition.start(size - 1, neurons, size)
     weights = neurons * stride(n, bits) * bits // 8
-    return weights + LOCAL_BYTES * n + GLOBAL_BYTES * neurons + SPARE
+    return weights + LOCAL_BYTES * n + GLOBAL_BYTES * neurons + EVENT_BYTES * window + SPARE
 
 
-def gpus_for(neurons: int, bits: int, size: int, free: int) -> int | None:
+def gpus_for(neurons: int, bits: int, window: int, size: int, free: int) -> int | None:
     """The least number of ranks, `size` or more, for which `free` bytes a GPU suffice."""
-    if on_gpu(neurons, bits, neurons) > free:
+    if on_gpu(neurons, bits, window, neurons) > free:
         return None
     low, high = size, max(size, neurons)
     while low < high:
         middle = (low + high) // 2
-        if on_gpu(neurons, bits, middle) <= free:
+        if on_gpu(neurons, bits, window, middle) <= free:
             high = middle
         else:
             low = middle + 1

@@ -317,13 +317,13 @@ def _drive(
             now = chain.now()
             fraction = recorder.fraction(now)
             report(Progress(recorder.transitions, now, fraction, seconds, before, resumed))
+    final = chain.final()
     recorder.flush()
     chain.ranks.barrier()
     seconds = clock.perf_counter() - begin
     if keeper is not None:
         keeper.end(chain)
 
-    final = chain.final()
     stopped = None if keeper is None else keeper.stopped
     end = recorder.last if recorder.until is None else recorder.until
     if stopped is not None:
@@ -400,8 +400,10 @@ def _missing_gpu() -> str | None:
     """What a run on a GPU lacks here, or None."""
     if importlib.util.find_spec("cupy") is None:
         return "CuPy is not installed: install distsim[cuda12] or distsim[cuda13], as the driver is"
-    from distsim.kernels import cuda
-
+    try:
+        from distsim.kernels import cuda
+    except ImportError as error:
+        return f"CuPy cannot be imported: {error}"
     return cuda.missing()
 
 

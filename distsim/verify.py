@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from distsim import enumeration, simulation
-from distsim.communicator import Serial, connect
+from distsim.communicator import Communicator, Serial
 from distsim.config import Config
 from distsim.enumeration import Floats
 from distsim.simulation import Result, simulate
@@ -64,12 +64,11 @@ class Check:
         return f"{self.name:68} {self.p:9.2g}  {verdict}"
 
 
-def run(report: Callable[[str], None]) -> bool:
+def run(ranks: Communicator, report: Callable[[str], None]) -> bool:
     """Check everything, on each rank alike; one line of the table a call of `report`.
 
     Returns whether all is right on every rank.
     """
-    ranks = connect()
     report(f"{'check':68} {'p-value':>9}")
     right = True
     for check in checks():

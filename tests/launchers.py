@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 TESTS = Path(__file__).parent
 OPENMPI = TESTS.parent / ".venv-openmpi" / "bin"  # made by launch/test
 
@@ -36,33 +38,47 @@ def gpus() -> int:
         return 0
 
 
+@functools.cache
 def found() -> dict[str, list[str]]:
     """Name of each MPI -> how to start python with it, but for the number of ranks."""
-    launchers = {}
-    mpirun = shutil.which("mpirun", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
-    if mpirun is not None:
-        launchers["mpich"] = [mpirun, "-n", "{ranks}", sys.executable]
-    if (OPENMPI / "mpirun").exists():
-        mpirun = str(OPENMPI / "mpirun")
-        launchers["openmpi"] = [mpirun, "--oversubscribe", "-n", "{ranks}", f"{OPENMPI}/python"]
+    launchers: dict[str, list[str]] = {}
+    here = shutil.which("mpirun", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
+    for mpirun, python in ((here, sys.executable), (f"{OPENMPI}/mpirun", f"{OPENMPI}/python")):
+        if mpirun is not None and os.path.exists(mpirun):
+            version = subprocess.run([mpirun, "--version"], capture_output=True, text=True).stdout
+            openmpi = "Open MPI" in version
+            name, more = ("openmpi", ["--oversubscribe"]) if openmpi else ("mpich", [])
+            launchers.setdefault(name, [mpirun, *more, "-n", "{ranks}", python])
     return launchers
 
 
-def start(mpi: str, ranks: int, *arguments: str) -> str:
+needs_mpirun = pytest.mark.skipif(not found(), reason="no mpirun")
+needs_mpich = pytest.mark.skipif("mpich" not in found(), reason="no mpirun of MPICH")
+
+
+def python(ranks: int, mpi: str | None = None) -> list[str]:
+    """The command of python on so many ranks, with that MPI or any."""
+    command = found()[mpi] if mpi is not None else next(iter(found().values()))
+    return [part.format(ranks=ranks) for part in command]
+
+
+def start(ranks: int, *arguments: str, mpi: str | None = None) -> str:
     """Run python on so many ranks; its output."""
-    command = [part.format(ranks=ranks) for part in found()[mpi]]
     done = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=300, env=ENVIRONMENT
-    )
+        [*python(ranks, mpi), *arguments],
+        capture_output=True, text=True, timeout=300, env=ENVIRONMENT,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def digests(mpi: str, ranks: int, cases: list[dict[str, Any]], folder: Path) -> list[str]:
+def digests(
+    ranks: int, cases: list[dict[str, Any]], folder: Path, mpi: str | None = None
+) -> list[str]:
     """The digest of each case, run on so many ranks; z == W x must hold at each end."""
     asked, made = folder / "cases.json", folder / "digests.json"
     asked.write_text(json.dumps(cases), encoding="utf-8")
-    start(mpi, ranks, f"{TESTS}/streams.py", str(asked), str(made))
+    start(ranks, f"{TESTS}/streams.py", str(asked), str(made), mpi=mpi)
     runs = json.loads(made.read_text(encoding="utf-8"))
     assert len(runs) == len(cases)
     assert all(consistent for _, consistent in runs)

@@ -14,7 +14,6 @@ import launchers
 import pytest
 
 SHARED = "/dev/shm/mpich"
-needs_mpirun = pytest.mark.skipif(not launchers.found(), reason="no mpirun")
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,12 @@ class Run:
         folder: Path,
         *arguments: object,
         ranks: int = 1,
-        mpi: str = "mpich",
+        mpi: str | None = None,
         program: tuple[str, ...] = ("-m", "distsim"),
     ) -> None:
         command = [sys.executable]
         if ranks > 1:
-            command = [part.format(ranks=ranks) for part in launchers.found()[mpi]]
+            command = launchers.python(ranks, mpi)
         self._ranks = ranks
         self._shared: set[Path] = set()  # what MPICH leaves behind of an aborted run
         self._process = subprocess.Popen(

@@ -13,7 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from processes import Run, needs_mpirun
+from launchers import needs_mpirun
+from processes import Run
 
 from distsim import checkpoint, cli, config, export, simulation, stop
 from distsim.checkpoint import Checkpoint

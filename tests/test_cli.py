@@ -4,13 +4,13 @@ import dataclasses
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import types
 from pathlib import Path
 from typing import Any
 
+import launchers
 import numpy as np
 import pytest
 
@@ -20,8 +20,6 @@ from distsim.errors import InputError
 from distsim.simulation import Progress, Summary, simulate
 
 HEAVY = ("cupy", "h5py", "matplotlib", "mpi4py", "numba", "numpy", "scipy")
-MPIRUN = shutil.which("mpirun", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
-needs_mpirun = pytest.mark.skipif(MPIRUN is None, reason="no mpirun")
 
 SUMMARY = Summary(
     model="bm",
@@ -48,21 +46,21 @@ SUMMARY = Summary(
 
 
 def distsim(
-    *arguments: str, launcher: tuple[str, ...] = (), **environment: str
+    *arguments: str, ranks: int = 1, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a process, or in several."""
     return subprocess.run(
-        [*launcher, sys.executable, "-m", "distsim", *arguments],
+        [
+            *(launchers.python(ranks) if ranks > 1 else [sys.executable]),
+            "-m",
+            "distsim",
+            *arguments,
+        ],
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, **environment},
+        env={**launchers.ENVIRONMENT, **environment},
     )
-
-
-def ranks(count: int) -> tuple[str, ...]:
-    assert MPIRUN is not None
-    return (MPIRUN, "-n", str(count))
 
 
 @pytest.fixture
@@ -232,21 +230,26 @@ def test_bad_input(arguments: list[str], message: str) -> None:
     assert done.stdout == ""
 
 
-@needs_mpirun
+@launchers.needs_mpirun
 @pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_bad_input_on_every_rank_alike_and_said_once(arguments: list[str], message: str) -> None:
-    done = distsim(*arguments, launcher=ranks(3))
+    done = distsim(*arguments, ranks=3)
     assert done.returncode == 2
     assert done.stderr.count(message) == 1
     assert "Traceback" not in done.stderr
 
 
-@needs_mpirun
+@launchers.needs_mpirun
 def test_bad_input_of_one_rank() -> None:
-    one = [sys.executable, "-m", "distsim"]
+    *mpirun, python = launchers.python(1)
+    one = [python, "-m", "distsim"]
     bad = ["env", "DISTSIM_TAU=-1", *one]
     done = subprocess.run(
-        [*ranks(1), *one, ":", "-n", "1", *bad], capture_output=True, text=True, timeout=60
+        [*mpirun, *one, ":", "-n", "1", *bad],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=launchers.ENVIRONMENT,
     )
     assert done.returncode == 2
     assert done.stderr.count("DISTSIM_TAU: '-1' given") == 1
@@ -274,13 +277,14 @@ distsim.__main__.main()
 """
 
 
-@needs_mpirun
+@launchers.needs_mpirun
 def test_an_exception_on_one_rank_ends_all_ranks() -> None:
     done = subprocess.run(
-        [*ranks(3), sys.executable, "-c", FAILING, "1"],
+        [*launchers.python(3), "-c", FAILING, "1"],
         capture_output=True,
         text=True,
         timeout=20,
+        env=launchers.ENVIRONMENT,
     )
     assert done.returncode != 0
     assert "error on rank 1" in done.stderr

@@ -274,6 +274,21 @@ def test_tickets_at_one_tick_keep_their_order(tau: float, monkeypatch: pytest.Mo
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("engine", ["relax", "race"])
+def test_all_neurons_may_change_state_in_one_window(engine: str) -> None:
+    """All follow one, which rarely changes: windows aim at few events."""
+    n = 2000
+    weights = np.zeros((n, n))
+    weights[0, 1:] = weights[1:, 0] = 40.0
+    bias = np.full(n, -20.0)
+    bias[0] = -6.0
+    options: dict[str, Any] = {"model": "bm", "sweeps": 2000, "bias": bias}
+    wanted = simulation.simulate(weights, **options, device="cpu")
+    assert wanted.summary.transitions >= n
+    _check_equal(simulation.simulate(weights, **options, engine=engine, device="gpu"), wanted)
+
+
+@pytest.mark.gpu
 def test_files_stream_to_the_gpu(tmp_path: Path) -> None:
     weights = np.random.default_rng(3).normal(0, 0.05, (701, 701))
     np.savez(tmp_path / "w.npz", weights=weights, bias=np.linspace(-1, 1, 701))
@@ -304,7 +319,6 @@ def test_network_too_large_is_refused_with_the_number_of_gpus() -> None:
 def test_digests_are_the_cpus_on_several_gpus(ranks: int, tmp_path: Path) -> None:
     ways = [("relax", "nccl"), ("relax", "peer"), ("race", "nccl")]
     made = launchers.digests(
-        next(iter(launchers.found())),
         ranks,
         [
             {**case, "engine": engine, "exchange": exchange, "device": "gpu"}

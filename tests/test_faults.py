@@ -19,7 +19,7 @@ import launchers
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from processes import Done, Run, needs_mpirun
+from processes import Done, Run
 
 from distsim import guard, kernels, output, simulate, simulation
 from distsim.communicator import Serial
@@ -54,7 +54,7 @@ def assert_resumable(folder: Path, ranks: int = 1) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-@pytest.mark.parametrize("ranks", [1, pytest.param(3, marks=needs_mpirun)])
+@pytest.mark.parametrize("ranks", [1, pytest.param(3, marks=launchers.needs_mpirun)])
 def test_a_signal_on_any_rank_stops_all_within_two_seconds_with_status_85(
     ranks: int, number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_signal_to_the_launcher_stops_all_ranks(mpi: str, tmp_path: Path) -> N
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpirun)])
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=launchers.needs_mpirun)])
 def test_a_large_network_stops_within_two_seconds(ranks: int, tmp_path: Path) -> None:
     shape = ("--neurons", 16_384, "--checkpoint-every", "1s")
     going = begun(tmp_path, *shape, ranks=ranks)
@@ -106,7 +106,7 @@ def test_a_stop_without_a_checkpoint_says_that_nothing_can_be_resumed(tmp_path: 
         assert len(file["events/time"]) == done.summary["transitions"] > 0
 
 
-@needs_mpirun
+@launchers.needs_mpirun
 def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
     """The first one cannot be agreed upon while another rank stands still."""
     going = begun(tmp_path, ranks=2)
@@ -253,7 +253,7 @@ distsim.__main__.main()
 """
 
 
-@needs_mpirun
+@launchers.needs_mpirun
 def test_a_rank_that_stalls_in_a_checkpoint_ends_all_within_the_watchdogs_time(
     tmp_path: Path,
 ) -> None:
@@ -308,7 +308,7 @@ def faulty(folder: Path, rank: int, fault: str, ranks: int, saving: bool = True)
     return begun(folder, "--watchdog", 20, **how).end()
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(3, marks=needs_mpirun)])
+@pytest.mark.parametrize("ranks", [1, pytest.param(3, marks=launchers.needs_mpirun)])
 @pytest.mark.parametrize(
     ("fault", "message"), [("raises", "KeyError: 'a bug'"), ("memory", "MemoryError")]
 )
@@ -363,10 +363,28 @@ def test_a_gpu_that_is_lost_ends_the_run(tmp_path: Path) -> None:
     assert "distsim: error on rank 0:" in done.err
 
 
+@pytest.mark.parametrize("engine", ["relax", "race"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def test_a_network_that_comes_to_rest_leaves_its_events(
+    device: str, engine: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "w.npz", weights=np.zeros((20, 20)), bias=np.full(20, -3000.0))
+    file = str(tmp_path / "run.h5")
+    config = Config(
+        network=str(tmp_path / "w.npz"),
+        initial="ones", transitions=100, engine=engine, device=device, output=file,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="the network is at rest"):
+        simulation.run(config, Serial())
+    with h5py.File(file + ".partial") as partial:
+        assert sorted(partial["events/neuron"]) == list(range(20))
+        assert not any(partial["events/state"])
+
+
 # ------------------------------------------------------------------------ launched wrongly
 
 
-@needs_mpirun
+@launchers.needs_mpich
 def test_singletons_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As if Open MPI's mpirun had started two ranks, of which MPICH's library knows nothing."""
     monkeypatch.setitem(launchers.ENVIRONMENT, "OMPI_COMM_WORLD_SIZE", "2")
@@ -402,10 +420,29 @@ def test_two_ranks_on_one_gpu_are_refused_by_its_name(monkeypatch: pytest.Monkey
     assert simulation.on_gpu("auto", Serial())
 
 
+def test_what_a_run_on_a_gpu_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cupy.py").write_text("raise ImportError('no libnvrtc.so.13')", encoding="utf-8")
+    monkeypatch.setitem(
+        launchers.ENVIRONMENT, "PYTHONPATH", f"{tmp_path}:{launchers.ENVIRONMENT['PYTHONPATH']}"
+    )
+    done = Run(tmp_path, "--device", "gpu").end()
+    assert done.status == 2
+    assert (
+        done.err
+        == "distsim: device gpu: CuPy cannot be imported: no libnvrtc.so.13; allowed here: cpu\n"
+    )
+    assert Run(tmp_path, "--transitions", 10, "--json").end().summary["device"] == "cpu"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        InputError, match=r"not installed: install distsim\[cuda12\] or distsim\[cuda13\]"
+    ):
+        simulation.on_gpu("gpu", Serial())
+
+
 # -------------------------------------------------------------------- differing networks
 
 
-@needs_mpirun
+@launchers.needs_mpirun
 @pytest.mark.parametrize("name", ["network.npy", "bias.npy"])
 def test_a_stale_file_on_one_node_is_found_before_the_first_window(
     name: str, tmp_path: Path
@@ -420,7 +457,8 @@ def test_a_stale_file_on_one_node_is_found_before_the_first_window(
     stale.flat[7] += 1e-9
     np.save(tmp_path / "2" / name, stale)
     move = (
-        "import os, sys; os.chdir(os.environ['PMI_RANK']); import distsim.__main__ as m; m.main()"
+        "import os, distsim.__main__ as m; from distsim.communicator import launched_rank; "
+        "os.chdir(str(launched_rank())); m.main()"
     )
     options = ("--network", "network.npy", "--bias", "bias.npy", "--time", 1, "--output", "run.h5")
     done = Run(tmp_path, *options, ranks=3, program=("-c", move)).end()
@@ -429,12 +467,13 @@ def test_a_stale_file_on_one_node_is_found_before_the_first_window(
     assert not list(tmp_path.glob("*/run*"))
 
 
-@needs_mpirun
+@launchers.needs_mpirun
 def test_ranks_with_other_options_are_refused(tmp_path: Path) -> None:
-    differ = "import os, sys; sys.argv += ['--seed', os.environ['PMI_RANK']]; "
-    done = Run(
-        tmp_path, ranks=2, program=("-c", differ + "import distsim.__main__ as m; m.main()")
-    ).end()
+    differ = (
+        "import sys, distsim.__main__ as m; from distsim.communicator import launched_rank; "
+        "sys.argv += ['--seed', str(launched_rank())]; m.main()"
+    )
+    done = Run(tmp_path, ranks=2, program=("-c", differ)).end()
     assert done.status == 2
     assert "the options: rank 1 has others than rank 0; allowed: the same on every rank" in done.err
 
@@ -459,7 +498,7 @@ def test_a_sample_of_a_large_file_sees_its_size_and_its_blocks(tmp_path: Path) -
 # ----------------------------------------------------------------------------------- files
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpirun)])
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=launchers.needs_mpirun)])
 def test_a_full_disk_stops_all_ranks_with_status_74_and_the_run_can_be_resumed(
     ranks: int, tmp_path: Path
 ) -> None:
@@ -470,7 +509,7 @@ def test_a_full_disk_stops_all_ranks_with_status_74_and_the_run_can_be_resumed(
     assert_resumable(tmp_path)
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpirun)])
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=launchers.needs_mpirun)])
 def test_a_vanished_folder_stops_all_ranks_with_status_74(ranks: int, tmp_path: Path) -> None:
     """It comes back, and the run goes on."""
     here = tmp_path / "here"

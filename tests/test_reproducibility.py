@@ -97,18 +97,18 @@ def test_ranks_make_the_same_stream(
     # Open MPI a third: what a rank computes does not depend on the library.
     every = (ranks + 1) // 2 * (3 if mpi == "openmpi" else 1)
     runs = runs[ranks % every :: every]
-    made = launchers.digests(mpi, ranks, [case for case, _ in runs], tmp_path)
+    made = launchers.digests(ranks, [case for case, _ in runs], tmp_path, mpi)
     wrong = [case for (case, wanted), one in zip(runs, made, strict=True) if one != wanted]
     assert not wrong
 
 
-@pytest.mark.skipif("mpich" not in launchers.found(), reason="no mpirun of mpich")
+@launchers.needs_mpirun
 @pytest.mark.parametrize("model", ["mpm", "bm"])
 def test_file_of_two_ranks(model: str, tmp_path: Path) -> None:
     options = ["--model", model, "--transitions", "5000", "--seed", "3", "--initial", "random"]
     one, two = str(tmp_path / "one.h5"), str(tmp_path / "two.h5")
-    alone = launchers.start("mpich", 1, "-m", "distsim", *options, "--output", one)
-    together = launchers.start("mpich", 2, "-m", "distsim", *options, "--output", two)
+    alone = launchers.start(1, "-m", "distsim", *options, "--output", one)
+    together = launchers.start(2, "-m", "distsim", *options, "--output", two)
     first, second = output.read(one), output.read(two)
     for name in ("time", "neuron", "state", "initial", "final"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))

@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import launchers
 import pytest
-from launchers import found
 
 from distsim import cli, scaling, scaling_report
 from distsim.errors import InputError
@@ -332,13 +332,13 @@ def test_the_script_measures_on_all_ranks_of_its_job(tasks: str, ranks: list[str
     assert [value for name, value in pairwise(words) if name == "--ranks"] == ranks
 
 
-@pytest.mark.skipif("mpich" not in found(), reason="no mpirun of MPICH")
+@launchers.needs_mpich
 def test_a_table_and_a_picture_of_real_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))
     file, picture = tmp_path / "scaling.jsonl", tmp_path / "scaling.png"
-    launcher = f"{found()['mpich'][0]} -n {{ranks}}"
+    launcher = f"{launchers.found()['mpich'][0]} -n {{ranks}}"
     arguments = f"{file} --ranks 1 --neurons 60 --repeats 1 --seconds 0.01 --picture {picture}"
     command = ["scaling", *arguments.split(), "--json", "--launcher", launcher]
     assert cli.main(command, cli.Launch()) == 0

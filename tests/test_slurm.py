@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
-from launchers import found
+from launchers import found, needs_mpich
 from numpy.testing import assert_array_equal
 
 from distsim import output, simulation
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(
         bool(slurm_cluster.missing()), reason=f"not installed: {slurm_cluster.missing()}"
     ),
-    pytest.mark.skipif("mpich" not in found(), reason="no mpirun of MPICH"),
+    needs_mpich,
 ]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from distsim import cli, verify
 from distsim.boltzmann import Boltzmann
+from distsim.communicator import Serial
 from distsim.mcculloch_pitts import McCullochPitts
 from distsim.verify import BOUND, Check
 
@@ -19,7 +20,7 @@ def nothing() -> Iterable[Check]:
 
 def test_this_installation_passes() -> None:
     lines: list[str] = []
-    assert verify.run(lines.append)
+    assert verify.run(Serial(), lines.append)
     for word in ("mpm", "bm", "race", "relax", "sequential", "random", "tau 0.25", "T 0"):
         assert any(word in line for line in lines)
     controls = [line for line in lines if "control" in line]
@@ -30,9 +31,9 @@ def test_this_installation_passes() -> None:
     assert lines[-1] == "the law holds"
 
 
-@pytest.mark.skipif("mpich" not in launchers.found(), reason="no mpirun of mpich")
+@launchers.needs_mpirun
 def test_on_two_ranks() -> None:
-    output = launchers.start("mpich", 2, "-m", "distsim", "verify")
+    output = launchers.start(2, "-m", "distsim", "verify")
     assert output.count("on 1 and 2 ranks") == len(verify.STREAMS)
     assert output.splitlines()[-1] == "the law holds"
 

@@ -40,7 +40,7 @@ typedef i64 z_t;
 #endif
 #define UNDRAWN (-9223372036854775807ll)
 #define PEERS 8       // most ranks of a peer exchange
-#define MOST_RANKS 64  // of any exchange
+#define MOST_RANKS 64  // of any exchange of `relax`
 
 // Bits of a neuron's byte in `x`.
 #define X_START 1   // its state at the window's start
@@ -104,7 +104,7 @@ struct State {
     u64 left_digest;
     double left_high, left_low, left_last;
     // the run so far
-    i64 windows, replays, applies, transitions, rounds, draws;
+    i64 windows, replays, applies, transitions, draws;
     i64 ring_head, ring_tail;
     i64 need_slots, need_tickets, need_events;
     double octaves;

@@ -123,10 +123,7 @@ __device__ inline void open_window(State* s, i64 top) {
         s->started = 1;
     }
     i64 exponent = min(s->exponent, (i64)floor((double)C.start_bits - octaves));
-    if (exponent > 1000) {
-        s->halted |= AT_REST;
-        s->octaves = octaves;
-    }
+    s->octaves = octaves;
     double cap = (double)(C.cap_bits - exponent) * LN2 * C.scale;
     s->width = exponent;
     s->most = 4 * C.target;
@@ -238,6 +235,10 @@ __device__ inline void control_draw(State* s, i64 next) {
     s->draws++;
     if (s->finishing) {
         s->finished = 1;
+        return;
+    }
+    if (s->width > 1000) {  // of the widest window that a double can time
+        s->halted |= AT_REST;
         return;
     }
     begin_replays(s);

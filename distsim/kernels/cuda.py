@@ -40,7 +40,7 @@ _STATE = """
     new_tickets new_overflow digest:u8 last:f8 slots tickets overflow best:u8 recorded
     record_high:f8 record_low:f8 record_tick:f8 record_offset:f8 left_number left_exponent
     left_windows left_replays left_applies left_transitions left_digest:u8 left_high:f8
-    left_low:f8 left_last:f8 windows replays applies transitions rounds draws ring_head
+    left_low:f8 left_last:f8 windows replays applies transitions draws ring_head
     ring_tail need_slots need_tickets need_events octaves:f8 turn goal epoch stamp
 """
 _FIELDS = [f"{field}:i8".split(":")[:2] for field in _STATE.split()]
@@ -289,7 +289,6 @@ class Device:
             ranks=ranks, rank=rank,
         )  # fmt: skip
         padded = n + 16
-        self.z_type = z.dtype
         self.keep("z0", self._padded(z, padded))
         self.keep("z1", cupy.zeros(padded, z.dtype))
         self.keep("bound", cupy.zeros(padded, z.dtype))

@@ -136,7 +136,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
             s->best = NO_EVENT;
             s->top = -(i64)LIMIT;
         }
-        s->rounds++;
     }
     write_state(s);
 }

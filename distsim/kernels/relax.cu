@@ -67,7 +67,6 @@ __device__ __forceinline__ void take_up(State* s, Told& a, Source source) {
         if (s->stage == REPLAY) control_replay(s, combined(a));
         else control_agree(s, combined(a));
         s->epoch++;
-        s->rounds++;
         next_turn(s);
         charge(s, AGREE);
     }
