@@ -5,10 +5,12 @@ compared as host code, if a C++ compiler is there.
 """
 
 import ctypes
+import importlib.util
 import itertools
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,37 @@ KERNELS = Path(cpu.__file__).parent
 
 
 # ------------------------------------------------------------------------- without a GPU
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc here")
+def _compile_with_nvcc(source: Path, options: list[str], folder: Path) -> str:
+    """The log of a failure."""
+    command = ["nvcc", "-cubin", *options, str(source), "-o", str(folder / "kernels.cubin")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def _compile_with_nvrtc(source: Path, options: list[str], folder: Path) -> str:
+    from cupy.cuda import nvrtc
+
+    program = nvrtc.createProgram(source.read_text(encoding="utf-8"), source.name, [], [])
+    try:
+        nvrtc.compileProgram(program, [*options, f"-I{source.parent}"])
+    except nvrtc.NVRTCError:
+        return str(nvrtc.getProgramLog(program))
+    return ""
+
+
+COMPILERS = {
+    "nvcc": (_compile_with_nvcc, shutil.which("nvcc")),
+    "nvrtc": (_compile_with_nvrtc, importlib.util.find_spec("cupy")),  # it needs no GPU
+}
+
+
+@pytest.mark.parametrize(
+    "compiler",
+    [
+        pytest.param(run, marks=pytest.mark.skipif(not there, reason=f"no {name} here"), id=name)
+        for name, (run, there) in COMPILERS.items()
+    ],
+)
 @pytest.mark.parametrize(
     ("name", "weight_bits", "z_bits", "boltzmann", "group"),
     [
@@ -39,12 +71,16 @@ KERNELS = Path(cpu.__file__).parent
     ],
 )
 def test_kernels_compile(
-    tmp_path: Path, name: str, weight_bits: int, z_bits: int, boltzmann: int, group: int
+    tmp_path: Path,
+    name: str,
+    weight_bits: int,
+    z_bits: int,
+    boltzmann: int,
+    group: int,
+    compiler: Callable[[Path, list[str], Path], str],
 ) -> None:
-    command = [
-        "nvcc",
+    options = [
         "-std=c++17",
-        "-cubin",
         "-arch=sm_90",
         "-fmad=false",
         f"-DWEIGHT_BITS={weight_bits}",
@@ -53,12 +89,8 @@ def test_kernels_compile(
         f"-DGROUP={group}",
         "-DCOLUMN_BYTES=8",
         "-DAPART=8",
-        str(KERNELS / name),
-        "-o",
-        str(tmp_path / "kernels.cubin"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert not compiler(KERNELS / name, options, tmp_path)
 
 
 HOST = """
