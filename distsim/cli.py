@@ -327,7 +327,10 @@ def bench(
     picture: str | None,
     as_json: bool,
 ) -> None:
-    """Measure transitions a second: a plain loop, race and relax, side by side."""
+    """Measure transitions a second: a plain loop, race and relax, side by side.
+
+    Variables DISTSIM_<OPTION> of the environment are not heeded.
+    """
     ranks = launch.connect()
     from distsim import bench, canvas
     from distsim.communicator import agreed
@@ -423,7 +426,8 @@ def plot(file: str, output: str, overwrite: bool) -> None:
 def network(spec: str, output: str, overwrite: bool | None, **values: object) -> None:
     """Write W and bias of a network as the simulation sees them, before rounding.
 
-    SPEC: celegans, gaussian, hopfield or a file, as for run --network.
+    SPEC: celegans, gaussian, hopfield or a file, as for run --network. Variables DISTSIM_<OPTION>
+    of the environment are not heeded.
     """
     config.check_writable(output, bool(overwrite), source=spec)
     # A configuration has a length, which is of no use here.
