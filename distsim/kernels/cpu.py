@@ -37,7 +37,9 @@ NEURON_BITS = 22
 MPM_TICK_BITS = 40  # a window of the MPM has 2^40 ticks, counted from 1
 NO_EVENT = np.uint64(0xFFFFFFFFFFFFFFFF)
 LIMIT = 2.0**62  # thresholds beyond any linear response are cut to it
+_LINE = 64  # bytes that come into a cache together
 _AHEAD = 4  # visits for which a sweep prefetches
+_AHEAD_LINES = np.uint64(12)  # how far ahead of its sums `apply` prefetches, in cache lines
 
 _ONE = np.uint64(1)
 _STATE_AND_NEURON = np.uint64(NEURON_BITS + 1)
@@ -572,20 +574,22 @@ def replay(weights, diagonal, z, x, first, high, low, slots, tickets, order, eve
 
 
 @intrinsic
-def _prefetch(typing, array, index):
-    """Ask for the memory of array[index], which is soon used."""
+def _prefetch(typing, arrays, index):
+    """Ask for the memory of array[index] of each of a tuple of arrays, which is soon used."""
 
     def generate(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        place = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
-        word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
         read, every_cache, data_not_code = word(0), word(3), word(1)
-        builder.call(function, [place, read, every_cache, data_not_code])
+        for k, array in enumerate(signature.args[0]):
+            value = builder.extract_value(arguments[0], k)
+            data = context.make_array(array)(context, builder, value).data
+            place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+            builder.call(function, [place, read, every_cache, data_not_code])
         return context.get_dummy_value()
 
-    return types.void(array, types.int64), generate
+    return types.void(arrays, index), generate
 
 
 @njit(cache=True)
@@ -612,8 +616,8 @@ def sweep(weights, sequential, z, x, slots, tickets, events):
         key = tickets[t].key
         if in_a_row and t + _AHEAD < tickets.size:
             w = weights[neuron_of(tickets[t + _AHEAD].key)]
-            for i in range(neurons[t + _AHEAD], neurons[-1] + 1, 64 // w.itemsize):
-                _prefetch(w, i)  # type: ignore[call-arg]
+            for i in range(neurons[t + _AHEAD], neurons[-1] + 1, _LINE // w.itemsize):
+                _prefetch((w,), i)  # type: ignore[call-arg]
         while remote < events.size and events[remote] < key:
             _push(weights, events[remote], neurons, a, in_a_row, sums)
             remote += 1
@@ -778,37 +782,51 @@ def apply(weights, events, z, end, high, low):
 
     end = z + columns; high, low: bounds on z of each neuron over the window, start included, at
     most 12 units wide of its extremes, since sums are short by the subtractions of their pass. All
-    as z[n]. Twelve columns a pass keep the sums in registers and are, with z and its bounds, about
-    as many streams as a core prefetches.
+    as z[n]. Twelve columns a pass keep the sums in registers. They are prefetched: of itself a core
+    does not read so many streams far enough ahead.
     """
     n = z.size
     kind = z.dtype.type
     none = np.zeros(n, weights.dtype)
+    # A cache line of each column at a time. Unsigned, and constant in compiled code: LLVM makes no
+    # vectors of the loop otherwise.
+    line = np.uint64(8 * _LINE // np.iinfo(weights.dtype).bits)
+    lines = np.uint64(n) // line
     for i in range(n):  # three copies cost three times as much
         end[i] = high[i] = low[i] = z[i]
     for k in range(0, events.size, 12):
-        w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 = _columns(weights, events, k, none)
+        columns = _columns(weights, events, k, none)
+        w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 = columns
         m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 = _masks(events, k, kind)
         short = -(m0 + m1 + m2 + m3 + m4 + m5 + m6 + m7 + m8 + m9 + m10 + m11)
-        for i in range(n):
-            v = end[i]
-            h = v
-            b = v
-            v, h, b = _added(kind, v, h, b, w0[i], m0)
-            v, h, b = _added(kind, v, h, b, w1[i], m1)
-            v, h, b = _added(kind, v, h, b, w2[i], m2)
-            v, h, b = _added(kind, v, h, b, w3[i], m3)
-            v, h, b = _added(kind, v, h, b, w4[i], m4)
-            v, h, b = _added(kind, v, h, b, w5[i], m5)
-            v, h, b = _added(kind, v, h, b, w6[i], m6)
-            v, h, b = _added(kind, v, h, b, w7[i], m7)
-            v, h, b = _added(kind, v, h, b, w8[i], m8)
-            v, h, b = _added(kind, v, h, b, w9[i], m9)
-            v, h, b = _added(kind, v, h, b, w10[i], m10)
-            v, h, b = _added(kind, v, h, b, w11[i], m11)
-            end[i] = v + short
-            high[i] = max(high[i], kind(h + short))
-            low[i] = min(low[i], b)
+        for part in range(lines):
+            _prefetch(columns, (part + _AHEAD_LINES) * line)  # type: ignore[call-arg]
+            for j in range(line):
+                i = part * line + j
+                v = end[i]
+                h = v
+                b = v
+                v, h, b = _added(kind, v, h, b, w0[i], m0)
+                v, h, b = _added(kind, v, h, b, w1[i], m1)
+                v, h, b = _added(kind, v, h, b, w2[i], m2)
+                v, h, b = _added(kind, v, h, b, w3[i], m3)
+                v, h, b = _added(kind, v, h, b, w4[i], m4)
+                v, h, b = _added(kind, v, h, b, w5[i], m5)
+                v, h, b = _added(kind, v, h, b, w6[i], m6)
+                v, h, b = _added(kind, v, h, b, w7[i], m7)
+                v, h, b = _added(kind, v, h, b, w8[i], m8)
+                v, h, b = _added(kind, v, h, b, w9[i], m9)
+                v, h, b = _added(kind, v, h, b, w10[i], m10)
+                v, h, b = _added(kind, v, h, b, w11[i], m11)
+                end[i] = v + short
+                high[i] = max(high[i], kind(h + short))
+                low[i] = min(low[i], b)
+    for event in events:  # the neurons after the last full line
+        w = weights[neuron_of(event)]
+        for i in range(lines * line, np.uint64(n)):
+            end[i] += kind(sign_of(event) * np.int64(w[i]))
+            high[i] = max(high[i], end[i])
+            low[i] = min(low[i], end[i])
 
 
 @njit(cache=True)
@@ -999,7 +1017,7 @@ def columns(neurons, n, bits):
 
     Columns a multiple of 2 KiB apart would crowd the same places of the caches.
     """
-    spare = 64 * 8 // bits if n and n * bits // 8 % 2048 == 0 else 0
+    spare = 8 * _LINE // bits if n and n * bits // 8 % 2048 == 0 else 0
     weights = np.empty((neurons, n + spare), f"int{bits}")
     weights[:, n:] = 0
     return weights
