@@ -52,9 +52,9 @@ class Relax:
         self.tickets = Tickets(shard.size)
         local = np.arange(shard.size)
         self._diagonal = shard.weights[shard.first + local, local]
-        self._end = np.empty(shard.size, shard.kind)
-        self._high = np.empty(shard.size, shard.kind)
-        self._low = np.empty(shard.size, shard.kind)
+        self._end = cpu.aligned((shard.size,), shard.kind)
+        self._high = cpu.aligned((shard.size,), shard.kind)
+        self._low = cpu.aligned((shard.size,), shard.kind)
         limit = 2**30 - 64 if shard.kind is np.int32 else 2**61
         self._changed = 0  # events since the last whole pass, and how many cannot overflow bounds
         self._room = limit >> 8 * shard.weights.itemsize - 1
