@@ -80,9 +80,10 @@ class Relax:
             events, early, rounds = self._settle(law, window, z, x, events)
             replays += rounds
             body = events[:-1] if early else events
-            applies += self._adjust(z, applied, body)
+            changes, passes = self._adjust(z, applied, body)
+            applies += passes
             applied = body
-            again, crossed = self._deepen(law, window, z, x, body, events)
+            again, crossed = self._deepen(law, window, z, x, changes, body, events)
             if not again:
                 break
         kept = 1 + self._crossing(window, z, x, events) if crossed else events.size + 1
@@ -140,8 +141,8 @@ class Relax:
 
     def _adjust(
         self, z: NDArray[Any], applied: NDArray[np.uint64], events: NDArray[np.uint64]
-    ) -> int:
-        """Bring what was found for `applied` to `events`; 1 if that took a whole new pass.
+    ) -> tuple[NDArray[np.uint64], int]:
+        """Bring what was found for `applied` to `events`: the changes; 1 for a whole new pass.
 
         A few changed events are only added: then the bounds on z become wider.
         """
@@ -149,12 +150,12 @@ class Relax:
         changes = cpu.adjust(
             self.shard.weights, applied, events, most, self._end, self._high, self._low
         )
-        self._changed += changes
-        if changes > most:
+        self._changed += changes.size
+        if changes.size > most:
             self._apply(z, events)
-            return 1
+            return changes, 1
         self.timer.stamp("apply")
-        return 0
+        return changes, 0
 
     def _deepen(
         self,
@@ -162,6 +163,7 @@ class Relax:
         window: Window,
         z: NDArray[Any],
         x: NDArray[np.uint8],
+        changes: NDArray[np.uint64],
         body: NDArray[np.uint64],
         events: NDArray[np.uint64],
     ) -> tuple[bool, bool]:
@@ -185,6 +187,7 @@ class Relax:
             tickets.drawn,
             tickets.order,
             drawn,
+            changes,
             events,
             body.size < events.size,
         )

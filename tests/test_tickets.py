@@ -117,21 +117,24 @@ def test_every_ticket_up_to_the_need_is_drawn(need: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "threshold", "replayed", "wanted"),
+    ("state", "threshold", "replayed", "new", "wanted"),
     [
-        (0, 50, (0, 100), False),  # the replay looked at it closely
-        (0, 50, (0, 40), True),  # it held for beyond reach what fires
-        (0, 150, (0, 40), False),  # it is beyond reach still
-        (0, -50, (0, 40), True),  # it held for certain what did not fire: no such event
-        (1, 50, (-40, 0), True),  # the same from the other state
-        (1, 50, (-100, 0), False),
-        (1, 150, (-40, 0), False),
+        (0, 50, (0, 100), True, False),  # the replay looked at it closely
+        (0, 50, (0, 40), True, True),  # it held for beyond reach what fires
+        (0, 150, (0, 40), True, False),  # it is beyond reach still
+        (0, -50, (0, 40), True, True),  # it held for certain what did not fire: no such event
+        (0, 50, (0, 40), False, False),  # no change before the ticket moves what the replay saw
+        (1, 50, (-40, 0), True, True),  # the same from the other state
+        (1, 50, (-100, 0), True, False),
+        (1, 150, (-40, 0), True, False),
+        (1, 50, (-40, 0), False, False),
     ],
 )
 def test_a_ticket_that_comes_within_the_bounds_is_looked_at(
-    state: int, threshold: int, replayed: tuple[int, int], wanted: bool
+    state: int, threshold: int, replayed: tuple[int, int], new: bool, wanted: bool
 ) -> None:
-    """Neuron 0 has a ticket at tick 9; neuron 1's event at tick 5 moves its z to +-80."""
+    """Neuron 0 has a ticket at tick 9; neuron 1's event at tick 5, new or not since the replay's
+    bounds, moves its z to +-80."""
     sign = 1 - 2 * state
     weights = np.array([[0, 0], [80 * sign, 0]], np.int32)
     event = (5 << cpu.NEURON_BITS + 1) | (1 << 1) | 1
@@ -150,6 +153,7 @@ def test_a_ticket_that_comes_within_the_bounds_is_looked_at(
         tickets,
         np.arange(1),
         1,
+        np.array([event if new else event + (7 << cpu.NEURON_BITS + 1)], np.uint64),
         np.array([event], np.uint64),
         False,
     )
@@ -178,6 +182,7 @@ def test_a_new_ticket_at_the_tick_of_another_is_for_a_replay(
         tickets,
         np.argsort(ticks, kind="stable"),
         2,
+        np.empty(0, np.uint64),
         np.array([6 << cpu.NEURON_BITS + 1 | 3], np.uint64),
         early,
     )

@@ -680,12 +680,16 @@ def merge(parts, counts, rank, stop, most):
 
 
 @njit(cache=True)
-def unsettled(weights, z, x, first, high, low, slots, tickets, order, drawn, events, early):
+def unsettled(
+    weights, z, x, first, high, low, slots, tickets, order, drawn, changes, events, early
+):
     """Whether a ticket that the last replay did not look at closely disagrees with its events.
 
     These are the tickets from `drawn` on, new since, and those with a threshold within the present
-    bounds on z, high and low, but beyond those of the replay, which the slots hold. events:
-    uint64[K], by time; early: the window ends right after the last, and later tickets do not count.
+    bounds on z, high and low, but beyond those of the replay, which the slots hold; most are beyond
+    these still when they are moved by the changes before the ticket. changes: from the events of
+    the replay's bounds to the present ones; events: uint64[K], by time; early: the window ends
+    right after the last, and later tickets do not count.
     """
     end = events[-1] if early else NO_EVENT
     if drawn < tickets.size:  # of two tickets at one tick only a replay can tell
@@ -705,6 +709,16 @@ def unsettled(weights, z, x, first, high, low, slots, tickets, order, drawn, eve
             up, down = tickets[t].threshold[0], -tickets[t].threshold[1]
             armed = low[i] < up <= high[i] and not slot.low < up <= slot.high
             refractory = low[i] <= down < high[i] and not slot.low <= down < slot.high
+            if not (armed or refractory):
+                continue
+            moved = np.int64(0)
+            for change in changes:
+                if change >= key:
+                    break
+                moved += sign_of(change) * np.int64(weights[neuron_of(change), np.uint64(i)])
+            least, largest = slot.low + moved, slot.high + moved
+            armed &= up <= largest if up > slot.high else up > least
+            refractory &= down >= least if down < slot.low else down < largest
             if not (armed or refractory):
                 continue
         total = np.int64(z[i])
@@ -899,11 +913,11 @@ def adjust(weights, before, after, most, end, high, low):
     """Bring `end` and the bounds from the events `before` to the events `after`.
 
     Bounds are widened by all that a change may move z, so that they stay bounds, whatever the order
-    of the events. All as z[n]. Returns how many events change; nothing is done if more than `most`.
+    of the events. All as z[n]. Returns the changes; nothing is done if they are more than `most`.
     """
     changes = difference(before, after)
     if changes.size > most:
-        return changes.size
+        return changes
     kind = end.dtype.type
     none = np.zeros(end.size, weights.dtype)
     for k in range(0, changes.size, 4):
@@ -924,7 +938,7 @@ def adjust(weights, before, after, most, end, high, low):
             end[i] += kind(short + v0 + v1 + v2 + v3)
             high[i] += kind(short + max(v0, 0) + max(v1, 0) + max(v2, 0) + max(v3, 0))
             low[i] += kind(min(v0, 0) + min(v1, 0) + min(v2, 0) + min(v3, 0))
-    return changes.size
+    return changes
 
 
 @njit(cache=True)
