@@ -4,7 +4,7 @@ A chain is resumed at a window's start. All that its future follows from is the 
 options that define the stream, the states, and the law's clock; z = W x is computed again, and
 random numbers are functions of what they are for. So the file holds
 
-    distsim checkpoint 1\\n
+    distsim checkpoint 2\\n
     a line of JSON       the fields of `Checkpoint`, but for the states
     ceil(N / 8) bytes    the states, eight a byte (numpy.packbits)
     32 bytes             BLAKE2b of all before
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NAME = b"distsim checkpoint "
-_FORMAT = b"1"
+_FORMAT = b"2"  # another for another window rule, too: the stream to come depends on it
 _CHECKSUM = 32  # bytes
 
 
