@@ -59,6 +59,9 @@ class Relax:
         self._changed = 0  # events since the last whole pass, and how many cannot overflow bounds
         self._room = limit >> 8 * shard.weights.itemsize - 1
         self._remote = np.empty(0, np.uint64)  # events of other ranks' neurons, by time
+        self._applied = self._remote  # the events of the last whole pass, and z on the way
+        self._marks = np.empty((0, 0), np.int64)
+        self._room_for_marks = np.empty(0, np.int64)
 
     def solve(
         self,
@@ -136,7 +139,15 @@ class Relax:
     def _apply(self, z: NDArray[Any], events: NDArray[np.uint64]) -> None:
         """z after the events, and bounds on z on the way."""
         self._changed = 0
-        cpu.apply(self.shard.weights, events, z, self._end, self._high, self._low)
+        slots = self.tickets.slots
+        passes = -(-events.size // cpu.PASS)
+        if passes * slots.size > self._room_for_marks.size:
+            self._room_for_marks = np.empty(2 * passes * slots.size, np.int64)
+        self._applied = events
+        self._marks = self._room_for_marks[: passes * slots.size].reshape(passes, slots.size)
+        cpu.apply(
+            self.shard.weights, events, z, self._end, self._high, self._low, slots, self._marks
+        )
         self.timer.stamp("apply")
 
     def _adjust(
@@ -231,6 +242,8 @@ class Relax:
             tickets.slots,
             tickets.drawn,
             tickets.order,
+            self._applied,
+            self._marks,
             self._remote,
             window.most,
             window.cap,

@@ -1,13 +1,14 @@
 """The window rule: how much of the chain is relaxed at a time, and where a window ends.
 
-    target = the power of two nearest to max(2 sqrt(M), M / 32), at least 16 and at most 1024,
+    target = the power of two nearest to 4 sqrt(M), at least 16 and at most 1024,
     M = N min(1, 0.4 / c),   c = mean|W| sqrt(N) / (2 tau)
 
-events a window are aimed at: c is how strongly the inputs of a neuron move its log rate. The root
-suits a CPU, whose replays grow with the square of the events; GPUs, which hold the larger networks,
-want more events a round. The width is a power of two that follows the number of events of the last
-window. It depends on nothing else: not on the number of ranks, on buffers, on the device or on the
-rounds that were needed. (A window of a BM only cuts its steps, so that its longest is free.)
+events a window are aimed at: c is how strongly the inputs of a neuron move its log rate. With more
+events their tickets depend on more of each other, and rounds multiply; with fewer what is done once
+a window weighs more: a draw for every neuron, an exchange. The width is a power of two that follows
+the number of events of the last window. It depends on nothing else: not on the number of ranks, on
+buffers, on the device or on the rounds that were needed. (A window of a BM only cuts its steps, so
+that its longest is free.)
 """
 
 import math
@@ -22,7 +23,7 @@ def target_events(neurons: int, strength: float, tau: float) -> int:
     """Events a window to aim at, from N, mean |W| and the temperature."""
     moved = strength * math.sqrt(neurons)
     moving = float(neurons) if moved <= 0.8 * tau else neurons * 0.8 * tau / moved
-    events = max(2.0 * math.sqrt(moving), moving / 32.0, 1.0)
+    events = max(4.0 * math.sqrt(moving), 1.0)
     return int(min(max(2 ** round(math.log2(events)), SMALLEST_TARGET), LARGEST_TARGET))
 
 

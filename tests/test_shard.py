@@ -112,7 +112,11 @@ def test_sums_are_exact_and_bounded_on_the_way(count: int, bits: int) -> None:
         events[k] = (k + 1) << 23 | neuron << 1 | int(x[neuron])
         way.append(made.bias + made.weights.astype(np.int64).T @ x)
     end, high, low = (np.empty_like(z) for _ in range(3))
-    cpu.apply(made.weights, events, z, end, high, low)
+    slots = np.zeros(3, cpu.SLOT_KIND)
+    slots["neuron"] = 8, 0, 5
+    marks = np.empty((-(-count // cpu.PASS), 3), np.int64)
+    cpu.apply(made.weights, events, z, end, high, low, slots, marks)
+    np.testing.assert_array_equal(marks, np.array(way)[: count : cpu.PASS, [8, 0, 5]])
     np.testing.assert_array_equal(end, way[-1])
     assert ((np.max(way, axis=0) <= high) & (high <= np.max(way, axis=0) + 12)).all()
     assert ((np.min(way, axis=0) >= low) & (low >= np.min(way, axis=0) - 12)).all()

@@ -40,6 +40,7 @@ NEURON_BITS = 22
 MPM_TICK_BITS = 40  # a window of the MPM has 2^40 ticks, counted from 1
 NO_EVENT = np.uint64(0xFFFFFFFFFFFFFFFF)
 LIMIT = 2.0**62  # thresholds beyond any linear response are cut to it
+PASS = 12  # columns that `apply` adds at a time
 _LINE = 64  # bytes that come into a cache together
 _AHEAD = 4  # visits for which a sweep prefetches
 _AHEAD_LINES = np.uint64(12)  # how far ahead of its sums `apply` prefetches, in cache lines
@@ -58,10 +59,8 @@ SLOT_KIND = np.dtype(
         ("level", np.float64),
         ("theta", np.float64),
         ("key", np.uint64),
-        # In the last replay: x, z after `seen` events, and the bounds on z that it took.
+        # In the last replay: x, and the bounds on z that it took.
         ("state", np.int64),
-        ("sum", np.int64),
-        ("seen", np.int64),
         ("high", np.int64),
         ("low", np.int64),
     ]
@@ -510,22 +509,32 @@ def guess(z, x, slots, tickets, order, most):
     return local[:made]
 
 
+@njit(inline="always")
+def _moved(weights, events, i):
+    """By how much events move z of local neuron i."""
+    total = np.int64(0)
+    for event in events:
+        total += sign_of(event) * np.int64(weights[neuron_of(event), np.uint64(i)])
+    return total
+
+
 @njit(cache=True)
-def replay(weights, diagonal, z, x, first, high, low, slots, tickets, order, events, most, cap):
+def replay(
+    weights, diagonal, z, x, first, high, low, slots, tickets, order, applied, marks, events, most,
+    cap,
+):  # fmt: skip
     """Run the local neurons through their tickets, in order of time, against `events`.
 
     events: uint64[K], the events of other ranks by time; high, low: bounds on z, as z[n]: a
-    threshold beyond them is taken to be beyond z, but of neurons with two tickets at one tick. Each
-    slot has its z (`sum`) after the first `seen` merged events. The window ends right after the
-    `most`-th local event, or an event that lifts its own neuron's s z above `cap`. Returns
-    uint64[events] of local neurons, and the event after which the window ends (NO_EVENT: its
-    width).
+    threshold beyond them is taken to be beyond z, but of neurons with two tickets at one tick.
+    applied, marks: the events of all ranks that `apply` added last, and z on its way, from which
+    z at a ticket differs little. The window ends right after the `most`-th local event, or an event
+    that lifts its own neuron's s z above `cap`. Returns uint64[events] of local neurons, and the
+    event after which the window ends (NO_EVENT: its width).
     """
     for a in range(slots.size):
         i = slots[a].neuron
         slots[a].state = x[i]
-        slots[a].sum = z[i]
-        slots[a].seen = 0
         slots[a].high = high[i]
         slots[a].low = low[i]
     # Events do not tell which of two tickets at one tick they are: these are not for `unsettled`.
@@ -533,19 +542,37 @@ def replay(weights, diagonal, z, x, first, high, low, slots, tickets, order, eve
         if tickets[order[o]].key == tickets[order[o - 1]].key:
             a = tickets[order[o]].slot
             slots[a].high, slots[a].low = np.int64(LIMIT), np.int64(-LIMIT)
-    columns = np.empty(events.size + order.size, np.uint64)  # of the merged events
-    signs = np.empty(events.size + order.size, np.int64)
+    merged = np.empty(events.size + order.size, np.uint64)  # all ranks' events so far
+    changes = np.empty(merged.size + applied.size, np.uint64)  # from the first of `applied` to them
     local = np.empty(order.size, np.uint64)
     count = 0
     made = 0
     remote = 0
+    compared = 0
+    passed = 0
+    changed = 0
     for t in order:
         key = tickets[t].key
         while remote < events.size and events[remote] < key:
-            columns[count] = (events[remote] >> _ONE) & _NEURON_MASK
-            signs[count] = sign_of(events[remote])
+            merged[count] = events[remote]
             count += 1
             remote += 1
+        while True:
+            before = applied[passed] if passed < applied.size else NO_EVENT
+            now = merged[compared] if compared < count else NO_EVENT
+            if before >= key and now == NO_EVENT:
+                break
+            if before == now:
+                passed += 1
+                compared += 1
+            elif before < key and before < now:
+                changes[changed] = before ^ _ONE
+                changed += 1
+                passed += 1
+            else:
+                changes[changed] = now
+                changed += 1
+                compared += 1
         slot = slots[tickets[t].slot]
         i = slot.neuron
         s = 1 - 2 * slot.state
@@ -557,17 +584,18 @@ def replay(weights, diagonal, z, x, first, high, low, slots, tickets, order, eve
         # Fires for sure, and does not end the window.
         clear = least >= threshold and abs(np.int64(diagonal[i])) - least <= cap
         if not clear:
-            total = slot.sum
-            for e in range(slot.seen, count):
-                total += signs[e] * np.int64(weights[columns[e], np.uint64(i)])
-            slot.sum = total
-            slot.seen = count
+            total = np.int64(z[i])
+            mark = 0
+            if passed and tickets[t].slot < marks.shape[1]:
+                mark = (passed - 1) // PASS
+                total = marks[mark, tickets[t].slot]
+            total += _moved(weights, applied[mark * PASS : passed], i)
+            total += _moved(weights, changes[:changed], i)
             if s * total < threshold:
                 continue
         slot.state = 1 - slot.state
         local[made] = key | np.uint64(slot.state)
-        columns[count] = np.uint64(first + i)
-        signs[count] = s
+        merged[count] = local[made]
         count += 1
         made += 1
         crosses = not clear and -s * (total + s * np.int64(diagonal[i])) > cap
@@ -794,15 +822,17 @@ def _added(kind, value, high, low, weight, mask):
 
 
 @njit(cache=True)
-def apply(weights, events, z, end, high, low):
+def apply(weights, events, z, end, high, low, slots, marks):
     """Add the columns of `events` to z, with bounds on the way.
 
     end = z + columns; high, low: bounds on z of each neuron over the window, start included, at
     most 12 units wide of its extremes, since sums are short by the subtractions of their pass. All
-    as z[n]. Twelve columns a pass keep the sums in registers. They are prefetched: of itself a core
-    does not read so many streams far enough ahead.
+    as z[n]. marks: int64[passes, slots], z of the slots' neurons before each pass (out). Twelve
+    columns a pass keep the sums in registers. They are prefetched: of itself a core does not read
+    so many streams far enough ahead.
     """
     n = z.size
+    neurons = slots.neuron.copy()
     kind = z.dtype.type
     none = np.zeros(n, weights.dtype)
     # A cache line of each column at a time. Unsigned, and constant in compiled code: LLVM makes no
@@ -811,7 +841,9 @@ def apply(weights, events, z, end, high, low):
     lines = np.uint64(n) // line
     for i in range(n):  # three copies cost three times as much
         end[i] = high[i] = low[i] = z[i]
-    for k in range(0, events.size, 12):
+    for k in range(0, events.size, PASS):
+        for a in range(neurons.size):
+            marks[k // PASS, a] = end[neurons[a]]
         columns = _columns(weights, events, k, none)
         w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 = columns
         m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 = _masks(events, k, kind)
@@ -838,12 +870,12 @@ def apply(weights, events, z, end, high, low):
                 end[i] = v + short
                 high[i] = max(high[i], kind(h + short))
                 low[i] = min(low[i], b)
-    for event in events:  # the neurons after the last full line
-        w = weights[neuron_of(event)]
-        for i in range(lines * line, np.uint64(n)):
-            end[i] += kind(sign_of(event) * np.int64(w[i]))
-            high[i] = max(high[i], end[i])
-            low[i] = min(low[i], end[i])
+        for event in events[k : k + PASS]:  # the neurons after the last full line
+            w = weights[neuron_of(event)]
+            for i in range(lines * line, np.uint64(n)):
+                end[i] += kind(sign_of(event) * np.int64(w[i]))
+                high[i] = max(high[i], end[i])
+                low[i] = min(low[i], end[i])
 
 
 @njit(cache=True)
