@@ -3,6 +3,7 @@
 An exception on one rank would leave the others waiting for it for ever, so it ends them all.
 """
 
+import os
 import sys
 import traceback
 
@@ -10,6 +11,9 @@ from distsim import cli
 
 
 def main() -> None:
+    # Where colorama is installed Numba's messages have colours, and their end would follow the last
+    # line on a terminal, which Open MPI gives to ranks.
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     launch = cli.Launch()
     try:
         status = cli.main(sys.argv[1:], launch)
