@@ -365,7 +365,7 @@ def test_verify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     monkeypatch.setitem(sys.modules, "distsim.verify", module)
     monkeypatch.setattr("distsim.verify", module, raising=False)
     for passed, status in ((True, 0), (False, 1)):
-        module.run = lambda report, passed=passed: report("a table") or passed  # type: ignore[attr-defined]
+        module.run = lambda _, report, passed=passed: report("a table") or passed  # type: ignore[attr-defined]
         assert cli.main(["verify"], cli.Launch()) == status
         assert capsys.readouterr().out == "a table\n"
 
