@@ -61,7 +61,7 @@ def _gathered(ranks: Communicator, part: bytes) -> list[bytes]:
 
 
 class DeviceChain:
-    """A network in motion on the GPU that this rank has taken."""
+    """A network in motion on the GPU that this rank has taken (`take_gpu`)."""
 
     place = "gpu"
 
@@ -112,16 +112,16 @@ class DeviceChain:
 
     def _check_memory(self, network: Network) -> None:
         """Refuse a network that does not fit, before anything is allocated."""
-        size = self.ranks.size
-        plan = (network.neurons, self.config.weight_bits, self.config.window or LARGEST_TARGET)
-        wanted = memory.on_gpu(*plan, size)
+        neurons, bits, size = network.neurons, self.config.weight_bits, self.ranks.size
+        window = self.config.window or LARGEST_TARGET
+        wanted = memory.bytes_on_gpu(neurons, bits, window, size)
         free = self.ranks.minimum(cuda.free_memory())
         if wanted <= free:
             return
-        enough = memory.gpus_for(*plan, size, free)
+        enough = memory.gpus_for(neurons, bits, window, size, free)
         would = "no number of GPUs" if enough is None else f"{enough} GPUs"
         raise InputError(
-            f"{network.name} of {plan[0]} neurons with weights of {plan[1]} bits needs "
+            f"{network.name} of {neurons} neurons with weights of {bits} bits needs "
             f"{wanted / 2**30:.1f} GiB on each of {size} GPU(s), {free / 2**30:.1f} GiB are free; "
             f"{would} would do"
         )
@@ -211,6 +211,8 @@ class DeviceChain:
         if not self._running:
             self._launch()
         state = self._look()
+        if state["halted"] & cuda.LOST_RANK:
+            raise RuntimeError(f"rank {self.ranks.rank}: waited in vain for another rank's events")
         if state["halted"]:
             self._take(state, recorder)
             self._resume(state)
@@ -282,8 +284,6 @@ class DeviceChain:
     def _resume(self, state: Any) -> None:
         """Enlarge what became too small, on all ranks alike, and do the window once more."""
         halted = int(state["halted"])
-        if halted & cuda.LOST_RANK:
-            raise RuntimeError(f"rank {self.ranks.rank}: waited in vain for another rank's events")
         if halted & cuda.AT_REST:
             raise at_rest(float(state["octaves"]), float(state["high"]))
         capacity = dict(self._capacity)

@@ -35,7 +35,7 @@ TIMEOUT = 30  # seconds
 
 # Bytes of a local neuron besides its weights: its states, responses and bounds on them, bias and
 # what an engine and a law keep for it; of every neuron on each rank: its initial and final state.
-LOCAL_BYTES_ON_CPU, GLOBAL_BYTES_ON_CPU = 91, 2
+LOCAL_BYTES_ON_CPU, GLOBAL_BYTES_ON_CPU = 123, 2
 
 
 def machine(ranks: Communicator) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def needs(neurons: int, weight_bits: int, sizes: Iterable[int]) -> list[dict[str
         local = neurons - partition.start(size - 1, neurons, size)  # no rank owns more
         weights = neurons * local * weight_bits // 8
         state = LOCAL_BYTES_ON_CPU * local + GLOBAL_BYTES_ON_CPU * neurons
-        gpu = memory.on_gpu(neurons, weight_bits, LARGEST_TARGET, size)
+        gpu = memory.bytes_on_gpu(neurons, weight_bits, LARGEST_TARGET, size)
         rows.append(
             {"ranks": size, "neurons": local, "weights": weights, "state": state, "gpu": gpu}
         )

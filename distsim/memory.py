@@ -15,7 +15,7 @@ def stride(n: int, bits: int) -> int:
     return max(ALIGNMENT, -(-n * bits // 8 // ALIGNMENT) * ALIGNMENT) * 8 // bits
 
 
-def on_gpu(neurons: int, bits: int, window: int, size: int) -> int:
+def bytes_on_gpu(neurons: int, bits: int, window: int, size: int) -> int:
     """Bytes on the GPU of the rank with most neurons, of `size` ranks; window: events aimed at."""
     n = neurons - partition.start(size - 1, neurons, size)
     weights = neurons * stride(n, bits) * bits // 8
@@ -24,12 +24,12 @@ def on_gpu(neurons: int, bits: int, window: int, size: int) -> int:
 
 def gpus_for(neurons: int, bits: int, window: int, size: int, free: int) -> int | None:
     """The least number of ranks, `size` or more, for which `free` bytes a GPU suffice."""
-    if on_gpu(neurons, bits, window, neurons) > free:
+    if bytes_on_gpu(neurons, bits, window, neurons) > free:
         return None
     low, high = size, max(size, neurons)
     while low < high:
         middle = (low + high) // 2
-        if on_gpu(neurons, bits, window, middle) <= free:
+        if bytes_on_gpu(neurons, bits, window, middle) <= free:
             high = middle
         else:
             low = middle + 1

@@ -40,6 +40,7 @@ from distsim.timer import Timer
 from distsim.window import Window
 
 _NONE = int(cpu.NO_EVENT)
+_MARKS = 4  # of `apply`, a local neuron: for all slots, unless windows are wider than the rule's
 
 
 class Relax:
@@ -60,8 +61,8 @@ class Relax:
         self._room = limit >> 8 * shard.weights.itemsize - 1
         self._remote = np.empty(0, np.uint64)  # events of other ranks' neurons, by time
         self._applied = self._remote  # the events of the last whole pass, and z on the way
-        self._marks = np.empty((0, 0), np.int64)
-        self._room_for_marks = np.empty(0, np.int64)
+        self._room_for_marks = np.empty(_MARKS * shard.size, np.int64)
+        self._marks = self._room_for_marks[:0].reshape(0, 0)
 
     def solve(
         self,
@@ -76,16 +77,16 @@ class Relax:
         if isinstance(law, Boltzmann):
             return self._solve_visits(law, window, z, x)
         events = self._guess(window, z, x)
-        applied = events
+        bounded = events  # those that the bounds on z are for
         self._apply(z, events)
         replays, applies = 0, 1
         while True:
             events, early, rounds = self._settle(law, window, z, x, events)
             replays += rounds
             body = events[:-1] if early else events
-            changes, passes = self._adjust(z, applied, body)
+            changes, passes = self._adjust(z, bounded, body)
             applies += passes
-            applied = body
+            bounded = body
             again, crossed = self._deepen(law, window, z, x, changes, body, events)
             if not again:
                 break
@@ -139,10 +140,8 @@ class Relax:
     def _apply(self, z: NDArray[Any], events: NDArray[np.uint64]) -> None:
         """z after the events, and bounds on z on the way."""
         self._changed = 0
-        slots = self.tickets.slots
         passes = -(-events.size // cpu.PASS)
-        if passes * slots.size > self._room_for_marks.size:
-            self._room_for_marks = np.empty(2 * passes * slots.size, np.int64)
+        slots = self.tickets.slots[: self._room_for_marks.size // max(1, passes)]
         self._applied = events
         self._marks = self._room_for_marks[: passes * slots.size].reshape(passes, slots.size)
         cpu.apply(
@@ -151,15 +150,15 @@ class Relax:
         self.timer.stamp("apply")
 
     def _adjust(
-        self, z: NDArray[Any], applied: NDArray[np.uint64], events: NDArray[np.uint64]
+        self, z: NDArray[Any], bounded: NDArray[np.uint64], events: NDArray[np.uint64]
     ) -> tuple[NDArray[np.uint64], int]:
-        """Bring what was found for `applied` to `events`: the changes; 1 for a whole new pass.
+        """Bring what was found for `bounded` to `events`: the changes; 1 for a whole new pass.
 
         A few changed events are only added: then the bounds on z become wider.
         """
         most = min(events.size // 4 + 1, self._room) - self._changed
         changes = cpu.adjust(
-            self.shard.weights, applied, events, most, self._end, self._high, self._low
+            self.shard.weights, bounded, events, most, self._end, self._high, self._low
         )
         self._changed += changes.size
         if changes.size > most:

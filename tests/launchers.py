@@ -1,7 +1,6 @@
 """How this machine starts ranks, by the mpirun of each MPI that is installed; its GPUs."""
 
 import functools
-import importlib.util
 import json
 import os
 import shutil
@@ -28,10 +27,10 @@ ENVIRONMENT = {
 @functools.cache
 def gpus() -> int:
     """How many GPUs CuPy finds."""
-    if importlib.util.find_spec("cupy") is None:
+    try:
+        import cupy
+    except ImportError:
         return 0
-    import cupy
-
     try:
         return int(cupy.cuda.runtime.getDeviceCount())
     except cupy.cuda.runtime.CUDARuntimeError:

@@ -347,6 +347,7 @@ def test_network_too_large_is_refused_with_the_number_of_gpus() -> None:
 
 
 # ---------------------------------------------------------------------------- on several
+@launchers.needs_mpirun
 @pytest.mark.parametrize("ranks", [pytest.param(n, marks=pytest.mark.gpu(n)) for n in (2, 3, 4, 8)])
 def test_digests_are_the_cpus_on_several_gpus(ranks: int, tmp_path: Path) -> None:
     ways = [("relax", "nccl"), ("relax", "peer"), ("race", "nccl")]

@@ -66,7 +66,7 @@ def cases() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def expected() -> list[str]:
     """The digest of each case: relax on one rank, without MPI."""
-    summaries = [simulation.run(Config(**case), Serial()) for case in cases()]
+    summaries = [simulation.run(Config(**case, device="cpu"), Serial()) for case in cases()]
     assert all(summary.consistent for summary in summaries)
     return [summary.digest for summary in summaries]
 

@@ -40,7 +40,7 @@ NEURON_BITS = 22
 MPM_TICK_BITS = 40  # a window of the MPM has 2^40 ticks, counted from 1
 NO_EVENT = np.uint64(0xFFFFFFFFFFFFFFFF)
 LIMIT = 2.0**62  # thresholds beyond any linear response are cut to it
-PASS = 12  # columns that `apply` adds at a time
+PASS = 12  # columns that `apply` adds at a time, as written out in `_columns`
 _LINE = 64  # bytes that come into a cache together
 _AHEAD = 4  # visits for which a sweep prefetches
 _AHEAD_LINES = np.uint64(12)  # how far ahead of its sums `apply` prefetches, in cache lines
@@ -543,7 +543,9 @@ def replay(
             a = tickets[order[o]].slot
             slots[a].high, slots[a].low = np.int64(LIMIT), np.int64(-LIMIT)
     merged = np.empty(events.size + order.size, np.uint64)  # all ranks' events so far
-    changes = np.empty(merged.size + applied.size, np.uint64)  # from the first of `applied` to them
+    changes = np.empty(
+        merged.size + applied.size, np.uint64
+    )  # from `applied` up to here to `merged`
     local = np.empty(order.size, np.uint64)
     count = 0
     made = 0
@@ -883,7 +885,7 @@ def accumulate(weights, events, z):
     """Add the columns of `events` to z[n], in place: twelve a pass, as in `apply`; a few singly."""
     n = z.size
     kind = z.dtype.type
-    few = events.size % 12 if events.size % 12 < 5 else 0
+    few = events.size % PASS if events.size % PASS < 5 else 0
     for k in range(events.size - few, events.size):
         w = weights[neuron_of(events[k])]
         m = _mask(events, k, kind)
@@ -892,7 +894,7 @@ def accumulate(weights, events, z):
     if few == events.size:
         return
     none = np.zeros(n, weights.dtype)
-    for k in range(0, events.size - few, 12):
+    for k in range(0, events.size - few, PASS):
         w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 = _columns(weights, events, k, none)
         m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 = _masks(events, k, kind)
         short = -(m0 + m1 + m2 + m3 + m4 + m5 + m6 + m7 + m8 + m9 + m10 + m11)
