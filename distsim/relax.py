@@ -2,7 +2,7 @@
 
     draw      the tickets that may fire, if no response rises by more than a margin
     guess     the events, as if no neuron had inputs
-    apply     add their columns to z, with bounds on z on the way
+    apply     add their columns to z, with bounds on z and marks of it on the way
     repeat
         repeat
             replay    each rank runs its tickets, in order of time, against the others' events
@@ -18,10 +18,12 @@ A BM has all its tickets from the start: one rank makes no guess, and columns ar
 A fixed point is the sequential trajectory, and there is only one: the earliest wrong event would
 have only right events before it. Each replay makes at least one more event final, usually nearly
 all. A replay decides a ticket whose threshold is beyond the bounds on z without looking at the
-events; `deepen` checks it by the new bounds. Margin, bounds and guess decide speed only, never the
-result. Eick, Greenberg, Lubachevsky, Weiss,
-"Synchronous relaxation for parallel simulations with applications to circuit-switched networks"
-(1993); Lubachevsky, Weiss, "Synchronous relaxation for parallel Ising spin simulations" (2001).
+events; `deepen` checks it by the new bounds. For another it adds to the mark before it what came
+since and what changed. Margin, bounds, marks and guess decide speed only, never the result.
+
+Eick, Greenberg, Lubachevsky, Weiss, "Synchronous relaxation for parallel simulations with
+applications to circuit-switched networks" (1993); Lubachevsky, Weiss, "Synchronous relaxation for
+parallel Ising spin simulations" (2001).
 """
 
 from typing import Any
