@@ -543,9 +543,8 @@ def replay(
             a = tickets[order[o]].slot
             slots[a].high, slots[a].low = np.int64(LIMIT), np.int64(-LIMIT)
     merged = np.empty(events.size + order.size, np.uint64)  # all ranks' events so far
-    changes = np.empty(
-        merged.size + applied.size, np.uint64
-    )  # from `applied` up to here to `merged`
+    # What leads from the first `passed` of `applied` to the first `compared` of `merged`.
+    changes = np.empty(merged.size + applied.size, np.uint64)
     local = np.empty(order.size, np.uint64)
     count = 0
     made = 0
@@ -741,11 +740,7 @@ def unsettled(
             refractory = low[i] <= down < high[i] and not slot.low <= down < slot.high
             if not (armed or refractory):
                 continue
-            moved = np.int64(0)
-            for change in changes:
-                if change >= key:
-                    break
-                moved += sign_of(change) * np.int64(weights[neuron_of(change), np.uint64(i)])
+            moved = _moved(weights, changes[: np.searchsorted(changes, key)], i)
             least, largest = slot.low + moved, slot.high + moved
             armed &= up <= largest if up > slot.high else up > least
             refractory &= down >= least if down < slot.low else down < largest
