@@ -280,8 +280,9 @@ def test_a_machine_that_slept_is_not_a_stall(tmp_path: Path) -> None:
 FAULTY = """
 import os, resource, sys
 import distsim.__main__, distsim.simulation as simulation
+from distsim.communicator import launched_rank
 rank, fault = sys.argv.pop(1), sys.argv.pop(1)
-if os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK", "0")) == rank:
+if launched_rank() == int(rank):
     advance, windows = simulation.Chain.advance, 0
 
     def fail(chain, recorder):
