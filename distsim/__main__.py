@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 
-from distsim import cli
+from distsim.cli import main as cli
 
 
 def main() -> None:

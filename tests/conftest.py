@@ -19,6 +19,6 @@ def _gpus_are_for_those_who_ask(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if launchers.gpus() and request.node.get_closest_marker("gpu") is None:
-        monkeypatch.setattr("distsim.kernels.cuda.missing", lambda: "hidden from this test")
+        monkeypatch.setattr("distsim.gpu.driver.missing", lambda: "hidden from this test")
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
         monkeypatch.setitem(launchers.ENVIRONMENT, "CUDA_VISIBLE_DEVICES", "")

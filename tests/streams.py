@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-from distsim import simulation
-from distsim.communicator import connect
-from distsim.config import Config
+from distsim.config.options import Config
+from distsim.ranks.communicator import connect
+from distsim.runs import simulation
 
 
 def main(asked: str, made: str) -> None:

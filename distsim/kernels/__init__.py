@@ -1,1 +1,8 @@
-"""The compiled loops, by the same names for each device: `cpu` (Numba) and `cuda` (CuPy)."""
+"""The compiled loops: x.py for CPUs (Numba) beside x.cuh for GPUs (CUDA C++).
+
+Symbols and units: `events.py`.
+"""
+
+from distsim.kernels import cache
+
+cache.settle()

@@ -11,7 +11,7 @@ from pathlib import Path
 from numba.core import config
 
 _PACKAGE = Path(__file__).parents[1]
-_SOURCES = ("philox.py", "elementary.py", "kernels/cpu.py")
+_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 
 
 def settle() -> None:
@@ -19,7 +19,7 @@ def settle() -> None:
 
     To be called before the first kernel is declared.
     """
-    code = b"".join((_PACKAGE / name).read_bytes() for name in _SOURCES)
+    code = b"".join(path.read_bytes() for path in _SOURCES)
     beside = _PACKAGE / "__pycache__"
     fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distsim"
     writable = os.access(beside if beside.exists() else _PACKAGE, os.W_OK)

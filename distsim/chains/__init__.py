@@ -1,0 +1,1 @@
+"""A network in motion, on CPU or GPU: the contract `chain`, and who fulfils it."""

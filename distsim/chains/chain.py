@@ -1,0 +1,80 @@
+"""The contract of a chain, on any device: a network in motion, advanced to a run's end.
+
+| member | meaning |
+|---|---|
+| config, ranks | what it was opened with |
+| place, exchange | `cpu` or `gpu`; how GPUs exchange |
+| initial | states of all neurons at the start, uint8[N] |
+| target | events a window to aim at |
+| windows, replays, applies | counters |
+| timer | where the time went |
+| go_on(position) | stand where an earlier chain stood, before the first `advance` |
+| advance(recorder) | one window or more, or what of them belongs to the run |
+| now() | model time or steps at the end of the last window |
+| position(recorder) | where it would be resumed, on all ranks: the start of a window |
+| final() | states of all neurons, uint8[N], at the end |
+| consistent(final) | whether z == W x + b holds exactly on every rank |
+| network_digest() | of the weights and biases that are simulated: the same for any ranks |
+| close() | gives back what it holds, on all ranks alike |
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.config.options import Config
+from distsim.engines.timer import Timer
+from distsim.laws.law import Clock
+from distsim.ranks.communicator import Communicator
+from distsim.recording.recorder import Recorder
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a chain stands, at a window's start.
+
+    states: uint8[N]; clock: the law's; windows, replays, applies: counters of the chain;
+    transitions, last, total: the recorder's events before, the time of the last, their digest.
+    """
+
+    states: NDArray[np.uint8]
+    clock: Clock
+    windows: int
+    replays: int
+    applies: int
+    transitions: int
+    last: float
+    total: int
+
+
+class Chain(Protocol):
+    config: Config
+    ranks: Communicator
+    place: str
+    exchange: str | None
+    initial: NDArray[np.uint8]
+    timer: Timer
+    windows: int
+    replays: int
+    applies: int
+
+    @property
+    def target(self) -> int: ...
+
+    def go_on(self, position: Position) -> None: ...
+
+    def advance(self, recorder: Recorder) -> None: ...
+
+    def now(self) -> float: ...
+
+    def position(self, recorder: Recorder) -> Position: ...
+
+    def final(self) -> NDArray[np.uint8]: ...
+
+    def consistent(self, final: NDArray[np.uint8]) -> bool: ...
+
+    def network_digest(self) -> str: ...
+
+    def close(self) -> None: ...

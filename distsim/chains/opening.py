@@ -1,0 +1,109 @@
+"""The chain that a configuration asks for: the one place that knows CPU and GPU."""
+
+import importlib.util
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.chains.chain import Chain
+from distsim.chains.cpu import HostChain
+from distsim.config.options import Config
+from distsim.errors import InputError
+from distsim.kernels.states import random_states
+from distsim.ranks.agreement import agreed, gathered
+from distsim.ranks.communicator import Communicator
+from distsim.weights.source import Network
+
+
+def take_gpu(ranks: Communicator) -> str | None:
+    """Choose this rank's GPU, by its place on its host; why some rank has none, or None."""
+    from distsim.gpu.driver import choose
+
+    name = choose(ranks.here()[0])
+    names = [part.decode().rstrip() for part in gathered(ranks, name.encode().ljust(160))]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is None:
+        return None
+    users = [str(rank) for rank, name in enumerate(names) if name == twice]
+    return (
+        f"GPU {twice}: taken by ranks {' and '.join(users)}; allowed: one rank a GPU, so as many "
+        "ranks on a host as it has GPUs"
+    )
+
+
+def open_chain(
+    network: Network, config: Config, ranks: Communicator, states: NDArray[np.uint8] | None = None
+) -> Chain:
+    """The chain on the device that the configuration asks for, on all ranks alike.
+
+    states: of all neurons, uint8[N]; without them those that the configuration names.
+    """
+    gpu = on_gpu(config.device, ranks)
+    if config.exchange != "auto" and not gpu:
+        raise InputError(
+            f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu), or auto"
+        )
+    if states is None:
+        states = _initial(config, network.neurons, ranks)
+    if not gpu:
+        return HostChain(network, config, ranks, states)
+    from distsim.chains.gpu import DeviceChain
+
+    return DeviceChain(network, config, ranks, states)
+
+
+def on_gpu(device: str, ranks: Communicator) -> bool:
+    """Whether `device` means the GPU here, on all ranks alike; each has then taken its own.
+
+    auto: where there is one for every rank.
+    """
+    lack = None if device == "cpu" else _missing_gpu()
+    if device == "gpu":
+        agreed(ranks, lambda: _refuse(f"device gpu: {lack}; allowed here: cpu") if lack else None)
+    if device == "cpu" or ranks.maximum(int(lack is not None)) == 1:
+        return False
+    taken = take_gpu(ranks)
+    if taken and device == "gpu":
+        raise InputError(taken)
+    return taken is None
+
+
+def _missing_gpu() -> str | None:
+    """What a run on a GPU lacks here, or None."""
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed: install distsim[cuda12] or distsim[cuda13], as the driver is"
+    try:
+        from distsim.gpu.driver import missing
+    except ImportError as error:
+        return f"CuPy cannot be imported: {error}"
+    return missing()
+
+
+def _refuse(reason: str) -> None:
+    raise InputError(reason)
+
+
+def _initial(config: Config, neurons: int, ranks: Communicator) -> NDArray[np.uint8]:
+    """The state of all neurons at the start, uint8[N]."""
+    states = np.zeros(neurons, np.uint8)
+    if config.initial == "ones":
+        states[:] = 1
+    elif config.initial == "random":
+        random_states(np.uint64(config.seed), 0, states)
+    elif config.initial != "zeros":
+        states = agreed(ranks, lambda: _read_states(config.initial, neurons))
+    return states
+
+
+def _read_states(path: str, neurons: int) -> NDArray[np.uint8]:
+    try:
+        states = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"initial states {path}: {error}") from error
+    if states.shape != (neurons,) or not np.isin(states, (0, 1)).all():
+        raise InputError(
+            f"initial states {path}: shape {states.shape}, type {states.dtype}; "
+            f"allowed: {neurons} numbers, one a neuron, each 0 or 1"
+        )
+    result: NDArray[np.uint8] = states.astype(np.uint8)
+    return result

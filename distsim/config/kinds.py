@@ -1,0 +1,188 @@
+"""Kinds of values.
+
+Each takes what Python, TOML or a line of text can give and returns the value in its one type; where
+it cannot, it raises ValueError with what is allowed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import numbers
+import operator
+import os
+from dataclasses import dataclass
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+# Kinds of values. Each takes what Python, TOML or a line of text can give and returns the value
+# in its one type; where it cannot, it raises ValueError with what is allowed.
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An integer in [low, high); 1e6 is one too."""
+
+    low: int
+    high: int | None = None
+    metavar = "INTEGER"
+
+    def __call__(self, value: object) -> int:
+        number = _exact_integer(value)
+        if number is None or number < self.low or (self.high is not None and number >= self.high):
+            raise ValueError(str(self))
+        return number
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"an integer, {self.low} or more"
+        return f"an integer from {self.low} to {self.high - 1}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number, zero or more; `positive`: above zero."""
+
+    positive: bool = False
+    metavar = "NUMBER"
+
+    def __call__(self, value: object) -> float:
+        number = _real(value)
+        if number is None or not math.isfinite(number) or number < 0:
+            raise ValueError(str(self))
+        if self.positive and number == 0:
+            raise ValueError(str(self))
+        return number
+
+    def __str__(self) -> str:
+        return "a finite number above 0" if self.positive else "a finite number, 0 or more"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words or integers."""
+
+    allowed: tuple[str | int, ...]
+    metavar = None
+
+    def __call__(self, value: object) -> str | int:
+        for one in self.allowed:
+            if value == one or value == str(one):
+                return one
+        raise ValueError(str(self))
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.allowed[:-1])) + f" or {self.allowed[-1]}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A word or a path; `number`: an integer does as well. `ending`: what a path ends with."""
+
+    metavar: str
+    number: bool = False
+    words: tuple[str, ...] = ()
+    ending: str = ""
+
+    def __call__(self, value: object) -> str:
+        if self.number and _is_integer(value):
+            return str(value)
+        if not isinstance(value, str | os.PathLike):
+            raise ValueError(str(self))
+        text = os.fspath(value)
+        if not isinstance(text, str) or not text or "\0" in text:
+            raise ValueError(str(self))
+        if text not in self.words and not text.endswith(self.ending):
+            raise ValueError(str(self))
+        return text
+
+    def __str__(self) -> str:
+        return self.metavar
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Seconds, from a number of them or a number with its unit: 90, 30s, 10m, 2h, 1d."""
+
+    metavar = "DURATION"
+
+    def __call__(self, value: object) -> float:
+        unit = 1.0
+        if isinstance(value, str) and value[-1:] in UNITS:
+            value, unit = value[:-1], UNITS[value[-1]]
+        number = _real(value)
+        if number is None or not math.isfinite(number) or number <= 0:
+            raise ValueError(str(self))
+        return number * unit
+
+    def __str__(self) -> str:
+        return "seconds, or a number with its unit: 30s, 10m, 2h, 1d"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A duration with its unit, or a number of events; the text."""
+
+    metavar = "DURATION|'K events'"
+
+    def __call__(self, value: object) -> str:
+        if isinstance(value, str):
+            events = value.removesuffix("events")
+            with contextlib.suppress(ValueError):
+                if events != value:
+                    return f"{Integer(1)(events.strip())} events"
+                if value[-1:] in UNITS:
+                    Duration()(value)
+                    return value
+        raise ValueError(str(self))
+
+    def __str__(self) -> str:
+        return "a number with its unit, 30s, 10m, 2h or 1d, or a number of events, '1e6 events'"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    metavar = None
+
+    def __call__(self, value: object) -> bool:
+        match value.lower() if isinstance(value, str) else value:
+            case True | "true" | "yes" | "on" | "1":
+                return True
+            case False | "false" | "no" | "off" | "0":
+                return False
+        raise ValueError(str(self))
+
+    def __str__(self) -> str:
+        return "true, yes, on, 1 or false, no, off, 0"
+
+
+def _is_integer(value: object) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def _exact_integer(value: object) -> int | None:
+    """The integer that `value` is or spells, or None. Of floats only those without rounding."""
+    if _is_integer(value):
+        return operator.index(value)  # type: ignore[arg-type]
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            pass
+    number = _real(value)
+    if number is None or not math.isfinite(number) or number % 1 or abs(number) > 2**53:
+        return None
+    return int(number)
+
+
+def _real(value: object) -> float | None:
+    """The number that `value` is or spells, or None."""
+    if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,252 @@
+"""Every option of a run, in one frozen dataclass: validated once, stored in every output.
+
+Values come from a TOML file, the environment (DISTSIM_<FIELD>) and the command line, each
+overriding the one before (`gather`), or from Python (`Config(...)`): all pass the same checks.
+A refusal says what was given, what is allowed, and where the value came from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import InitVar, dataclass
+from typing import Any
+
+from distsim.config.kinds import Choice, Duration, Flag, Integer, Interval, Number, Text
+from distsim.errors import InputError
+from distsim.files.places import PARTIAL, PREVIOUS
+from distsim.files.whole import WRITING
+
+DEFAULT_NETWORK = "celegans"
+BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
+DETAILS = ("neurons", "coupling", "network_seed", "patterns")  # of a kind of network
+DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
+LENGTHS = ("transitions", "time", "steps", "sweeps")
+LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
+SAVE_EVERY = "10m"  # the default of checkpoint_every
+# The files that a run writes for an option: what follows its name.
+WRITTEN = {
+    "output": ("", PARTIAL),
+    "checkpoint": ("", WRITING, PREVIOUS, PREVIOUS + WRITING),
+}
+# What defines the event stream of a network: a resumed run has them from its checkpoint. (The
+# network itself is known by its digest, so that its file may have moved.)
+STREAM = ("model", "tau", "seed", "weight_bits", "scan", "initial", "window")
+# Where and how to run, which no event depends on: a resumed run heeds the environment for these.
+CONDUCT = ("engine", "device", "exchange", "checkpoint_every", "max_time", "watchdog")
+
+
+def option(default: Any, kind: Callable[[object], Any], text: str) -> Any:
+    """A field of Config: its default (None: not given), its kind, its line of help."""
+    return dataclasses.field(default=default, metadata={"kind": kind, "help": text})
+
+
+SEED = Integer(0, 2**64)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The options of one run.
+
+    `sources` names where values came from, field -> "--tau", "DISTSIM_TAU", "tau in run.toml",
+    for messages only; `file` is the TOML file, which a run may not replace. Raises InputError.
+    """
+
+    model: str = option(
+        "mpm", Choice(("mpm", "bm")), "McCulloch-Pitts machine or Boltzmann machine."
+    )
+    network: str = option(
+        DEFAULT_NETWORK,
+        Text("celegans|gaussian|hopfield|FILE"),
+        "Built in, or a .npy, .npz, .csv or .txt file of weights.",
+    )
+    bias: str | None = option(None, Text("FILE"), "Bias of each neuron.")
+    neurons: int | None = option(None, Integer(1), "Neurons of a generated network.")
+    coupling: float | None = option(
+        None, Number(), "Strength g of gaussian: weights normal(0, g / sqrt(neurons))."
+    )
+    network_seed: int | None = option(None, SEED, "Seed of a generated network.")
+    patterns: str | None = option(
+        None, Text("FILE|INTEGER", number=True), "Patterns of hopfield, or how many random ones."
+    )
+    tau: float = option(1.0, Number(), "Temperature.")
+    seed: int = option(0, SEED, "Seed of the chain.")
+    transitions: int | None = option(None, Integer(1), "Length: number of transitions.")
+    time: float | None = option(None, Number(positive=True), "Length: model time (mpm).")
+    steps: int | None = option(None, Integer(1), "Length: number of steps (bm).")
+    sweeps: int | None = option(None, Integer(1), "Length: sweeps of one step a neuron (bm).")
+    engine: str = option(
+        "relax", Choice(("relax", "race")), "relax: many transitions a collective; race: one."
+    )
+    device: str = option("auto", Choice(("auto", "cpu", "gpu")), "Where to run.")
+    exchange: str = option(
+        "auto", Choice(("auto", "nccl", "peer")), "Between GPUs: peer memory of one host, or NCCL."
+    )
+    weight_bits: int = option(32, Choice((8, 16, 32)), "Bits of a stored weight.")
+    scan: str | None = option(
+        None,
+        Choice(("sequential", "random")),
+        "Which neuron a step visits (bm) [default: sequential].",
+    )
+    initial: str = option(
+        "zeros",
+        Text("zeros|ones|random|FILE.npy", words=("zeros", "ones", "random"), ending=".npy"),
+        "Initial states.",
+    )
+    window: int | None = option(
+        None, Integer(1, 2**32), "Events a window to aim at [default: from neurons, tau, weights]."
+    )
+    output: str | None = option(None, Text("FILE"), "HDF5 file for the events.")
+    overwrite: bool = option(False, Flag(), "Replace existing output and checkpoint files.")
+    checkpoint: str | None = option(
+        None, Text("FILE"), "Where to save the run, for `distsim resume FILE`."
+    )
+    checkpoint_every: str | None = option(
+        None, Interval(), f"How often, besides at its end [default: {SAVE_EVERY}]."
+    )
+    max_time: float | None = option(
+        None, Duration(), "Stop after so long, as if by a signal: 90, 30s, 10m, 2h, 1d."
+    )
+    watchdog: float = option(
+        60.0,
+        Duration(),
+        "Seconds without progress after which all ranks are ended; ten times as many before the "
+        "first window is done and while files are written, if no rank of the node is stopped.",
+    )
+    sources: InitVar[Mapping[str, str] | None] = None
+    file: InitVar[str | None] = None
+
+    def __post_init__(self, sources: Mapping[str, str] | None, file: str | None) -> None:
+        sources = sources or {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None or field.default is not None:
+                self._set(field.name, _converted(field, value, sources))
+        self._check_temperature(sources)
+        self._check_length(sources)
+        self._check_scan(sources)
+        self._check_checkpoint(sources)
+        self._check_files(sources, file)
+
+    def asdict(self) -> dict[str, Any]:
+        """Every option, by name."""
+        return dataclasses.asdict(self)
+
+    def json(self) -> str:
+        """Every option, as stored in the output file."""
+        return json.dumps(self.asdict())
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
+
+    def _check_temperature(self, sources: Mapping[str, str]) -> None:
+        if self.model == "mpm" and self.tau == 0:
+            raise InputError(
+                f"{_place('tau', sources)}: 0 given; allowed for the mpm: above 0, since its rates "
+                "exp(s z / (2 tau)) diverge at 0 (the bm at 0 is the Hopfield network: model bm)"
+            )
+
+    def _check_length(self, sources: Mapping[str, str]) -> None:
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
+        allowed = LENGTHS_OF[self.model]
+        if len(given) > 1:
+            places = ", ".join(_place(name, sources) for name in given)
+            raise InputError(f"{places}: {len(given)} lengths given; allowed: one")
+        if not given:
+            if self.network != DEFAULT_NETWORK:
+                raise InputError(
+                    f"no length given for network {self.network}; allowed for the {self.model}: "
+                    f"one of {', '.join(allowed)}"
+                )
+            self._set("transitions", DEFAULT_TRANSITIONS)
+        elif given[0] not in allowed:
+            raise InputError(
+                f"{_place(given[0], sources)}: given for the {self.model}; allowed there: "
+                f"one of {', '.join(allowed)}"
+            )
+        if self.tau == 0 and self.transitions is not None:
+            number = f"{self.transitions} given" if given else "none given"
+            raise InputError(
+                f"{_place('transitions', sources)}: {number} at tau 0; allowed there: steps or "
+                "sweeps, since at tau 0 a network can come to rest and make no more transitions"
+            )
+
+    def _check_scan(self, sources: Mapping[str, str]) -> None:
+        if self.model == "bm":
+            self._set("scan", self.scan or "sequential")
+        elif self.scan is not None:
+            raise InputError(
+                f"{_place('scan', sources)}: {self.scan} given for the mpm; allowed for the bm only"
+            )
+
+    def _check_checkpoint(self, sources: Mapping[str, str]) -> None:
+        if self.checkpoint is None and self.checkpoint_every is not None:
+            raise InputError(
+                f"{_place('checkpoint_every', sources)}: given without a checkpoint; "
+                f"allowed: with {flag('checkpoint')} FILE"
+            )
+
+    def _check_files(self, sources: Mapping[str, str], file: str | None) -> None:
+        """Refuse to write a file that is read, or one file for two purposes; by real paths."""
+        users = {os.path.realpath(path): _place(name, sources) for name, path in self._read()}
+        if file is not None:
+            users[os.path.realpath(file)] = "the configuration"
+        for name, endings in WRITTEN.items():
+            path, place = getattr(self, name), _place(name, sources)
+            for ending in () if path is None else endings:
+                real = os.path.realpath(path + ending)
+                if real in users:
+                    raise InputError(
+                        f"{place}: {path} given, but {path}{ending} belongs to {users[real]}; "
+                        "allowed: a file that the run does not use otherwise"
+                    )
+                users[real] = place
+
+    def _read(self) -> Iterator[tuple[str, str]]:
+        """(field, path) of the files that a run reads."""
+        if self.network not in BUILT_IN:
+            yield "network", self.network
+        if self.bias is not None:
+            yield "bias", self.bias
+        if self.patterns is not None and not self.patterns.isdecimal():
+            yield "patterns", self.patterns
+        if self.initial.endswith(".npy"):
+            yield "initial", self.initial
+
+    @property
+    def save_events(self) -> int | None:
+        """Events from one checkpoint to the next, where so configured."""
+        text = self.checkpoint_every or SAVE_EVERY
+        return int(text.split()[0]) if text.endswith("events") else None
+
+    @property
+    def save_seconds(self) -> float | None:
+        """Seconds from one checkpoint to the next, where so configured."""
+        text = self.checkpoint_every or SAVE_EVERY
+        return None if text.endswith("events") else Duration()(text)
+
+
+FIELDS: dict[str, dataclasses.Field[Any]] = {
+    field.name: field for field in dataclasses.fields(Config)
+}
+
+
+def _place(name: str, sources: Mapping[str, str]) -> str:
+    """Where the value of an option came from, in words; its plain name from Python."""
+    return sources.get(name, name)
+
+
+def _converted(field: dataclasses.Field[Any], value: object, sources: Mapping[str, str]) -> Any:
+    try:
+        return field.metadata["kind"](value)
+    except ValueError as error:
+        raise InputError(
+            f"{_place(field.name, sources)}: {value!r} given; allowed: {error}"
+        ) from None
+
+
+def flag(name: str) -> str:
+    """The option of the command line for a field."""
+    return "--" + name.replace("_", "-")

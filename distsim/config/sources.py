@@ -1,0 +1,144 @@
+"""Where options come from: a TOML file, the environment, the command line, a checkpoint.
+
+Each overrides the one before (`gather`); of a resumed run the checkpoint comes first (`amend`).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from distsim.config.options import BUILT_IN, CONDUCT, DETAILS, FIELDS, LENGTHS, STREAM, Config, flag
+from distsim.errors import InputError
+from distsim.files.places import PREVIOUS, check_writable
+
+PREFIX = "DISTSIM_"
+
+
+def gather(
+    file: str | None, environment: Mapping[str, str], options: Mapping[str, object]
+) -> Config:
+    """Config from a TOML file (None: no file), then the environment, then the command line.
+
+    `options` maps fields to values, None where not given. The four lengths are one option in
+    four units: a later source's length replaces an earlier one's. Raises InputError.
+    """
+    layers = [{} if file is None else _file_values(file), _environment_values(environment)]
+    return _overlaid([*layers, _option_values(options)], file)
+
+
+def amend(
+    path: str,
+    stored: Mapping[str, object],
+    environment: Mapping[str, str],
+    options: Mapping[str, object],
+) -> Config:
+    """Config of a resumed run: what the checkpoint at `path` stored, then the command line, which
+    may not change what defines the event stream.
+
+    The environment had its say when the run began, and its command line may have overruled it: now
+    it counts for where and how to run (CONDUCT) alone. Further checkpoints go to the same file;
+    max_time was that of the earlier run; exchange stays unless device or engine are changed, and
+    so do the options of a generated network unless its weights come from elsewhere now, as from a
+    file made of it; overwrite allowed to replace the files of the first run, not others.
+    Raises InputError.
+    """
+    unknown = sorted(set(stored) - set(FIELDS))
+    if unknown:
+        raise InputError(f"checkpoint {path}: unknown option {unknown[0]}: of another version")
+    around = _environment_values(environment)
+    given = {name: around[name] for name in CONDUCT if name in around} | _option_values(options)
+    base = {name: (value, f"{name} in {path}") for name, value in stored.items()}
+    for name in _outdated(stored, given):
+        base.pop(name, None)
+    base["checkpoint"] = (path.removesuffix(PREVIOUS), "checkpoint")
+    after = _overlaid([base, given])
+    for name in STREAM:
+        now, kept = getattr(after, name), stored[name]
+        if now != kept:
+            raise InputError(
+                f"{given[name][1]}: {now} given to resume a run with {kept}; allowed: the same, "
+                f"since it defines the events ({', '.join(STREAM)})"
+            )
+    if after.checkpoint != base["checkpoint"][0]:
+        assert after.checkpoint is not None
+        _check_saving(after.checkpoint, "overwrite" in given and after.overwrite)
+    return after
+
+
+def _outdated(stored: Mapping[str, object], given: Mapping[str, tuple[object, str]]) -> set[str]:
+    """The options of an earlier run that do not hold for one resumed with those given now."""
+    outdated = {"max_time"}
+    if any(name in given and given[name][0] != stored[name] for name in ("device", "engine")):
+        outdated.add("exchange")
+    if "network" in given and _kind(given["network"][0]) != _kind(stored["network"]):
+        outdated.update(DETAILS)
+    return outdated
+
+
+def _kind(network: object) -> str:
+    """What a network is made from: the name of a built-in one, the ending of a file."""
+    name = str(network)
+    return name if name in BUILT_IN else os.path.splitext(name)[1]
+
+
+def _overlaid(
+    layers: Sequence[Mapping[str, tuple[object, str]]], file: str | None = None
+) -> Config:
+    """Config from layers of field -> (value, place), each overriding those before."""
+    values: dict[str, object] = {}
+    sources: dict[str, str] = {}
+    for layer in layers:
+        if any(name in layer for name in LENGTHS):
+            for name in LENGTHS:
+                values.pop(name, None)
+        for name, (value, place) in layer.items():
+            values[name], sources[name] = value, place
+    return Config(**values, sources=sources, file=file)  # type: ignore[arg-type]
+
+
+def _option_values(options: Mapping[str, object]) -> dict[str, tuple[object, str]]:
+    """Field -> (value, place) from the command line."""
+    return {name: (value, flag(name)) for name, value in options.items() if value is not None}
+
+
+def _file_values(path: str) -> dict[str, tuple[object, str]]:
+    """Field -> (value, place) from a TOML file of plain keys."""
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"configuration {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"configuration {path}: not UTF-8 text; allowed: a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"configuration {path}: not TOML: {error}") from None
+    for key in table:
+        if key not in FIELDS:
+            raise InputError(f"configuration {path}: key {key}; allowed: {', '.join(FIELDS)}")
+    return {key: (value, f"{key} in {path}") for key, value in table.items()}
+
+
+def _environment_values(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    """Field -> (value, place) from the variables DISTSIM_<FIELD>."""
+    allowed = {PREFIX + name.upper(): name for name in FIELDS}
+    given = sorted(variable for variable in environment if variable.startswith(PREFIX))
+    for variable in given:
+        if variable not in allowed:
+            raise InputError(f"environment: {variable}; allowed: {', '.join(allowed)}")
+    return {allowed[variable]: (environment[variable], variable) for variable in given}
+
+
+def check_output(config: Config) -> None:
+    """Raise InputError where the files of a new run cannot be written. For root, before it."""
+    if config.output is not None:
+        check_writable(config.output, config.overwrite)
+    if config.checkpoint is not None:
+        _check_saving(config.checkpoint, config.overwrite)
+
+
+def _check_saving(path: str, overwrite: bool) -> None:
+    """Raise InputError if checkpoints cannot be written at `path`, or one is there already."""
+    for name in (path, path + PREVIOUS):
+        check_writable(name, overwrite, "checkpoint")

@@ -1,0 +1,1 @@
+"""How a window's events are found: the contract `engine`, and who fulfils it."""

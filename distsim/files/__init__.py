@@ -1,0 +1,1 @@
+"""Files, whatever happens meanwhile: whole or absent, journaled, read in blocks."""

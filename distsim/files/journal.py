@@ -1,0 +1,191 @@
+"""A file under HDF5 that goes from whole to whole, whatever ends the process."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import os
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+
+class Disk(io.RawIOBase):
+    """The file under HDF5: it never fails before HDF5's eyes, and goes from whole to whole.
+
+    HDF5 cannot close a file after a failed write: it fails again, and crashes the interpreter at
+    its end. So the first error is kept for `commit`, and HDF5 is told that all went well.
+
+    HDF5 overwrites its indices in place, so that a process killed among these writes leaves a heap
+    of bytes. So between two commits only what is new is written, behind the end of the file; what
+    overwrites is kept in memory. `commit` writes these changes behind all else, with a checksum,
+    then to their places, then cuts them off. A killed process leaves the file of its last commit,
+    or one whose changes, whole and at its end, the next to open it applies.
+    """
+
+    _RECORD = struct.Struct("<QQ")  # a change: offset, bytes that follow
+    _TRAILER = struct.Struct("<QQ16s8s")  # size of the file, bytes of changes, checksum, _MARK
+    _MARK = b"distsim\n"
+
+    def __init__(self, path: str, *, new: bool) -> None:
+        """Raises OSError, also if another process has the file in its hands."""
+        self._path = path
+        self._file = io.FileIO(path, "r+", opener=_open_or_create if new else None)
+        self._error: OSError | None = None
+        self._changes: list[tuple[int, bytes]] = []
+        self._position = 0
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise OSError(errno.EBUSY, "another run is writing it") from None
+        except OSError:
+            pass  # a file system without locks
+        if new:
+            self._file.truncate(0)
+        else:
+            self._repair()
+        self._whole = self._size = os.fstat(self._file.fileno()).st_size
+
+    def commit(self) -> None:
+        """Bring the file to what HDF5 has written. Raises the first error of a write."""
+        try:
+            if self._error is not None:
+                raise self._error
+            if not os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if self._changes:
+                self._put(max(self._size, self._whole), self._journal())
+                self._whole = -1  # from here on the changes are what makes the file whole
+                for offset, data in self._changes:
+                    self._put(offset, data)
+            self._file.truncate(self._size)
+        except OSError as error:
+            self._error = error
+            raise
+        self._changes = []
+        self._whole = self._size
+
+    def sync(self) -> None:
+        """Have the disk hold everything. Raises OSError."""
+        os.fsync(self._file.fileno())
+
+    def rename(self, path: str) -> None:
+        """Raises OSError."""
+        if path != self._path:
+            os.rename(self._path, path)
+            self._path = path
+
+    def close(self) -> None:
+        """Commit, sync and close. Raises OSError."""
+        if not self.closed:
+            super().close()
+            try:
+                self.commit()
+                self.sync()
+            finally:
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Close the file as the last commit left it."""
+        if not self.closed:
+            super().close()
+        if not self._file.closed:
+            with contextlib.suppress(OSError), self._file:
+                if self._whole >= 0:
+                    self._file.truncate(self._whole)
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        view = memoryview(data).cast("B")
+        offset = self._position
+        inside = max(0, min(len(view), self._whole - offset))
+        if inside:
+            self._changes.append((offset, bytes(view[:inside])))
+        if self._error is None:
+            try:
+                self._put(offset + inside, view[inside:])
+            except OSError as error:
+                self._error = error
+        self._position += len(view)
+        self._size = max(self._size, self._position)
+        return len(view)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        self._size = self._position if size is None else size
+        if self._error is None and self._size >= self._whole:
+            try:
+                self._file.truncate(self._size)
+            except OSError as error:
+                self._error = error
+        return self._size
+
+    def readinto(self, data: WriteableBuffer, /) -> int:
+        view = memoryview(data).cast("B")
+        start, stop = self._position, min(self._position + len(view), self._size)
+        self._file.seek(start)
+        filled = self._file.readinto(view[: max(0, stop - start)]) or 0
+        for offset, change in self._changes:
+            first, last = max(start, offset), min(stop, offset + len(change))
+            if first < last:
+                view[first - start : last - start] = change[first - offset : last - offset]
+                filled = max(filled, last - start)
+        self._position += filled
+        return filled
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._position = offset + {os.SEEK_CUR: self._position, os.SEEK_END: self._size}.get(
+            whence, 0
+        )
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def _put(self, offset: int, data: ReadableBuffer) -> None:
+        view = memoryview(data).cast("B")
+        while view:
+            count = os.pwrite(self._file.fileno(), view, offset)
+            view, offset = view[count:], offset + count
+
+    def _journal(self) -> bytes:
+        """The changes, and what tells that they are all there."""
+        body = b"".join(
+            part
+            for offset, data in self._changes
+            for part in (self._RECORD.pack(offset, len(data)), data)
+        )
+        return body + self._TRAILER.pack(self._size, len(body), _checksum(body), self._MARK)
+
+    def _repair(self) -> None:
+        """Do what a killed process had begun to do."""
+        descriptor = self._file.fileno()
+        end = os.fstat(descriptor).st_size - self._TRAILER.size
+        if end < 0:
+            return
+        trailer = os.pread(descriptor, self._TRAILER.size, end)
+        size, count, checksum, mark = self._TRAILER.unpack(trailer)
+        if mark != self._MARK or count > end:
+            return
+        body = os.pread(descriptor, count, end - count)
+        if _checksum(body) != checksum:
+            return
+        at = 0
+        while at < count:
+            offset, length = self._RECORD.unpack_from(body, at)
+            at += self._RECORD.size
+            self._put(offset, body[at : at + length])
+            at += length
+        self._file.truncate(size)
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _open_or_create(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o666)

@@ -1,0 +1,108 @@
+"""The tickets of a Boltzmann machine: one a visit, x_i <- [z_i > T logit(u)].
+
+`boltzmann.cuh` is the twin.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from distsim.kernels.elementary import exponential, ln, uniform
+from distsim.kernels.events import NO_EVENT, event_word, neuron_of, tick_of, to_threshold
+from distsim.kernels.philox import UPDATE, VISIT, draw
+
+
+@njit(inline="always")
+def visited(seed, step, neurons, sequential):
+    """The neuron that step `step` (from 0) visits: step mod N, or uniform (multiply-high)."""
+    if sequential:
+        return step % neurons
+    a, b, _, _ = draw(seed, 0, step, 0, VISIT)
+    n = np.uint64(neurons)
+    return np.int64((a * n + ((b * n) >> np.uint64(32))) >> np.uint64(32))
+
+
+class Scan(NamedTuple):
+    """Which neurons are visited, and how their tickets are drawn.
+
+    seed: uint64; neurons: N; first, size: of the local neurons; scale: T in weight units.
+    """
+
+    seed: Any
+    neurons: int
+    sequential: bool
+    first: int
+    size: int
+    scale: float
+
+
+@njit(cache=True)
+def visits(scan, rest, start, steps, held, room):
+    """The tickets of `steps` steps from `start` on that visit local neurons, one a step.
+
+    At scale 0 a neuron follows the sign of z and keeps its state at z = 0. held: what there was
+    before, which is given up. Returns (slots, tickets, whether there was room for all): if not,
+    make room and call again.
+    """
+    seed, neurons, sequential, first, n, scale = scan
+    slots, tickets, order = room
+    slot_of = held.slot_of
+    if steps > tickets.size:
+        return held.slots, 0, False
+    for a in range(held.slots):
+        slot_of[slots[a].neuron] = -1
+    used = 0
+    count = 0
+    for step in range(start, start + steps):
+        i = visited(seed, step, neurons, sequential) - first
+        if i < 0 or i >= n:
+            continue
+        if slot_of[i] < 0:
+            slot_of[i] = used
+            slots[used].neuron = i
+            used += 1
+        tickets[count].key = event_word(step - start + 1, first + i)
+        tickets[count].slot = slot_of[i]
+        order[count] = count
+        count += 1
+    logits = _logits(seed, start, tickets[:count])
+    for t in range(count):
+        remainder = rest[slots[tickets[t].slot].neuron]
+        if scale > 0.0:
+            up = to_threshold(scale * logits[t] - remainder)
+            tickets[t].threshold[0] = up
+            tickets[t].threshold[1] = 1 - up
+        else:
+            tickets[t].threshold[0] = np.int64(np.floor(-remainder)) + 1
+            tickets[t].threshold[1] = np.int64(np.floor(remainder)) + 1
+    return used, count, True
+
+
+@njit(cache=True, error_model="numpy")
+def _logits(seed, start, tickets):
+    """float64[tickets]: logit(u) of the update of each visit."""
+    logits = np.empty(tickets.size)
+    for t in range(tickets.size):
+        key = tickets[t].key
+        a, b, _, _ = draw(seed, neuron_of(key), start + tick_of(key) - 1, 0, UPDATE)
+        u = uniform(a, b)
+        logits[t] = ln(u) + exponential(u)
+    return logits
+
+
+@njit(cache=True)
+def earliest_visit(tickets, slots, position, z, x, last):
+    """The race of the BM: earliest visit after event `last` that changes a state at the present z.
+
+    tickets: by time. Returns (event word or NO_EVENT, its place in `tickets`); visits before it
+    are done with.
+    """
+    while position < tickets.size and tickets[position].key <= last:
+        position += 1
+    for t in range(position, tickets.size):
+        i = slots[tickets[t].slot].neuron
+        total = np.int64(z[i])
+        if (total if x[i] == 0 else -total) >= tickets[t].threshold[x[i]]:
+            return tickets[t].key | np.uint64(1 - x[i]), position
+    return NO_EVENT, position

@@ -1,0 +1,60 @@
+"""Philox 4x32-10: a random number is a function of its name, never of a sequence.
+
+    word[0..3] = philox(key = seed, counter = (c0, c1, c2, c3))
+
+Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11; the reference
+implementation is Random123. No rank, thread, local index or launch shape enters a counter, so that
+every draw is the same on any number of ranks and on every device. `kernels/philox.cuh` is the twin
+of this file.
+
+The registry of draws: the last counter word is `ticket << 8 | purpose`.
+
+| purpose | c0 | c1, c2 | words |
+|---|---|---|---|
+| TICKET | neuron | window | 0, 1: level; 2, 3: time |
+| FIRST  | neuron >> 2 | window | word neuron & 3: high half of the level of ticket 0 |
+| UPDATE | neuron | step | 0, 1: the uniform of a Gibbs update |
+| VISIT  | 0 | step | 0, 1: which neuron a random scan visits |
+| STATE  | neuron >> 2 | 0 | word neuron & 3: the initial state |
+| WEIGHT | i >> 2 | j, 0 | two Box-Muller pairs: weights onto i..i+3 from j |
+| PATTERN | neuron >> 2 | pattern, 0 | word neuron & 3: a random pattern |
+"""
+
+import numpy as np
+from numba import njit
+
+TICKET, FIRST, UPDATE, VISIT, STATE, WEIGHT, PATTERN = range(7)
+_MASK = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_M0 = np.uint64(0xD2511F53)
+_M1 = np.uint64(0xCD9E8D57)
+_W0 = np.uint64(0x9E3779B9)
+_W1 = np.uint64(0xBB67AE85)
+
+
+@njit(inline="always")
+def philox(seed, c0, c1, c2, c3):
+    """Four random words, each a uint64 below 2^32, from a 64-bit key and four 32-bit counters.
+
+    All arguments are uint64 (counters below 2^32), so that every operation is exact.
+    """
+    k0 = seed & _MASK
+    k1 = seed >> _HALF
+    for _ in range(10):
+        p0 = _M0 * c0
+        p1 = _M1 * c2
+        c0 = (p1 >> _HALF) ^ c1 ^ k0
+        c1 = p1 & _MASK
+        c2 = (p0 >> _HALF) ^ c3 ^ k1
+        c3 = p0 & _MASK
+        k0 = (k0 + _W0) & _MASK
+        k1 = (k1 + _W1) & _MASK
+    return c0, c1, c2, c3
+
+
+@njit(inline="always")
+def draw(seed, neuron, count, ticket, purpose):
+    """The words of one named draw; `count` is a window or a step (64 bits)."""
+    n = np.uint64(count)
+    last = (np.uint64(ticket) << np.uint64(8)) | np.uint64(purpose)
+    return philox(np.uint64(seed), np.uint64(neuron), n & _MASK, n >> _HALF, last)

@@ -1,0 +1,40 @@
+"""States: random ones, and those after events. On GPUs they are bits of a byte (`chain.cuh`)."""
+
+import numpy as np
+from numba import njit
+
+from distsim.kernels.events import ONE, neuron_of
+from distsim.kernels.philox import PATTERN, STATE, draw
+
+
+@njit(cache=True)
+def commit(events, first, x):
+    """Change the states of the local neurons: x[n] in place."""
+    for e in range(events.size):
+        i = neuron_of(events[e]) - first
+        if 0 <= i < x.size:
+            x[i] = np.uint8(events[e] & ONE)
+
+
+@njit(cache=True)
+def random_patterns(seed, count, neurons):
+    """uint8[count, neurons]: random patterns of zeros and ones."""
+    patterns = np.empty((count, neurons), np.uint8)
+    for p in range(count):
+        for i in range(neurons):
+            patterns[p, i] = _bit(seed, i, p, PATTERN)
+    return patterns
+
+
+@njit(cache=True)
+def random_states(seed, first, x):
+    """Independent fair states, x: uint8[n] (out)."""
+    for i in range(x.size):
+        x[i] = _bit(seed, first + i, 0, STATE)
+
+
+@njit(inline="always")
+def _bit(seed, neuron, count, purpose):
+    a, b, c, d = draw(seed, neuron >> 2, count, 0, purpose)
+    k = neuron & 3
+    return np.uint8((a if k == 0 else b if k == 1 else c if k == 2 else d) & ONE)

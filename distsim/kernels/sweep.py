@@ -1,0 +1,68 @@
+"""A window's events of a BM, whose tickets are all known, in order of time.
+
+`replay.cuh` is the twin.
+"""
+
+import numpy as np
+from numba import njit
+
+from distsim.kernels.dense import column
+from distsim.kernels.events import neuron_of, sign_of
+from distsim.kernels.memory import LINE, prefetch
+
+_AHEAD = 4  # visits for which a sweep prefetches
+
+
+@njit(cache=True)
+def sweep(local, sequential, drawn, remote):
+    """Run the visits to local neurons: each event's column is pushed to all slots.
+
+    The neurons of a sequential scan follow each other, and then that is one short vector.
+    remote: uint64[K], the events of other ranks by time. Returns uint64[events] of local neurons.
+    """
+    columns, z, x = local.columns, local.z, local.x
+    slots, tickets = drawn.slots, drawn.tickets
+    neurons = np.empty(slots.size, np.int64)
+    states = np.empty(slots.size, np.int64)
+    sums = np.empty(slots.size, np.int64)
+    for a in range(slots.size):
+        neurons[a] = slots[a].neuron
+        states[a] = x[neurons[a]]
+        sums[a] = z[neurons[a]]
+    once = sequential and slots.size == tickets.size
+    in_a_row = once and slots.size > 0 and neurons[-1] - neurons[0] == slots.size - 1
+    events = np.empty(tickets.size, np.uint64)
+    made = 0
+    pushed = 0
+    for t in range(tickets.size):
+        a = tickets[t].slot
+        key = tickets[t].key
+        if in_a_row and t + _AHEAD < tickets.size:
+            w = column(columns, neuron_of(tickets[t + _AHEAD].key))
+            for i in range(neurons[t + _AHEAD], neurons[-1] + 1, LINE // w.itemsize):
+                prefetch((w,), i)  # type: ignore[call-arg]
+        while pushed < remote.size and remote[pushed] < key:
+            _push(columns, remote[pushed], neurons, a, in_a_row, sums)
+            pushed += 1
+        state = states[a]
+        if (sums[a] if state == 0 else -sums[a]) >= tickets[t].threshold[state]:
+            states[a] = 1 - state
+            events[made] = key | np.uint64(states[a])
+            _push(columns, events[made], neurons, a, in_a_row, sums)
+            made += 1
+    return events[:made]
+
+
+@njit(inline="always")
+def _push(columns, event, neurons, present, in_a_row, sums):
+    """Add an event's column to the sums; slots in a row are done before the present one."""
+    w = column(columns, neuron_of(event))
+    s = sign_of(event)
+    if in_a_row:
+        part = w[neurons[0] + present : neurons[0] + neurons.size]
+        to = sums[present:]
+        for k in range(part.size):
+            to[k] += s * np.int64(part[k])
+    else:
+        for a in range(neurons.size):
+            sums[a] += s * np.int64(w[neurons[a]])

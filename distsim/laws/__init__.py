@@ -1,0 +1,1 @@
+"""The two machines: which tickets a window has, and where a window ends."""

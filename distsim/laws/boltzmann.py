@@ -1,0 +1,105 @@
+"""The Boltzmann machine: discrete time, symmetric W without diagonal, Gibbs sampling.
+
+At each step one neuron i, the next (`sequential`) or a random one (`random`), takes state 1 with
+probability sigma(z_i / T), z = W x + b, and state 0 otherwise. The stationary law is
+exp(-E / T) / Z with E = -x'Wx/2 - b'x (Ackley, Hinton, Sejnowski 1985). At T = 0 the neuron takes
+the state [z_i > 0] and keeps its state at z_i = 0: the network of Hopfield (1982).
+
+**Tickets.** A visited neuron has one ticket: x_i <- [z_i > T logit(u)], u uniform, drawn by the
+number of the step. Windows only cut the steps into pieces: the chain does not depend on them.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.kernels.boltzmann import Scan, earliest_visit, visits
+from distsim.kernels.events import LIMIT
+from distsim.kernels.record import event_times
+from distsim.kernels.replay import Bounds
+from distsim.laws.law import Clock
+from distsim.laws.tickets import Tickets
+from distsim.laws.window import Window, follow, target_events
+from distsim.weights.shard import Shard
+
+_SHORT_SWEEP = 4096  # steps: a window may have so many, however few the neurons
+
+
+class Boltzmann:
+    """Draws the tickets of a BM and counts its steps: `law.Law`."""
+
+    name = "bm"
+    bounded = False
+
+    def __init__(
+        self, shard: Shard[Any], tau: float, seed: int, target: int | None, scan: str
+    ) -> None:
+        self.shard = shard
+        self.scale = tau / shard.unit
+        self.target = target or target_events(shard.neurons, shard.strength, tau)
+        self.most = max(shard.neurons, _SHORT_SWEEP)
+        self.scan: Scan | None = Scan(
+            np.uint64(seed),
+            shard.neurons,
+            scan == "sequential",
+            shard.first,
+            shard.size,
+            self.scale,
+        )
+        self.clock = Clock(exponent=self.target.bit_length() - 1)
+
+    def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
+        """The next window: at most one sweep of a large network."""
+        assert self.clock.exponent is not None
+        steps = min(1 << self.clock.exponent, self.most)
+        return Window(self.clock.number, self.clock.exponent, steps, most=steps, cap=int(LIMIT))
+
+    def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """The steps of events, counted from 1."""
+        times = np.empty(events.size)
+        event_times(events, float(window.number), 0.0, 1.0, 0.0, times)
+        return times
+
+    def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
+        may_grow = 1 << window.exponent < self.most
+        exponent = max(0, follow(window.exponent, events.size, self.target, may_grow=may_grow))
+        step = self.clock.number + window.steps
+        self.clock = Clock(step, float(step), 0.0, exponent)
+
+    def now(self) -> float:
+        """Steps done, at the end of the last window."""
+        return self.clock.high
+
+    def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
+        """The tickets of all visits to local neurons."""
+        rest = self.shard.rest
+        tickets.fill(
+            lambda: visits(self.scan, rest, window.number, window.steps, tickets.held, tickets.room)
+        )
+
+    def deepen(
+        self,
+        window: Window,
+        x: NDArray[np.uint8],
+        events: NDArray[np.uint64],
+        bounds: Bounds,
+        tickets: Tickets,
+    ) -> int:
+        """Nothing: every visit has its one ticket from the start."""
+        return -int(LIMIT)
+
+    def prepare(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
+    ) -> None:
+        """For `race`: the same tickets."""
+        self.draw(window, z, x, tickets)
+        self._position = 0
+
+    def earliest(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], last: int, tickets: Tickets
+    ) -> int:
+        """The local neurons' earliest visit after event `last` that changes a state."""
+        slots, drawn, _ = tickets.drawn
+        word, self._position = earliest_visit(drawn, slots, self._position, z, x, np.uint64(last))
+        return int(word)

@@ -1,0 +1,86 @@
+"""The contract of the two machines: which tickets a window has, and when it happens.
+
+| member | meaning |
+|---|---|
+| name | `mpm` or `bm`, as in the configuration |
+| bounded | whether tickets are drawn as deep as needed: engines must watch the responses (MPM) |
+| scale | what thresholds are multiples of: 2 tau (MPM) or T (BM), in weight units |
+| target, most | events a window to aim at; after so many it ends (BM: the most steps of a window) |
+| scan | the BM's `kernels.boltzmann.Scan`; None for an MPM |
+| clock | where the chain is, and what its next window follows from |
+| open(z, x) | the next window |
+| times(window, events) | model times or steps of events, float64[events] |
+| close(window, events, early) | moves the clock to the window's end |
+| now() | model time or steps at the end of the last window |
+| draw(window, z, x, tickets) | the tickets that an engine starts with |
+| deepen(window, x, events, bounds, tickets) | of a bounded law: what z within its bounds may |
+| | reach besides; a bound on all s z |
+| prepare, earliest | of `race`: see `engines.race` |
+
+z: int[n] and x: uint8[n] are those at the window's start. `kernels/control.cuh` opens and closes
+the windows of chains on GPUs, from the law's members.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.kernels.boltzmann import Scan
+from distsim.kernels.replay import Bounds
+from distsim.laws.tickets import Tickets
+from distsim.laws.window import Window
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What the next window follows from, besides z and x: for a checkpoint, on any device.
+
+    number: windows before it (MPM) or steps (BM); high + low: model time or steps; exponent: of
+    the rule's width, None before the first window.
+    """
+
+    number: int = 0
+    high: float = 0.0
+    low: float = 0.0
+    exponent: int | None = None
+
+
+class Law(Protocol):
+    name: str
+    bounded: bool
+    scale: float
+    target: int
+    most: int
+    scan: Scan | None
+    clock: Clock
+
+    def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window: ...
+
+    def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]: ...
+
+    def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None: ...
+
+    def now(self) -> float: ...
+
+    def draw(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
+    ) -> None: ...
+
+    def deepen(
+        self,
+        window: Window,
+        x: NDArray[np.uint8],
+        events: NDArray[np.uint64],
+        bounds: Bounds,
+        tickets: Tickets,
+    ) -> int: ...
+
+    def prepare(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
+    ) -> None: ...
+
+    def earliest(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], last: int, tickets: Tickets
+    ) -> int: ...

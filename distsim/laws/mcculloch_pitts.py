@@ -1,0 +1,219 @@
+"""The McCulloch-Pitts machine: continuous time, any weights, self-edges allowed.
+
+Neuron i is armed (x_i = 0) or refractory (x_i = 1) and changes state as a Poisson process of rate
+
+    lambda_i = exp(s_i z_i / (2 tau)),   z = W x + b,   s_i = 1 - 2 x_i.
+
+The next neuron is i with probability softmax(s z / (2 tau))_i, the holding time exponential with
+rate sum_i lambda_i. For symmetric W the stationary law is exp(-E / tau) / Z with
+E = -x'Wx/2 - b'x. Liu, Chotibut, Hillar, Lin, "Biologically plausible sequence learning with
+spiking neural networks", arXiv 1911.10943, write the rate with 1/tau: their tau is twice ours.
+
+**Tickets.** In a window of width D neuron i has the points (t, level) of a unit Poisson measure on
+[0, D) x [0, inf). In order of level, level_k = G_k / D with G_k a sum of k + 1 standard
+exponentials, t_k uniform. A point at or under the rate is an arrival: ticket k changes the state
+at t_k iff level_k <= lambda_i(t_k-), that is iff s_i z_i >= 2 tau ln(G_k / D).
+
+**Where a window ends.** At its width D, or right after its 4 target-th event, or right after an
+event that lifts some rate above 2^6 / D (so that no neuron ever needs more than about a hundred
+tickets). These are stopping times of the chain, and the next window's tickets are independent of
+the past: by the strong Markov property the chain keeps its law.
+"""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+from distsim.kernels.boltzmann import Scan
+from distsim.kernels.elementary import LN2
+from distsim.kernels.events import LIMIT, MPM_TICK_BITS, tick_of
+from distsim.kernels.mcculloch_pitts import (
+    Reach,
+    Source,
+    arrivals,
+    earliest_arrival,
+    first_tickets,
+    largest_response,
+    lowest_thresholds,
+    more_arrivals,
+)
+from distsim.kernels.record import event_times
+from distsim.kernels.replay import Bounds
+from distsim.laws.law import Clock
+from distsim.laws.tickets import Tickets
+from distsim.laws.window import CAP_BITS, START_BITS, Window, follow, target_events
+from distsim.ranks.communicator import Communicator
+from distsim.weights.shard import Shard
+
+_WIDEST = 1000  # binary exponent of the widest window that a double can time
+_MARGIN = 1.0  # the widest margin, in units of 2 tau: a factor of e in a rate
+_TABLES = 7  # bounds of first tickets are kept for so many widths besides the last
+_LIMIT = int(LIMIT)
+
+
+def check_temperature(shard: Shard[Any], tau: float) -> None:
+    """Refuse a temperature at which rates could not be told apart in double precision."""
+    octaves = shard.reach * shard.unit / (2.0 * tau * LN2)
+    if octaves > 2.0**30:
+        raise InputError(
+            f"tau {tau:g}: rates up to 2^{octaves:.3g}; allowed for this network: "
+            f"tau above {tau * octaves / 2.0**30:.3g}, so that rates stay under 2^(2^30)"
+        )
+
+
+def at_rest(octaves: float, now: float) -> InputError:
+    """The error for a network that no longer changes; octaves: log2 of its largest rate."""
+    return InputError(
+        f"the network is at rest: its largest rate is 2^{octaves:.0f} and no neuron has changed "
+        f"state by model time {now:.3g}; allowed: rates that make a transition before model time "
+        "2^1000 (a larger tau, or another network)"
+    )
+
+
+class McCullochPitts:
+    """Draws the tickets of an MPM and keeps its clock, a double-double: `law.Law`."""
+
+    name = "mpm"
+    bounded = True
+    scan: Scan | None = None
+
+    def __init__(
+        self, shard: Shard[Any], tau: float, seed: int, target: int | None, ranks: Communicator
+    ) -> None:
+        check_temperature(shard, tau)
+        self.shard = shard
+        self.ranks = ranks
+        self.seed = np.uint64(seed)
+        self.scale = 2.0 * tau / shard.unit
+        self.target = target or target_events(shard.neurons, shard.strength, tau)
+        self.most = 4 * self.target
+        self.clock = Clock()
+        rise = min(2.0 * shard.spread * math.sqrt(self.target), _MARGIN * self.scale)
+        self._margin = int(min(_LIMIT, rise))
+        self._tables: dict[int, NDArray[np.int64]] = {}
+        self._bound = np.empty(shard.size, shard.kind)  # see kernels' draw_tickets
+
+    @property
+    def octaves_per_neuron(self) -> int:
+        """log2 of the first window's width times its rates, if all N are the largest one."""
+        return self.target.bit_length() - self.shard.neurons.bit_length()
+
+    # ------------------------------------------------------------------------- the window rule
+    def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
+        """The next window: the rule's width, or less where a rate is above 2^4 / D."""
+        top = self.ranks.maximum(largest_response(z, x))
+        octaves = top / (self.scale * LN2)  # log2 of the largest rate
+        if self.clock.exponent is None:  # all N neurons at the largest rate make `target` events
+            exponent = math.floor(self.octaves_per_neuron - octaves)
+            self.clock = replace(self.clock, exponent=exponent)
+        assert self.clock.exponent is not None
+        exponent = min(self.clock.exponent, math.floor(START_BITS - octaves))
+        if exponent > _WIDEST:
+            raise at_rest(octaves, self.clock.high)
+        cap = (CAP_BITS - exponent) * LN2 * self.scale
+        return Window(
+            number=self.clock.number,
+            exponent=exponent,
+            steps=0,
+            most=self.most,
+            cap=math.floor(max(-_LIMIT, min(_LIMIT, cap))),
+        )
+
+    def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
+        times = np.empty(events.size)
+        event_times(events, self.clock.high, self.clock.low, _tick(window), -0.5, times)
+        return times
+
+    def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
+        """Move the clock to the window's end: its width, or its last event if it ended early."""
+        high, low, exponent = self.clock.high, self.clock.low, self.clock.exponent
+        passed = math.ldexp(1.0, window.exponent) if window.exponent > -1000 else 0.0
+        if early:
+            last = float(tick_of(events[-1])) if events.size else 0.0
+            passed = (last - 0.5) * _tick(window)
+        total = high + passed  # two-sum (Knuth): the error of the sum goes into `low`
+        part = total - high
+        low += (high - (total - part)) + (passed - part)
+        high = total + low
+        low -= high - total
+        assert exponent is not None
+        capped = window.exponent < exponent
+        following = follow(
+            window.exponent, events.size, self.target, may_grow=not (early or capped)
+        )
+        if not (capped and following == window.exponent):
+            exponent = following
+        self.clock = Clock(self.clock.number + 1, high, low, exponent)
+
+    def now(self) -> float:
+        """Model time at the end of the last window."""
+        return self.clock.high
+
+    # ----------------------------------------------------------------------------- the tickets
+    def _source(self, window: Window) -> Source:
+        """What the compiled loops draw the window's tickets from."""
+        shard = self.shard
+        return Source(
+            self.seed, window.number, shard.first, window.exponent, self.scale, shard.rest
+        )
+
+    def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
+        """The tickets of the neurons that may fire if no s z rises by more than the margin."""
+        if window.exponent not in self._tables:
+            table = lowest_thresholds(window.exponent, self.scale)
+            self._tables = {window.exponent: table, **dict(list(self._tables.items())[:_TABLES])}
+        source = self._source(window)
+        reach = Reach(self._tables[window.exponent], self._margin, window.cap)
+        tickets.fill(lambda: arrivals(source, reach, z, x, self._bound, tickets.held, tickets.room))
+
+    def deepen(
+        self,
+        window: Window,
+        x: NDArray[np.uint8],
+        events: NDArray[np.uint64],
+        bounds: Bounds,
+        tickets: Tickets,
+    ) -> int:
+        """Draw what responses within their bounds may reach. Returns a bound on all s z."""
+        source, top = self._source(window), 0
+
+        def draw() -> tuple[int, int, bool]:
+            nonlocal top
+            *drawn, top = more_arrivals(
+                source, window.cap, x, events, bounds, self._bound, tickets.held, tickets.room
+            )
+            return tuple(drawn)
+
+        tickets.fill(draw)
+        return int(top)
+
+    # ---------------------------------------------------------------------------------- a race
+    def prepare(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets
+    ) -> None:
+        """For `race`: the lowest threshold of every neuron, exactly."""
+        self._lowest = np.empty(self.shard.size, np.int64)
+        first_tickets(self._source(window), self._lowest)
+        self._ticket = 0  # of this rank's last earliest arrival
+
+    def earliest(
+        self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], last: int, tickets: Tickets
+    ) -> int:
+        """The local neurons' earliest arrival after event `last`, as an event word.
+
+        events.NO_EVENT if there is none in this window, 0 if the window must end now.
+        """
+        word, self._ticket = earliest_arrival(
+            self._source(window), self._lowest, window.cap, z, x, np.uint64(last), self._ticket
+        )
+        return int(word)
+
+
+def _tick(window: Window) -> float:
+    """Model time of a tick."""
+    exponent = window.exponent - MPM_TICK_BITS
+    return math.ldexp(1.0, exponent) if exponent > -1000 else 0.0

@@ -1,0 +1,1 @@
+"""Networks by name, from files, and as files."""

@@ -1,0 +1,117 @@
+"""Opens the network that a configuration names: built in, or a file.
+
+Files and what they may hold: `networks.formats`. All hold the contract of `weights.source`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.config.options import BUILT_IN, flag
+from distsim.errors import InputError
+from distsim.networks.celegans import celegans
+from distsim.networks.checks import MOST_NEURONS, as_bias, check_neurons
+from distsim.networks.edges import read_edges, read_rudy
+from distsim.networks.formats import read_bias, read_npy, read_npz, read_patterns
+from distsim.networks.gaussian import Gaussian
+from distsim.networks.hopfield import Hopfield
+from distsim.weights.source import Network
+
+if TYPE_CHECKING:
+    from distsim.config.options import Config
+
+
+_PLACES = {  # where an option has a meaning
+    "neurons": "for gaussian, for hopfield with random patterns, and for a .csv file",
+    "coupling": "for gaussian",
+    "network_seed": "for gaussian, and for hopfield with random patterns",
+    "patterns": "for hopfield",
+}
+
+
+def open_network(config: Config) -> Network:
+    """The network that a configuration names, nothing read yet that a rank may not own.
+
+    Raises InputError for what can be seen without reading all weights: no such file, damage that
+    sizes show, not square, N = 0, a bad line in a text, a bias that does not fit, and options
+    that have no meaning for this network.
+    """
+    network = _open(config)
+    if config.bias is not None:
+        bias = read_bias(config.bias)
+        network.bias = as_bias(config.bias, bias, network.neurons)
+    return network
+
+
+def heeded(network: str, patterns: str | None) -> tuple[str, ...]:
+    """The options of config.DETAILS that a network has a use for."""
+    if network == "gaussian":
+        return ("neurons", "coupling", "network_seed")
+    if network == "hopfield":
+        drawn = patterns is not None and patterns.isdecimal()
+        return ("patterns", "neurons", "network_seed") if drawn else ("patterns",)
+    return ("neurons",) if network.endswith(".csv") else ()
+
+
+def _open(config: Config) -> Network:
+    path, symmetric = config.network, config.model == "bm"
+    if path not in BUILT_IN and not path.endswith((".npy", ".npz", ".csv", ".txt")):
+        raise InputError(
+            f"network {path} given; allowed: celegans, gaussian, hopfield, or a file whose name "
+            "ends with .npy, .npz, .csv or .txt"
+        )
+    if path == "hopfield" and config.patterns is None:
+        raise InputError("network hopfield: no patterns given; allowed: --patterns FILE.npy or P")
+    _refuse_others(config)
+    match path:
+        case "celegans":
+            return celegans(symmetric)
+        case "gaussian":
+            coupling = 1.0 if config.coupling is None else config.coupling
+            return Gaussian(_neurons(config), coupling, config.network_seed or 0, symmetric)
+        case "hopfield":
+            return Hopfield(_patterns(config))
+    if path.endswith(".csv"):
+        return read_edges(path, config.neurons)
+    if path.endswith(".npy"):
+        return read_npy(path)
+    return read_npz(path) if path.endswith(".npz") else read_rudy(path)
+
+
+def _patterns(config: Config) -> NDArray[np.uint8]:
+    """The patterns of a Hopfield network, uint8[P, N], from a file or drawn."""
+    assert config.patterns is not None
+    if not config.patterns.isdecimal():
+        return read_patterns(config.patterns)
+    neurons, count = _neurons(config), int(config.patterns)
+    if not 1 <= count <= MOST_NEURONS:
+        raise InputError(f"--patterns: {count} given; allowed: a file, or 1 to {MOST_NEURONS}")
+
+    from distsim.kernels.states import random_patterns
+
+    patterns: NDArray[np.uint8] = random_patterns(
+        np.uint64(config.network_seed or 0), count, neurons
+    )
+    return patterns
+
+
+def _neurons(config: Config) -> int:
+    """N of a generated network."""
+    if config.neurons is None:
+        raise InputError(f"network {config.network}: no size given; allowed: {flag('neurons')} N")
+    check_neurons(flag("neurons"), config.neurons)
+    return config.neurons
+
+
+def _refuse_others(config: Config) -> None:
+    """Refuse an option that this network would not heed."""
+    used = heeded(config.network, config.patterns)
+    for name, place in _PLACES.items():
+        value = getattr(config, name)
+        if value is not None and name not in used:
+            raise InputError(
+                f"{flag(name)}: {value} given for network {config.network}; allowed only {place}"
+            )

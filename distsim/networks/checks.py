@@ -1,0 +1,66 @@
+"""What a network must be: checks that all sources of weights share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+from distsim.files.arrays import check_real
+from distsim.weights.source import Network
+
+
+def check_model(network: Network, model: str, start: int, stop: int) -> None:
+    """Refuse a Boltzmann machine whose rows [start, stop) are not symmetric without diagonal."""
+    if model != "bm":
+        return
+    offence = network.asymmetry(start, stop)
+    if offence is None:
+        return
+    i, j, weight, mirrored = offence
+    named = "" if network.names is None else f" ({network.names[i]}, {network.names[j]})"
+    pair = f"W[{i}, {j}] = {weight}"
+    if i != j:
+        pair += f", W[{j}, {i}] = {mirrored}"
+    raise InputError(
+        f"{network.name}: {pair}{named} given; allowed for the bm: symmetric weights, "
+        "zero on the diagonal"
+    )
+
+
+MOST_NEURONS = 1 << 22  # an event word has 22 bits for the neuron (kernels.cpu.NEURON_BITS)
+
+
+def check_neurons(place: str, neurons: int) -> None:
+    """Refuse a network of no neuron, or of more than an event can name."""
+    if not 1 <= neurons <= MOST_NEURONS:
+        raise InputError(f"{place}: {neurons} neurons given; allowed: 1 to {MOST_NEURONS}")
+
+
+def check_square(place: str, shape: tuple[int, ...]) -> None:
+    """Refuse weights that are not N x N."""
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise InputError(f"{place}: weights of shape {shape} given; allowed: square, N x N")
+    check_neurons(place, shape[0])
+
+
+def as_bias(place: str, bias: NDArray[Any], neurons: int) -> NDArray[np.float64]:
+    """A bias as float64[N]. Raises InputError where it is not N finite numbers."""
+    check_real(place, bias.dtype)
+    if bias.shape != (neurons,):
+        raise InputError(
+            f"{place}: bias of shape {bias.shape} given; allowed: ({neurons},), a number a neuron"
+        )
+    result = bias.astype(np.float64)
+    finite = np.isfinite(result)
+    if not finite.all():
+        i = int(np.argmin(finite))
+        raise InputError(f"{place}: bias {result[i]} of neuron {i} given; allowed: finite numbers")
+    return result
+
+
+def not_finite(name: str, i: int, j: int, weight: float) -> InputError:
+    """The error for a NaN or an infinity."""
+    return InputError(f"{name}: weight W[{i}, {j}] = {weight} given; allowed: finite numbers")

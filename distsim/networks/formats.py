@@ -1,0 +1,126 @@
+"""Networks and biases in files: what each format means, and what it must hold.
+
+| file | holds | becomes |
+|---|---|---|
+| .npy | W, N x N | Dense, read in tiles |
+| .npz | `weights`, perhaps `bias` | Dense, read in tiles |
+| .npz | what scipy.sparse.save_npz writes, perhaps `bias` | Sparse |
+| .csv | `source,target,weight`, a row each: W[target, source] | Sparse |
+| .txt | rudy: `n m`, then m rows `i j w`, from 1: MaxCut | Sparse |
+
+**MaxCut as a Boltzmann machine.** With spins y = 2 x - 1 and w the edges' weights, a cut is worth
+
+    cut = sum_{i<j} w_ij (1 - y_i y_j) / 2.
+
+The weights and the bias read from a rudy file,
+
+    W_ij = -4 w_ij,   b_i = 2 sum_j w_ij,
+
+make the energy E(x) = -x'Wx/2 - b'x equal to sum_{i<j} w_ij y_i y_j - sum_{i<j} w_ij, so that
+
+    cut(x) = -E(x) / 2,
+
+and the lower the temperature, the closer the machine stays to the largest cut. The format is that
+of Rinaldi's generator rudy, and of the G-set (Helmberg, Rendl, SIAM J. Optim. 10, 2000).
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from array import array
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+from distsim.files.arrays import ArrayFile, check_real, open_npy, open_npz, reading
+from distsim.networks.checks import check_neurons
+from distsim.networks.edges import _number, _text
+from distsim.networks.matrices import Dense, Sparse
+
+_SPARSE = {"format", "shape", "data", "indices", "indptr", "row", "col", "offsets", "_is_array"}
+
+
+def read_npy(path: str) -> Dense:
+    """W of a .npy file."""
+    return Dense(path, open_npy(path))
+
+
+def read_npz(path: str) -> Dense | Sparse:
+    """W, and the bias if there is one, of a .npz file."""
+    members = open_npz(path)
+    found = set(members) - {"bias"}
+    bias = _vector(members["bias"]) if "bias" in members else None
+    if found == {"weights"}:
+        return Dense(path, members["weights"], bias)
+    if "format" in found and found <= _SPARSE:
+        return Sparse(path, _load_sparse(path), bias)
+    raise InputError(
+        f"{path}: arrays {', '.join(sorted(members)) or 'none'} given; allowed: weights, or what "
+        "scipy.sparse.save_npz writes, either with or without bias"
+    )
+
+
+def read_bias(path: str) -> NDArray[Any]:
+    """The numbers of a .npy file, or of a text: one number after the other."""
+    if path.endswith(".npy"):
+        return _vector(open_npy(path))
+    values = array("d")
+    with _text(path) as file:
+        for line, text in enumerate(file, 1):
+            for word in text.split():
+                values.append(_number(f"{path}, line {line}", "bias", word))
+    return np.array(values)
+
+
+def read_patterns(path: str) -> NDArray[np.uint8]:
+    """Patterns of a .npy file, P x N of 0 and 1 or of -1 and +1, as uint8[P, N] of 0 and 1."""
+    file = open_npy(path)
+    check_real(path, file.dtype)
+    if len(file.shape) != 2 or file.shape[0] == 0:
+        raise InputError(f"{path}: patterns of shape {file.shape} given; allowed: P x N, P > 0")
+    check_neurons(path, file.shape[1])
+    patterns = np.empty(file.shape, np.uint8)
+    low = math.nan  # what stands for 0, as soon as it has been seen
+    for p in range(len(patterns)):
+        pattern = file[p : p + 1, :][0].astype(np.float64)
+        patterns[p] = pattern == 1
+        others = pattern[pattern != 1]
+        if math.isnan(low) and others.size and others[0] in (0, -1):
+            low = float(others[0])
+        wrong = (pattern != 1) & (pattern != low)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise InputError(
+                f"{path}: {pattern[i]:g} given in pattern {p} for neuron {i}; "
+                "allowed: 0 and 1, or -1 and +1"
+            )
+    return patterns
+
+
+def _vector(file: ArrayFile) -> NDArray[Any]:
+    """The numbers of a one-dimensional array in a file."""
+    check_real(file.place, file.dtype)
+    if len(file.shape) != 1:
+        raise InputError(f"{file.place}: bias of shape {file.shape} given; allowed: (N,)")
+    return file.whole()
+
+
+def _load_sparse(path: str) -> Any:
+    """What scipy.sparse.save_npz wrote, its indices checked: SciPy's C code trusts them."""
+    from scipy.sparse import load_npz
+
+    with reading(path):
+        try:
+            matrix = load_npz(path)
+            if hasattr(matrix, "check_format"):
+                matrix.check_format(full_check=True)
+        except (OSError, zipfile.BadZipFile):
+            raise
+        except Exception as error:  # SciPy answers damaged arrays with exceptions of any kind
+            raise InputError(
+                f"{path}: not a sparse matrix: {error}; allowed: what scipy.sparse.save_npz writes"
+            ) from None
+    return matrix

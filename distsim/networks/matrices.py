@@ -1,0 +1,170 @@
+"""Networks whose weights are given: a matrix in memory or in a file, dense or sparse.
+
+Both classes hold the contract of `weights.source.Network`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+from distsim.files.arrays import TILE_BYTES, ArrayFile, check_real
+from distsim.networks.checks import as_bias, check_square, not_finite
+from distsim.weights.source import Network
+
+if TYPE_CHECKING:
+    from distsim.weights.source import Offence
+
+
+def from_array(weights: Any, bias: Any = None) -> Network:
+    """W[N, N] from an array or a scipy.sparse matrix, referred to, not copied; bias[N]."""
+    if bias is not None:
+        bias = np.asarray(bias)
+    if hasattr(weights, "tocsr"):
+        return Sparse("array", weights, bias)
+    try:
+        return Dense("array", np.asarray(weights), bias)
+    except InputError:
+        raise
+    except ValueError as error:  # rows of different length
+        raise InputError(f"array: not readable as weights: {error}; allowed: N x N") from None
+
+
+class Dense:
+    """All weights as a matrix, in memory or in a file: W[N, N] of any real dtype, either order.
+
+    A file is read in bands of 16 MiB or, of many rows, of a 32nd of a byte a weight: 3% of the
+    memory that the same weights take as int8. Nothing read is kept.
+    """
+
+    formula = None
+
+    def __init__(
+        self,
+        name: str,
+        weights: NDArray[Any] | ArrayFile,
+        bias: NDArray[Any] | None = None,
+        names: tuple[str, ...] | None = None,
+    ) -> None:
+        check_real(name, weights.dtype)
+        check_square(name, weights.shape)
+        self.name = name
+        self.names = names
+        self.neurons: int = weights.shape[0]
+        self.bias = np.zeros(self.neurons) if bias is None else as_bias(name, bias, self.neurons)
+        self._weights = weights
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float64]:
+        """float64[stop - start, N]."""
+        return self._weights[start:stop, :].astype(np.float64, order="C")
+
+    def peak(self, start: int, stop: int) -> float:
+        """Largest magnitude in these rows. Whoever has the last row verifies the file's checksum,
+        so that one rank does, and the others read only their own rows."""
+        if stop == self.neurons and isinstance(self._weights, ArrayFile):
+            self._weights.verify()
+        largest = 0.0
+        for i0, i1 in self._bands(start, stop):
+            band = self._weights[i0:i1, :]
+            # Not abs: int8 has no +128.
+            extremes = (float(band.max()), -float(band.min()))
+            if not all(map(math.isfinite, extremes)):
+                bad = ~np.isfinite(band.astype(np.float64))
+                i, j = divmod(int(np.argmax(bad)), self.neurons)
+                raise not_finite(self.name, i0 + i, j, float(band[i, j]))
+            largest = max(largest, *extremes)
+        return largest
+
+    def asymmetry(self, start: int, stop: int) -> Offence | None:
+        """Compares bands of these rows with the columns of the same neurons, tile by tile."""
+        for i0, i1 in self._bands(start, stop):
+            band = self._weights[i0:i1, :]
+            first: Offence | None = None
+            height = max(1, TILE_BYTES // ((i1 - i0) * band.itemsize))
+            for j0 in range(0, self.neurons, height):
+                j1 = min(self.neurons, j0 + height)
+                mirrored = self._weights[j0:j1, i0:i1].T
+                wrong = band[:, j0:j1] != mirrored
+                for i in range(max(i0, j0), min(i1, j1)):  # the diagonal must be 0
+                    wrong[i - i0, i - j0] = band[i - i0, i] != 0
+                if wrong.any():
+                    i, j = divmod(int(np.argmax(wrong)), j1 - j0)
+                    if first is None or i0 + i < first[0]:
+                        pair = float(band[i, j0 + j]), float(mirrored[i, j])
+                        first = (i0 + i, j0 + j, *pair)
+            if first is not None:
+                return first
+        return None
+
+    def _bands(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """The rows in bands: few, as a band's columns cost a read a row of the file."""
+        memory = max(TILE_BYTES, self.neurons * (stop - start) // 32)
+        height = max(1, memory // (self.neurons * self._weights.dtype.itemsize))
+        for i0 in range(start, stop, height):
+            yield i0, min(stop, i0 + height)
+
+
+class Sparse:
+    """The weights that are not zero, as scipy.sparse.csr_array[N, N], whole on every rank.
+
+    Entries of the same place are summed, as SciPy reads them.
+    """
+
+    formula = None
+
+    def __init__(
+        self,
+        name: str,
+        weights: Any,
+        bias: NDArray[Any] | None = None,
+        names: tuple[str, ...] | None = None,
+    ) -> None:
+        from scipy.sparse import csr_array
+
+        check_real(name, weights.dtype)
+        check_square(name, weights.shape)
+        self.name = name
+        self.names = names
+        self.neurons: int = weights.shape[0]
+        self.bias = np.zeros(self.neurons) if bias is None else as_bias(name, bias, self.neurons)
+        matrix = csr_array(weights)
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()  # the caller's own stays as it is
+            matrix.sum_duplicates()
+        self._weights = matrix
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float64]:
+        """float64[stop - start, N]."""
+        rows: NDArray[np.float64] = self._weights[start:stop].astype(np.float64).toarray()
+        return rows
+
+    def peak(self, start: int, stop: int) -> float:
+        """Largest magnitude in these rows."""
+        begin = self._weights.indptr[start]
+        values = self._weights.data[begin : self._weights.indptr[stop]]
+        if not values.size:
+            return 0.0
+        extremes = (float(values.max()), -float(values.min()))
+        if not all(map(math.isfinite, extremes)):
+            k = int(np.argmax(~np.isfinite(values.astype(np.float64))))
+            i = int(np.searchsorted(self._weights.indptr, begin + k, side="right")) - 1
+            raise not_finite(self.name, i, int(self._weights.indices[begin + k]), float(values[k]))
+        return max(0.0, *extremes)
+
+    def asymmetry(self, start: int, stop: int) -> Offence | None:
+        """Compares these rows with the columns of the same neurons."""
+        rows = self._weights[start:stop].astype(np.float64)
+        mirrored = self._weights[:, start:stop].astype(np.float64).T.tocsr()
+        own = start + np.flatnonzero(self._weights.diagonal()[start:stop])  # self-edges
+        i, j = (rows - mirrored).nonzero()
+        i, j = np.concatenate([i + start, own]), np.concatenate([j, own])
+        if not i.size:
+            return None
+        k = np.lexsort((j, i))[0]
+        a, b = int(i[k]), int(j[k])
+        return a, b, float(rows[a - start, b]), float(mirrored[a - start, b])

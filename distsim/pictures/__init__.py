@@ -1,0 +1,1 @@
+"""Pictures of results: they know files, not runs."""

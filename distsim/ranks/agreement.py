@@ -1,0 +1,103 @@
+"""What all ranks do alike: errors, what one of them read, and when they stop.
+
+A signal reaches one rank, or several at different moments; a full disk is seen by the root alone.
+So each rank has a wish, and now and then all take the strongest one: one all-reduce every so many
+windows, about ten times a second whatever a window costs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from time import monotonic
+from typing import TypeVar
+
+import numpy as np
+
+from distsim.errors import InputError, OutputError
+from distsim.ranks.communicator import Communicator
+
+_EVERY = 0.1  # seconds between two agreements
+_BITS = 30  # of the number of windows until the next agreement, at most
+_MOST = (1 << _BITS) - 1
+
+
+class Wish(IntEnum):
+    """What a rank would do next, from weak to strong."""
+
+    GO_ON = 0
+    SAVE = 1
+    STOP = 2
+    FAIL = 3  # the output or a checkpoint could not be written
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What all ranks do next; who had the wish, and the signal that it came from, if any."""
+
+    wish: Wish
+    rank: int = 0
+    signal: int = 0
+
+
+_GO_ON = Decision(Wish.GO_ON)
+
+
+class Agreement:
+    """Has all ranks take the same decision at the same window."""
+
+    def __init__(self, ranks: Communicator) -> None:
+        self._ranks = ranks
+        self._windows = self._left = 1
+        self._moment = monotonic()
+
+    def reach(self, wish: Callable[[], tuple[Wish, int]]) -> Decision:
+        """The decision after this window. `wish` gives this rank's, and a signal or 0.
+
+        A word for the maximum over the ranks: wish, signal, rank, and how few windows to wait.
+        """
+        self._left -= 1
+        if self._left:
+            return _GO_ON
+        now = monotonic()
+        pace = _EVERY / max(now - self._moment, 1e-6)
+        self._moment = now
+        windows = max(1, min(int(self._windows * min(pace, 4.0)), _MOST))
+        mine, number = wish()
+        head = ((mine << 7 | number) << 24 | self._ranks.rank) if mine else 0
+        word = self._ranks.maximum(head << _BITS | (_MOST - windows))
+        head = word >> _BITS
+        self._windows = self._left = _MOST - (word & _MOST)
+        return Decision(Wish(head >> 31), head & 0xFFFFFF, head >> 24 & 127)
+
+
+T = TypeVar("T")
+
+
+def agreed(
+    ranks: Communicator,
+    action: Callable[[], T],
+    kind: type[InputError | OutputError] = InputError,
+) -> T:
+    """What `action` returns on this rank; an error of this kind is raised on every rank alike."""
+    error = None
+    try:
+        result = action()
+    except kind as bad:
+        error = str(bad)
+    try:
+        ranks.agree(error)
+    except InputError as failed:
+        raise kind(str(failed)) from None
+    return result
+
+
+def broadcast(ranks: Communicator, data: bytes) -> bytes:
+    """The root's bytes, on every rank; what the others give is ignored."""
+    mine = data if ranks.rank == 0 else b""
+    return ranks.gather(np.frombuffer(mine, np.uint8)).tobytes()
+
+
+def gathered(ranks: Communicator, part: bytes) -> list[bytes]:
+    """The same number of bytes of every rank, by rank."""
+    whole = ranks.gather(np.frombuffer(part, np.uint8)).tobytes()
+    return [whole[k : k + len(part)] for k in range(0, len(whole), len(part))]

@@ -1,0 +1,184 @@
+"""Checkpoints: a run in a small file, from which it goes on with the same bits.
+
+A chain is resumed at a window's start. All that its future follows from is the network, the
+options that define the stream, the states, and the law's clock; z = W x is computed again, and
+random numbers are functions of what they are for. So the file holds
+
+    distsim checkpoint 2\n
+    a line of JSON       the fields of `Checkpoint`, but for the states
+    ceil(N / 8) bytes    the states, eight a byte (numpy.packbits)
+    32 bytes             BLAKE2b of all before
+
+and nothing of ranks, engine or device, none of which the chain depends on. It is written under a
+temporary name, synced, and renamed, and the file before it is kept as FILE.previous.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from distsim import __version__
+from distsim.chains.chain import Position
+from distsim.config.options import Config
+from distsim.errors import InputError, OutputError
+from distsim.files.places import PREVIOUS
+from distsim.files.whole import WRITING, sync, whole
+from distsim.laws.law import Clock
+from distsim.ranks.agreement import broadcast
+from distsim.ranks.communicator import Communicator
+
+_NAME = b"distsim checkpoint "
+_FORMAT = b"2"  # another for another window rule, too: the stream to come depends on it
+_CHECKSUM = 32  # bytes
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run to go on with.
+
+    config: its options; network: the digest of its network; position: where it goes on;
+    transitions, time: how far it had come, inside the window that begins at `position`.
+    """
+
+    config: dict[str, Any]
+    network: str
+    neurons: int
+    position: Position
+    transitions: int
+    time: float
+    version: str = __version__
+
+
+def pack(checkpoint: Checkpoint) -> bytes:
+    """The bytes of a file."""
+    header = asdict(checkpoint)
+    states = header["position"].pop("states")
+    body = b"\n".join((_NAME + _FORMAT, json.dumps(header).encode(), np.packbits(states).tobytes()))
+    return body + hashlib.blake2b(body, digest_size=_CHECKSUM).digest()
+
+
+def unpack(data: bytes, path: str) -> Checkpoint:
+    """The run in the bytes of a file. Raises InputError."""
+    body, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
+    name, _, rest = body.partition(b"\n")
+    if not name.startswith(_NAME):
+        raise InputError(f"checkpoint {path}: not a checkpoint of distsim")
+    if name != _NAME + _FORMAT:
+        raise InputError(
+            f"checkpoint {path}: format {name.removeprefix(_NAME).decode(errors='replace')} given; "
+            f"distsim {__version__} can read format {_FORMAT.decode()}"
+        )
+    if hashlib.blake2b(body, digest_size=_CHECKSUM).digest() != checksum:
+        raise InputError(f"checkpoint {path}: damaged or truncated: its checksum does not hold")
+    line, _, packed = rest.partition(b"\n")
+    header = json.loads(line)
+    states = np.unpackbits(np.frombuffer(packed, np.uint8), count=header["neurons"])
+    clock = header["position"].pop("clock")
+    if "step" in clock:  # of a BM, as written by versions before rooms
+        clock["number"] = clock.pop("step")
+        clock["high"] = float(clock["number"])
+    header["position"] = Position(states=states, clock=Clock(**clock), **header["position"])
+    return Checkpoint(**header)
+
+
+def read(path: str, ranks: Communicator) -> Checkpoint:
+    """The run in a file that the root reads. Raises InputError on every rank alike."""
+    data, error = b"", None
+    if ranks.rank == 0:
+        try:
+            data = _bytes(path)
+            unpack(data, path)
+        except InputError as bad:
+            error = f"{bad}{_offer(path)}"
+    ranks.agree(error)
+    return unpack(broadcast(ranks, data), path)
+
+
+def write(path: str, data: bytes) -> None:
+    """Replace the checkpoint at `path`, and keep the one before. Raises OutputError."""
+    try:
+        with whole(path) as temporary:
+            Path(temporary).write_bytes(data)
+            sync(temporary)  # before the one that is there gives way
+            if _intact(path):
+                _keep(path, path + PREVIOUS)
+    except OSError as error:
+        raise OutputError(f"checkpoint {path}: {error.strerror}") from error
+
+
+def remove(path: str) -> None:
+    """Remove the checkpoints of a run that is begun anew. Raises OutputError."""
+    for name in (path, path + PREVIOUS):
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+        except OSError as error:
+            raise OutputError(f"checkpoint {name}: {error.strerror}") from error
+
+
+class Schedule:
+    """When the next checkpoint is due: after so many events, or so many seconds on the root."""
+
+    def __init__(self, config: Config, transitions: int) -> None:
+        """`transitions`: events so far."""
+        self._events = config.save_events
+        self._seconds = config.save_seconds
+        self.saved(transitions)
+
+    def saved(self, transitions: int) -> None:
+        self._transitions = transitions
+        self._moment = monotonic()
+
+    def due(self, transitions: int) -> bool:
+        """By events: the same on every rank."""
+        return self._events is not None and transitions - self._transitions >= self._events
+
+    def overdue(self) -> bool:
+        """By the clock of this rank."""
+        return self._seconds is not None and monotonic() - self._moment >= self._seconds
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"checkpoint {path}: {error.strerror}") from None
+
+
+def _intact(path: str) -> bool:
+    try:
+        unpack(_bytes(path), path)
+    except InputError:
+        return False
+    return True
+
+
+def _offer(path: str) -> str:
+    """The way out of a checkpoint that cannot be read."""
+    previous = path + PREVIOUS
+    if not _intact(previous):
+        return ""
+    return f"; the one before it is whole: distsim resume {previous}"
+
+
+def _keep(path: str, previous: str) -> None:
+    """Give a file a second name, without a moment in which it has none."""
+    temporary = previous + WRITING
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    try:
+        os.link(path, temporary)
+    except OSError:  # a file system without hard links
+        os.replace(path, previous)
+        return
+    os.replace(temporary, previous)

@@ -1,0 +1,57 @@
+"""The summary of a run as a reader's table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from distsim.files.events import partial_path
+
+if TYPE_CHECKING:
+    from distsim.runs.results import Summary
+
+
+def summary(run: Summary, output: str | None) -> str:
+    """One line a fact; the digest last."""
+    length = f"{run.transitions:,} transitions, model time {run.time:.6g}"
+    speed = f"{run.transitions_per_second:,.0f} transitions a second"
+    if run.steps is not None:
+        length = f"{run.steps:,} steps, {run.transitions:,} transitions"
+        speed = f"{run.steps_per_second:,.0f} steps, {speed}"
+    exchange = f", exchange {run.exchange}" if run.exchange and run.ranks > 1 else ""
+    windows = max(run.windows, 1)
+    lines = {
+        "model": f"{run.model}, tau {run.tau:g}, seed {run.seed}",
+        "network": f"{run.network}, {run.neurons:,} neurons",
+        "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}{exchange}",
+        "length": length,
+        "speed": f"{speed}; {run.seconds:.2f} s in all",
+        "windows": f"{run.windows:,}; a window: {run.transitions / windows:.1f} events, "
+        f"{run.replays / windows:.1f} replays, {run.applies / windows:.1f} applies",
+        "phases": ", ".join(
+            f"{phase} {100 * spent / max(sum(run.phases.values()), 1e-9):.0f}%"
+            for phase, spent in run.phases.items()
+        ),
+        "check": "z == W x at the end" if run.consistent else "FAILED: z != W x at the end",
+        "output": _output(run, output),
+        **({} if run.checkpoint is None else {"saved": run.checkpoint}),
+        **({} if run.stopped is None else {"stopped": stopped(run)}),
+        "digest": run.digest,
+    }
+    return "\n".join(f"{name:9}{text}" for name, text in lines.items())
+
+
+def stopped(run: Summary) -> str:
+    """Why a run ended before its length, and how it goes on."""
+    if run.checkpoint is None:
+        return f"{run.stopped}; cannot be resumed: no --checkpoint FILE was given"
+    return f"{run.stopped}; goes on with: distsim resume {run.checkpoint}"
+
+
+def _output(run: Summary, output: str | None) -> str:
+    if output is None:
+        return "none (--output FILE.h5)"
+    return output if run.stopped is None else partial_path(output)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

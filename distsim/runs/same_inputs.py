@@ -1,0 +1,63 @@
+"""Whether all ranks read the same: options, and the files that these name.
+
+Each rank reads its own rows from its own node, where a file may be a stale copy. Before anything
+is read, each rank hashes the options and, of each file, its size and its bytes: all of them up to
+16 MiB, and of a larger file 256 blocks of 64 KiB at equal distances, the first and the last ones
+among them. So any difference is seen in size, in a small file, or where a sample lies; a large
+file of the same size that differs between the samples only is not told apart.
+"""
+
+import hashlib
+import os
+
+import numpy as np
+
+from distsim import __version__
+from distsim.config.options import Config
+from distsim.errors import InputError
+from distsim.ranks.communicator import Communicator
+
+_BLOCK = 1 << 16  # bytes of a sample,
+_SAMPLES = 256  # and how many
+_SIZE = 16  # bytes of a hash
+
+
+def check_alike(config: Config, ranks: Communicator) -> None:
+    """Raise InputError on every rank alike if one reads something else than the root does."""
+    if ranks.size == 1:
+        return
+    hashes = {"the options": _hash(f"{__version__} {config.json()}".encode())}
+    files = (config.network, config.bias, config.patterns, config.initial)
+    for path in dict.fromkeys(path for path in files if path is not None and "." in path):
+        hashes[path] = _hash(_sample(path))
+    mine = np.frombuffer(b"".join(hashes.values()), np.uint8)
+    sizes = {ranks.minimum(mine.size), ranks.maximum(mine.size)}
+    found = ranks.gather(mine[:_SIZE] if len(sizes) > 1 else mine).reshape(ranks.size, -1, _SIZE)
+    different = (found != found[0]).any(axis=2)  # bool[ranks, hashes]
+    if different.any():
+        rank, k = (int(index[0]) for index in np.nonzero(different))
+        what = list(hashes)[k]
+        copy = "" if k == 0 else " (a stale copy on its node?)"
+        raise InputError(
+            f"{what}: rank {rank} has others than rank 0{copy}; allowed: the same on every rank"
+        )
+
+
+def _sample(path: str) -> bytes:
+    """The size of a file and its bytes, or some of them; why it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= _BLOCK * _SAMPLES:
+                return file.read()
+            parts = [str(size).encode()]
+            for k in range(_SAMPLES):
+                file.seek(k * (size - _BLOCK) // (_SAMPLES - 1))
+                parts.append(file.read(_BLOCK))
+            return b"".join(parts)
+    except OSError as error:
+        return str(error).encode()
+
+
+def _hash(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_SIZE).digest()

@@ -1,0 +1,1 @@
+"""Many runs for one answer: against the exact law, sweeps, speed, scaling."""

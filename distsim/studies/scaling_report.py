@@ -1,0 +1,207 @@
+"""What scaling measurements show: a table and a picture, predictions marked as such."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from distsim.pictures.figure import pyplot as load_pyplot
+from distsim.pictures.figure import save
+from distsim.studies.scaling import COLLECTIVE, Model, Point, Series
+
+INK, PALE = "#1b2a41", "#d9dee5"
+LINES = ("#c8553d", "#2a6f97", "#588157", "#8f5fa8", "#b08900", "#5c677d")
+PHASES = {  # from what is calculated to what is waited for
+    "open": "#cfd8e3",
+    "draw": "#9fb3c8",
+    "replay": "#588157",
+    "apply": "#2a6f97",
+    "deepen": "#8f5fa8",
+    "record": "#e0c56e",
+    "commit": "#b08900",
+    COLLECTIVE: "#c8553d",
+}
+
+
+def as_json(found: Sequence[Series]) -> dict[str, Any]:
+    """All series with their points, models and predictions."""
+    return {"series": [asdict(series) for series in found]}
+
+
+def table(found: Sequence[Series]) -> str:
+    """A block a series, with a prediction's word where a measurement has its phases; the models."""
+    models = dict.fromkeys(_model_text(series) for series in found)
+    return "\n\n".join([*map(_block, found), *models])
+
+
+def _block(series: Series) -> str:
+    neurons = f"{series.neurons:,} neurons"
+    if series.kind == "weak":
+        neurons = f"weights a rank of {neurons} on {series.points[0].ranks}"
+    rows = [["ranks", "nodes", "neurons", "transitions/s", "range", "speed-up", "efficiency"]]
+    rows[0] += ["model", "collective"]
+    rows += [_row(point) for point in (*series.points, *series.predictions)]
+    notes = ["the other phases", *(_phases(point) for point in series.points)]
+    notes += ["PREDICTION of the model"] * len(series.predictions)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [f"{series.kind} scaling, {series.engine}, {neurons} ({_setup(series)})"]
+    for row, note in zip(rows, notes, strict=True):
+        lines.append("  " + "  ".join(map(str.rjust, row, widths)) + "  " + note)
+    return "\n".join(lines)
+
+
+def _setup(series: Series) -> str:
+    return _named(series.options)
+
+
+def _named(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options.items())
+
+
+def _differing(series: Series, found: Sequence[Series]) -> str:
+    """Its options that not all series share, for a label; nothing if they share all."""
+    own = {
+        name: value
+        for name, value in series.options.items()
+        if any(other.options.get(name) != value for other in found)
+    }
+    return f", {_named(own)}" if own else ""
+
+
+def _row(point: Point) -> list[str]:
+    share = point.shares.get(COLLECTIVE, 0.0)
+    return [
+        f"{point.ranks:,}",
+        f"{point.nodes:,}",
+        f"{point.neurons:,}",
+        f"{point.rate:,.0f}",
+        f"{100 * (point.high - point.low) / point.rate:.0f}%" if point.repeats > 1 else "-",
+        f"{point.speed_up:.2f}",
+        f"{100 * point.efficiency:.0f}%",
+        "-" if point.modelled is None else f"{point.modelled:,.0f}",
+        f"{100 * share:.0f}%" if point.shares else "-",
+    ]
+
+
+def _phases(point: Point) -> str:
+    """The phases but for the collectives, largest first; the small ones are left out."""
+    shares = sorted(point.shares.items(), key=lambda item: -item[1])
+    return ", ".join(
+        f"{name} {100 * share:.0f}%"
+        for name, share in shares
+        if share >= 0.05 and name != COLLECTIVE
+    )
+
+
+def _model_text(series: Series) -> str:
+    """The model of all series of an engine, what it rests on, and what it does not know."""
+    title = f"model of {series.engine} ({_setup(series)})"
+    model = series.model
+    if model is None:
+        return f"{title}: none; it needs 4 measurements of different neurons or ranks"
+    lines = [
+        title,
+        f"  {equation(model)}",
+        f"  fitted to {model.points} measurements, off by {100 * model.error:.0f}% (rms)",
+    ]
+    if any(point.nodes > model.nodes for point in series.predictions):
+        lines.append(
+            f"  measured on {model.nodes} node(s): predictions for more nodes take the network "
+            "between them to be as fast as what was measured"
+        )
+    return "\n".join(lines)
+
+
+def equation(model: Model) -> str:
+    """The fitted equation, in microseconds and bytes a second."""
+    volume = f"bytes / {1e-9 / model.per_byte:,.3g} GB/s" if model.per_byte > 0 else "0 x bytes"
+    a, b, c = (f"{1e6 * value:.3g}" for value in (model.a, model.b, model.c))
+    return f"window = {a} us + ({b} + {c} log2 ranks) us x rounds + {volume}"
+
+
+def picture(found: Sequence[Series], output: str) -> None:
+    """Speed-up over ranks, and where the time goes. Raises InputError."""
+    pyplot = load_pyplot()
+    kinds = [kind for kind in ("strong", "weak") if any(one.kind == kind for one in found)]
+    bars = max(sum(len(s.points) for s in found if s.kind == kind) for kind in kinds)
+    figure, axes = pyplot.subplots(
+        2,
+        len(kinds),
+        squeeze=False,
+        figsize=(6.5 * len(kinds), 4.8 + 0.28 * bars + 1.0),
+        height_ratios=(4.8, 0.28 * bars + 1.0),
+        layout="constrained",
+        facecolor="white",
+    )
+    for column, kind in enumerate(kinds):
+        mine = [series for series in found if series.kind == kind]
+        _draw_speed_up(axes[0][column], kind, mine)
+        _draw_phases(axes[1][column], mine)
+    for one in axes.flat:
+        one.spines[["top", "right"]].set_visible(False)
+        one.tick_params(colors=INK, which="both")
+    save(figure, output)
+
+
+def _draw_speed_up(axes: Any, kind: str, found: Sequence[Series]) -> None:
+    least = min(series.points[0].ranks for series in found)
+    most = max(point.ranks for s in found for point in (*s.points, *s.predictions))
+    axes.plot([least, most], [1, most / least], color=PALE, linewidth=3, label="ideal", zorder=1)
+    for number, series in enumerate(found):
+        color = LINES[number % len(LINES)]
+        beyond = [series.points[-1], *series.predictions]
+        label = f"{series.engine}, {series.neurons:,} neurons"
+        if kind == "weak":
+            label += f" on {series.points[0].ranks}"
+        label += _differing(series, found)
+        for points, style, face in ((beyond, "--", "white"), (series.points, "-", color)):
+            axes.plot(
+                [point.ranks for point in points],
+                [point.speed_up for point in points],
+                style,
+                marker="o",
+                markersize=5,
+                color=color,
+                markerfacecolor=face,
+                linewidth=1.4,
+                label=label if style == "-" else None,
+            )
+    axes.plot([], [], "--", marker="o", color=INK, markerfacecolor="white", label="prediction")
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    ticks = [2**k for k in range(math.ceil(math.log2(least)), math.floor(math.log2(most)) + 1)]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("ranks", color=INK)
+    axes.set_ylabel("speed-up", color=INK)
+    axes.set_title(f"{kind} scaling", loc="left", color=INK, fontweight="bold")
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _draw_phases(axes: Any, found: Sequence[Series]) -> None:
+    bars = [
+        (f"{s.engine}, {point.neurons:,} on {point.ranks}{_differing(s, found)}", point.shares)
+        for s in found
+        for point in s.points
+    ]
+    measured = {name for _, shares in bars for name in shares}
+    order = [*PHASES, *sorted(measured - set(PHASES))]
+    left = [0.0] * len(bars)
+    for name in (name for name in order if name in measured):
+        widths = [100 * shares.get(name, 0.0) for _, shares in bars]
+        axes.barh(
+            range(len(bars)),
+            widths,
+            left=left,
+            color=PHASES.get(name, PALE),
+            label=name,
+            height=0.7,
+        )
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    axes.set_yticks(range(len(bars)), [label for label, _ in bars], fontsize="small")
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("% of the time, by phase (exchange: the collectives)", color=INK)
+    axes.legend(frameon=False, fontsize="small", ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))

@@ -1,0 +1,1 @@
+"""W on one rank: where it comes from (`source`), how it is held (`storage`), the rank's part."""

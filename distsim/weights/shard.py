@@ -1,0 +1,135 @@
+"""The rows of W that one rank owns, as integers.
+
+    W[i, j] ~ integer * unit,   unit a power of two,   |integer| < 2^(bits - 1)
+
+Sums of such integers are exact in any order.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+from distsim.ranks import partition
+from distsim.ranks.agreement import agreed
+from distsim.ranks.communicator import Communicator
+from distsim.recording import digest
+from distsim.weights.source import Network
+from distsim.weights.storage import Storage
+
+_TILE = 1 << 20  # elements of W read at a time
+
+AnyStorage = TypeVar("AnyStorage", bound=Storage, covariant=True)
+
+
+@dataclass(frozen=True)
+class Shard(Generic[AnyStorage]):
+    """One rank's part of a network.
+
+    neurons: N; first: global index of the first of the n local neurons; unit: the power of two
+    that a weight of 1 stands for; storage: the integers; bias: int64[n], in units, rounded; rest:
+    float64[n], what rounding left of the bias, in [-1/2, 1/2]; kind: int32 or int64, the integer
+    of z; reach: a bound on |z|, in units; strength: mean |W| over all N^2 weights; spread: root
+    mean square of this rank's weights, in units.
+    """
+
+    neurons: int
+    first: int
+    unit: float
+    storage: AnyStorage
+    bias: NDArray[np.int64]
+    rest: NDArray[np.float64]
+    kind: type[np.int32] | type[np.int64]
+    reach: float
+    strength: float
+    spread: float
+
+    @property
+    def size(self) -> int:
+        """n, how many neurons this rank owns."""
+        return self.bias.size
+
+    def responses(self, states: NDArray[np.uint8]) -> NDArray[Any]:
+        """W x with the integer part of the bias, int[n], for the states of all neurons."""
+        z = self.bias.astype(self.kind)
+        self.storage.multiply(states, z)
+        return z
+
+    def digest(self, ranks: Communicator) -> str:
+        """The digest of the network as integers: the same on any number of ranks."""
+        part = self.storage.digest(self.first)
+        part = (part + digest.of_biases(self.bias, self.rest, self.first)) % 2**64
+        return f"{digest.text(ranks.total(part))}-{self.neurons}-{self.unit.hex()}"
+
+
+def load(
+    network: Network,
+    bits: int,
+    ranks: Communicator,
+    kind: Callable[[int, int, int], AnyStorage],
+) -> Shard[AnyStorage]:
+    """Read this rank's rows of a network and round them to integers of 8, 16 or 32 bits.
+
+    kind: of N, n and bits, the storage that is to hold them.
+    Raises InputError, on every rank alike, for NaN or infinity, an unreadable file, or weights
+    and biases too large for exact sums.
+    """
+    first = partition.start(ranks.rank, network.neurons, ranks.size)
+    stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
+    peak = agreed(ranks, lambda: network.peak(first, stop))
+    unit = _unit(ranks.largest(peak), bits)
+    storage = kind(network.neurons, stop - first, bits)
+    agreed(ranks, lambda: _fill(network, first, unit, storage))
+    absolute, squares = storage.magnitudes()
+
+    with np.errstate(over="ignore"):  # what overflows is refused below
+        in_units = network.bias[first:stop] / unit
+    largest = int(absolute.max(initial=0))
+    reach = ranks.largest(largest + float(np.abs(in_units).max(initial=0.0)))
+    if reach >= 2.0**61:
+        raise InputError(
+            f"weights and biases of {network.name} are too large for exact sums: a linear response "
+            f"may reach {reach:.3g} units of {unit:.3g}, allowed are less than 2^61; "
+            "the biases are too large beside the weights"
+        )
+    bias = np.rint(in_units)
+    return Shard(
+        neurons=network.neurons,
+        first=first,
+        unit=unit,
+        storage=storage,
+        bias=bias.astype(np.int64),
+        rest=in_units - bias,
+        kind=np.int32 if bits < 32 and reach < 2.0**30 else np.int64,
+        reach=reach,
+        strength=ranks.total(int(absolute.sum(dtype=object))) * unit / network.neurons**2,
+        spread=math.sqrt(squares / max(1, network.neurons * (stop - first))),
+    )
+
+
+def _unit(peak: float, bits: int) -> float:
+    """The least power of two (normal) that brings the largest weight under 2^(bits - 1)."""
+    if peak == 0.0:
+        return 1.0
+    largest = 2 ** (bits - 1) - 1
+    exponent = math.frexp(peak / largest)[1] - 1
+    if math.ldexp(float(largest), exponent) < peak:
+        exponent += 1
+    return math.ldexp(1.0, max(exponent, -1000))
+
+
+def _fill(network: Network, first: int, unit: float, storage: Storage) -> None:
+    """Read rows in tiles, round, and store them; or have a formula's made in place."""
+    if network.formula is not None:
+        storage.generate(network.formula, first, unit)
+        return
+    stop = first + storage.size
+    step = max(1, _TILE // network.neurons)
+    for start in range(first, stop, step):
+        rows = network.rows(start, min(stop, start + step))
+        rows /= unit
+        storage.store_rows(np.rint(rows, out=rows).astype(f"int{storage.bits}"), start - first)

@@ -1,0 +1,48 @@
+"""Where weights come from: the contract of all networks, be they files, arrays or generators.
+
+W[i, j]: the weight onto neuron i from neuron j;  b[i]: the bias of neuron i
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from distsim.kernels.gaussian import Formula
+
+Offence: TypeAlias = tuple[int, int, float, float]  # i, j, W[i, j], W[j, i]
+
+
+class Network(Protocol):
+    """What the engines need of a network. Every method is about rows [start, stop) of W.
+
+    | name | |
+    |---|---|
+    | `name` | what messages call it |
+    | `names` | the neurons' names, or None |
+    | `neurons` | N |
+    | `bias` | float64[N] |
+    | `rows` | float64[stop - start, N], the caller's own: only these are read; ask for few |
+    | `peak` | at least the largest magnitude; NaN or infinity: InputError naming the first |
+    | `formula` | what all weights follow from, where a storage may make them in place; or None |
+    | `asymmetry` | the first i, then j, with W[i, j] != W[j, i], or i = j and W[i, i] != 0 |
+
+    A file is read in tiles: a network never holds more than a few percent of its rows.
+    """
+
+    name: str
+    names: tuple[str, ...] | None
+    neurons: int
+    bias: NDArray[np.float64]
+
+    @property
+    def formula(self) -> Formula | None: ...
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float64]: ...
+
+    def peak(self, start: int, stop: int) -> float: ...
+
+    def asymmetry(self, start: int, stop: int) -> Offence | None: ...

@@ -1,0 +1,82 @@
+"""The recorder: the run's length, blocks, the digest."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from distsim.recording import digest
+from distsim.recording.recorder import BLOCK, Recorder
+from distsim.recording.sinks import Memory
+
+
+def some(count: int, start: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Times, float64[count], and event words, uint64[count]."""
+    index = np.arange(start, start + count, dtype=np.uint64)
+    words = index + np.uint64(1) << np.uint64(23) | index % np.uint64(7) << np.uint64(1)
+    return 0.5 * (index + 1.0), words | index % np.uint64(2)
+
+
+def columns(memory: Memory) -> list[NDArray[Any]]:
+    return [np.concatenate(column) for column in zip(*memory.blocks, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "sizes", [[5], [0, 3, 0, 2], [BLOCK], [BLOCK - 1, 3, 2 * BLOCK + 5], [10] * 7]
+)
+def test_all_events_arrive_in_order(sizes: list[int]) -> None:
+    memory = Memory()
+    recorder = Recorder(sum(sizes), None, memory)
+    done = 0
+    for size in sizes:
+        recorder.record(*some(size, done))
+        done += size
+    recorder.flush()
+    time, neuron, state = columns(memory)
+    index = np.arange(done)
+    np.testing.assert_array_equal(time, 0.5 * (index + 1.0))
+    np.testing.assert_array_equal(neuron, index % 7)
+    np.testing.assert_array_equal(state, index % 2)
+    assert max(len(block[0]) for block in memory.blocks) <= BLOCK
+    assert recorder.transitions == done
+    assert recorder.last == 0.5 * done
+    empty = np.empty(0, np.uint8)
+    assert digest.text(recorder.total) == digest.of(time, neuron, state, empty)
+
+
+def test_length_in_transitions() -> None:
+    recorder = Recorder(7, None, None)
+    times, events = some(5)
+    assert recorder.belonging(times) == 5
+    recorder.record(times, events)
+    assert not recorder.finished(1e9)
+    assert recorder.belonging(times) == 2
+    recorder.record(times[:2], events[:2])
+    assert recorder.finished(0.0)
+    assert recorder.fraction(0.0) == 1.0
+
+
+def test_length_in_time_includes_its_end() -> None:
+    recorder = Recorder(None, 2.0, None)
+    times, _ = some(10)
+    assert recorder.belonging(times) == 4  # 0.5, 1.0, 1.5, 2.0
+    assert not recorder.finished(1.99)
+    assert recorder.finished(2.0)
+    assert recorder.fraction(1.0) == 0.5
+
+
+def test_digest_notices_every_change() -> None:
+    time, neuron, state = np.array([1.0, 2.0]), np.array([3, 4]), np.array([1, 0], np.uint8)
+    final = np.array([0, 1], np.uint8)
+    changed = [
+        digest.of(time, neuron, state, final),
+        digest.of(np.nextafter(time, 9.0), neuron, state, final),
+        digest.of(time[::-1], neuron, state, final),
+        digest.of(time, neuron[::-1], state, final),
+        digest.of(time, neuron, 1 - state, final),
+        digest.of(time, neuron, state, 1 - final),
+        digest.of(time[:1], neuron[:1], state[:1], final),
+        digest.of(time[::-1], neuron[::-1], state[::-1], final),
+    ]
+    assert len(set(changed)) == len(changed)
