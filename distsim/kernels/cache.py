@@ -11,7 +11,7 @@ from pathlib import Path
 from numba.core import config
 
 _PACKAGE = Path(__file__).parents[1]
-_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+_SOURCES = [*sorted(Path(__file__).parent.glob("*.py")), _PACKAGE / "limits.py"]
 
 
 def settle() -> None:

@@ -17,7 +17,8 @@ Symbols of all kernels, for a rank that owns n of the N neurons, the first being
 import numpy as np
 from numba import njit
 
-NEURON_BITS = 22
+from distsim.limits import NEURON_BITS as NEURON_BITS
+
 MPM_TICK_BITS = 40  # a window of the MPM has 2^40 ticks, counted from 1
 NO_EVENT = np.uint64(0xFFFFFFFFFFFFFFFF)
 LIMIT = 2.0**62  # thresholds beyond any linear response are cut to it

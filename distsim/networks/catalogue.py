@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from distsim.config.options import BUILT_IN, flag
 from distsim.errors import InputError
+from distsim.limits import MOST_NEURONS
 from distsim.networks.celegans import celegans
-from distsim.networks.checks import MOST_NEURONS, as_bias, check_neurons
-from distsim.networks.edges import read_edges, read_rudy
+from distsim.networks.checks import as_bias, check_neurons
+from distsim.networks.edges import read_edges
 from distsim.networks.formats import read_bias, read_npy, read_npz, read_patterns
 from distsim.networks.gaussian import Gaussian
 from distsim.networks.hopfield import Hopfield
+from distsim.networks.maxcut import read_rudy
 from distsim.weights.source import Network
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.files.arrays import check_real
+from distsim.limits import MOST_NEURONS
 from distsim.weights.source import Network
 
 
@@ -28,9 +29,6 @@ def check_model(network: Network, model: str, start: int, stop: int) -> None:
         f"{network.name}: {pair}{named} given; allowed for the bm: symmetric weights, "
         "zero on the diagonal"
     )
-
-
-MOST_NEURONS = 1 << 22  # an event word has 22 bits for the neuron (kernels.cpu.NEURON_BITS)
 
 
 def check_neurons(place: str, neurons: int) -> None:

@@ -6,22 +6,7 @@
 | .npz | `weights`, perhaps `bias` | Dense, read in tiles |
 | .npz | what scipy.sparse.save_npz writes, perhaps `bias` | Sparse |
 | .csv | `source,target,weight`, a row each: W[target, source] | Sparse |
-| .txt | rudy: `n m`, then m rows `i j w`, from 1: MaxCut | Sparse |
-
-**MaxCut as a Boltzmann machine.** With spins y = 2 x - 1 and w the edges' weights, a cut is worth
-
-    cut = sum_{i<j} w_ij (1 - y_i y_j) / 2.
-
-The weights and the bias read from a rudy file,
-
-    W_ij = -4 w_ij,   b_i = 2 sum_j w_ij,
-
-make the energy E(x) = -x'Wx/2 - b'x equal to sum_{i<j} w_ij y_i y_j - sum_{i<j} w_ij, so that
-
-    cut(x) = -E(x) / 2,
-
-and the lower the temperature, the closer the machine stays to the largest cut. The format is that
-of Rinaldi's generator rudy, and of the G-set (Helmberg, Rendl, SIAM J. Optim. 10, 2000).
+| .txt | rudy: `n m`, then m rows `i j w`, from 1: `networks.maxcut` | Sparse |
 """
 
 from __future__ import annotations
@@ -37,8 +22,8 @@ from numpy.typing import NDArray
 from distsim.errors import InputError
 from distsim.files.arrays import ArrayFile, check_real, open_npy, open_npz, reading
 from distsim.networks.checks import check_neurons
-from distsim.networks.edges import _number, _text
 from distsim.networks.matrices import Dense, Sparse
+from distsim.networks.text import number, open_text
 
 _SPARSE = {"format", "shape", "data", "indices", "indptr", "row", "col", "offsets", "_is_array"}
 
@@ -68,10 +53,10 @@ def read_bias(path: str) -> NDArray[Any]:
     if path.endswith(".npy"):
         return _vector(open_npy(path))
     values = array("d")
-    with _text(path) as file:
+    with open_text(path) as file:
         for line, text in enumerate(file, 1):
             for word in text.split():
-                values.append(_number(f"{path}, line {line}", "bias", word))
+                values.append(number(f"{path}, line {line}", "bias", word))
     return np.array(values)
 
 

@@ -28,8 +28,8 @@ from distsim.config.options import DEFAULT_NETWORK, DETAILS, FIELDS, LENGTHS, ST
 from distsim.config.sources import amend
 from distsim.errors import InputError, OutputError
 from distsim.files.whole import whole
+from distsim.limits import MOST_NEURONS
 from distsim.networks.catalogue import heeded
-from distsim.networks.checks import MOST_NEURONS
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.runs import checkpoint

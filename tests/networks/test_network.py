@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from distsim.config.options import Config
 from distsim.errors import InputError
 from distsim.files import arrays
-from distsim.kernels.events import NEURON_BITS
 from distsim.kernels.gaussian import fill_gaussian
 from distsim.kernels.states import random_patterns
-from distsim.networks import checks, matrices
+from distsim.networks import matrices
 from distsim.networks.catalogue import open_network
 from distsim.networks.celegans import GABA
 from distsim.networks.checks import check_model
@@ -850,7 +849,3 @@ def test_options_that_are_missing_or_have_no_meaning(
 ) -> None:
     with pytest.raises(InputError, match=message):
         opened(network, **options)
-
-
-def test_the_limit_of_neurons_is_that_of_an_event() -> None:
-    assert 1 << NEURON_BITS == checks.MOST_NEURONS
