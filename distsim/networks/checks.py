@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from distsim.errors import InputError
 from distsim.files.arrays import check_real
 from distsim.limits import MOST_NEURONS
+from distsim.networks.text import shown
 from distsim.weights.source import Network
 
 
@@ -21,6 +23,10 @@ def check_model(network: Network, model: str, start: int, stop: int) -> None:
     if offence is None:
         return
     i, j, weight, mirrored = offence
+    if not math.isfinite(weight):
+        raise not_finite(network.name, i, j, weight)
+    if not math.isfinite(mirrored):
+        raise not_finite(network.name, j, i, mirrored)
     named = "" if network.names is None else f" ({network.names[i]}, {network.names[j]})"
     pair = f"W[{i}, {j}] = {weight}"
     if i != j:
@@ -42,6 +48,23 @@ def check_square(place: str, shape: tuple[int, ...]) -> None:
     if len(shape) != 2 or shape[0] != shape[1]:
         raise InputError(f"{place}: weights of shape {shape} given; allowed: square, N x N")
     check_neurons(place, shape[0])
+
+
+def as_numbers(place: str, what: str, numbers: Any, allowed: str) -> NDArray[Any]:
+    """Numbers from Python as an array, referred to where they are one. Raises InputError."""
+    try:
+        given = np.ma.asarray(numbers)
+    except MemoryError:
+        raise
+    except Exception as error:  # rows of different length; and other packages raise what they like
+        reason = shown(str(error))
+        raise InputError(f"{place}: not readable as {what}: {reason}; allowed: {allowed}") from None
+    check_real(place, given.dtype)
+    mask = np.ma.getmaskarray(given) if np.ma.is_masked(given) else None
+    if mask is not None:
+        entry = [int(k) for k in np.unravel_index(int(np.argmax(mask)), mask.shape)]
+        raise InputError(f"{place}: {what}{entry} is masked; allowed: numbers, none of them masked")
+    return np.asarray(given.data)
 
 
 def as_bias(place: str, bias: NDArray[Any], neurons: int) -> NDArray[np.float64]:

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.files.arrays import ArrayFile, check_real, open_npy, open_npz, reading
+from distsim.limits import MOST_NEURONS
 from distsim.networks.checks import check_neurons
 from distsim.networks.matrices import Dense, Sparse
-from distsim.networks.text import number, open_text
+from distsim.networks.text import number, open_text, shown
 
 _SPARSE = {"format", "shape", "data", "indices", "indptr", "row", "col", "offsets", "_is_array"}
 
@@ -88,24 +89,24 @@ def read_patterns(path: str) -> NDArray[np.uint8]:
 def _vector(file: ArrayFile) -> NDArray[Any]:
     """The numbers of a one-dimensional array in a file."""
     check_real(file.place, file.dtype)
-    if len(file.shape) != 1:
-        raise InputError(f"{file.place}: bias of shape {file.shape} given; allowed: (N,)")
+    if len(file.shape) != 1 or file.shape[0] > MOST_NEURONS:
+        raise InputError(
+            f"{file.place}: bias of shape {file.shape} given; allowed: (N,), N up to {MOST_NEURONS}"
+        )
     return file.whole()
 
 
 def _load_sparse(path: str) -> Any:
-    """What scipy.sparse.save_npz wrote, its indices checked: SciPy's C code trusts them."""
+    """What scipy.sparse.save_npz wrote."""
     from scipy.sparse import load_npz
 
     with reading(path):
         try:
-            matrix = load_npz(path)
-            if hasattr(matrix, "check_format"):
-                matrix.check_format(full_check=True)
+            return load_npz(path)
         except (OSError, zipfile.BadZipFile):
             raise
         except Exception as error:  # SciPy answers damaged arrays with exceptions of any kind
             raise InputError(
-                f"{path}: not a sparse matrix: {error}; allowed: what scipy.sparse.save_npz writes"
+                f"{path}: not a sparse matrix: {shown(str(error))}; "
+                "allowed: what scipy.sparse.save_npz writes"
             ) from None
-    return matrix

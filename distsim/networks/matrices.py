@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.files.arrays import TILE_BYTES, ArrayFile, check_real
-from distsim.networks.checks import as_bias, check_square, not_finite
+from distsim.networks.checks import as_bias, as_numbers, check_square, not_finite
+from distsim.networks.text import shown
 from distsim.weights.source import Network
 
 if TYPE_CHECKING:
@@ -24,15 +25,10 @@ if TYPE_CHECKING:
 def from_array(weights: Any, bias: Any = None) -> Network:
     """W[N, N] from an array or a scipy.sparse matrix, referred to, not copied; bias[N]."""
     if bias is not None:
-        bias = np.asarray(bias)
+        bias = as_numbers("array", "bias", bias, "N numbers")
     if hasattr(weights, "tocsr"):
         return Sparse("array", weights, bias)
-    try:
-        return Dense("array", np.asarray(weights), bias)
-    except InputError:
-        raise
-    except ValueError as error:  # rows of different length
-        raise InputError(f"array: not readable as weights: {error}; allowed: N x N") from None
+    return Dense("array", as_numbers("array", "weights", weights, "N x N"), bias)
 
 
 class Dense:
@@ -74,7 +70,8 @@ class Dense:
             # Not abs: int8 has no +128.
             extremes = (float(band.max()), -float(band.min()))
             if not all(map(math.isfinite, extremes)):
-                bad = ~np.isfinite(band.astype(np.float64))
+                with np.errstate(over="ignore"):  # what a float64 cannot hold is refused
+                    bad = ~np.isfinite(band.astype(np.float64))
                 i, j = divmod(int(np.argmax(bad)), self.neurons)
                 raise not_finite(self.name, i0 + i, j, float(band[i, j]))
             largest = max(largest, *extremes)
@@ -89,7 +86,7 @@ class Dense:
             for j0 in range(0, self.neurons, height):
                 j1 = min(self.neurons, j0 + height)
                 mirrored = self._weights[j0:j1, i0:i1].T
-                wrong = band[:, j0:j1] != mirrored
+                wrong = _rounded(band[:, j0:j1]) != _rounded(mirrored)
                 for i in range(max(i0, j0), min(i1, j1)):  # the diagonal must be 0
                     wrong[i - i0, i - j0] = band[i - i0, i] != 0
                 if wrong.any():
@@ -109,10 +106,16 @@ class Dense:
             yield i0, min(stop, i0 + height)
 
 
-class Sparse:
-    """The weights that are not zero, as scipy.sparse.csr_array[N, N], whole on every rank.
+def _rounded(tile: NDArray[Any]) -> NDArray[Any]:
+    """Weights that are equal if and only if they are as float64, which `rows` gives."""
+    with np.errstate(over="ignore"):
+        return tile.astype(np.float64, copy=False) if tile.dtype.itemsize >= 8 else tile
 
-    Entries of the same place are summed, as SciPy reads them.
+
+class Sparse:
+    """The weights that are not zero, as scipy.sparse.csr_array[N, N] of float64, on every rank.
+
+    Entries of the same place are summed, as SciPy reads them, but as float64: int8 would wrap.
     """
 
     formula = None
@@ -124,23 +127,17 @@ class Sparse:
         bias: NDArray[Any] | None = None,
         names: tuple[str, ...] | None = None,
     ) -> None:
-        from scipy.sparse import csr_array
-
         check_real(name, weights.dtype)
         check_square(name, weights.shape)
         self.name = name
         self.names = names
         self.neurons: int = weights.shape[0]
         self.bias = np.zeros(self.neurons) if bias is None else as_bias(name, bias, self.neurons)
-        matrix = csr_array(weights)
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()  # the caller's own stays as it is
-            matrix.sum_duplicates()
-        self._weights = matrix
+        self._weights = _canonical(name, weights)
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
         """float64[stop - start, N]."""
-        rows: NDArray[np.float64] = self._weights[start:stop].astype(np.float64).toarray()
+        rows: NDArray[np.float64] = self._weights[start:stop].toarray()
         return rows
 
     def peak(self, start: int, stop: int) -> float:
@@ -151,20 +148,43 @@ class Sparse:
             return 0.0
         extremes = (float(values.max()), -float(values.min()))
         if not all(map(math.isfinite, extremes)):
-            k = int(np.argmax(~np.isfinite(values.astype(np.float64))))
+            k = int(np.argmax(~np.isfinite(values)))
             i = int(np.searchsorted(self._weights.indptr, begin + k, side="right")) - 1
             raise not_finite(self.name, i, int(self._weights.indices[begin + k]), float(values[k]))
         return max(0.0, *extremes)
 
     def asymmetry(self, start: int, stop: int) -> Offence | None:
         """Compares these rows with the columns of the same neurons."""
-        rows = self._weights[start:stop].astype(np.float64)
-        mirrored = self._weights[:, start:stop].astype(np.float64).T.tocsr()
+        rows = self._weights[start:stop]
+        mirrored = self._weights[:, start:stop].T.tocsr()
         own = start + np.flatnonzero(self._weights.diagonal()[start:stop])  # self-edges
-        i, j = (rows - mirrored).nonzero()
+        i, j = (rows != mirrored).nonzero()
         i, j = np.concatenate([i + start, own]), np.concatenate([j, own])
         if not i.size:
             return None
         k = np.lexsort((j, i))[0]
         a, b = int(i[k]), int(j[k])
         return a, b, float(rows[a - start, b]), float(mirrored[a - start, b])
+
+
+def _canonical(name: str, weights: Any) -> Any:
+    """A scipy.sparse matrix as csr_array of float64 with one entry a place.
+
+    Its indices are checked: SciPy's C code trusts them. The caller's own stays as it is.
+    """
+    from scipy.sparse import csr_array
+
+    try:
+        if hasattr(weights, "check_format"):
+            weights.check_format(full_check=True)
+        matrix = csr_array(weights.astype(np.float64, copy=False))
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+    except MemoryError:
+        raise
+    except Exception as error:  # SciPy answers damaged arrays with exceptions of any kind
+        raise InputError(
+            f"{name}: not a sparse matrix: {shown(str(error))}; allowed: what SciPy makes"
+        ) from None
+    return matrix
