@@ -16,6 +16,7 @@ from distsim.laws.opening import open_law
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
+from distsim.weights.memory import check_memory
 from distsim.weights.shard import Shard, load
 from distsim.weights.source import Network
 from distsim.weights.storage import HostStorage
@@ -46,6 +47,7 @@ class HostChain:
         self.config = config
         self.ranks = ranks
         self.timer = Timer()
+        check_memory(network.name, network.neurons, config.weight_bits, ranks)
         self.shard = load(network, config.weight_bits, ranks, DenseColumns)
         self.initial = states
         self.x = states[self.shard.first : self.shard.first + self.shard.size].copy()

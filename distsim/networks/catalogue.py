@@ -18,7 +18,7 @@ from distsim.networks.checks import as_bias, check_neurons
 from distsim.networks.edges import read_edges
 from distsim.networks.formats import read_bias, read_npy, read_npz, read_patterns
 from distsim.networks.gaussian import Gaussian
-from distsim.networks.hopfield import Hopfield
+from distsim.networks.hopfield import Hopfield, check_patterns
 from distsim.networks.maxcut import read_rudy
 from distsim.weights.source import Network
 
@@ -91,6 +91,7 @@ def _patterns(config: Config) -> NDArray[np.uint8]:
     neurons, count = _neurons(config), int(config.patterns)
     if not 1 <= count <= MOST_NEURONS:
         raise InputError(f"--patterns: {count} given; allowed: a file, or 1 to {MOST_NEURONS}")
+    check_patterns(flag("patterns"), count, neurons)
 
     from distsim.kernels.states import random_patterns
 

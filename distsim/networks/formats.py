@@ -23,6 +23,7 @@ from distsim.errors import InputError
 from distsim.files.arrays import ArrayFile, check_real, open_npy, open_npz, reading
 from distsim.limits import MOST_NEURONS
 from distsim.networks.checks import check_neurons
+from distsim.networks.hopfield import check_patterns
 from distsim.networks.matrices import Dense, Sparse
 from distsim.networks.text import number, open_text, shown
 
@@ -68,6 +69,7 @@ def read_patterns(path: str) -> NDArray[np.uint8]:
     if len(file.shape) != 2 or file.shape[0] == 0:
         raise InputError(f"{path}: patterns of shape {file.shape} given; allowed: P x N, P > 0")
     check_neurons(path, file.shape[1])
+    check_patterns(path, *file.shape)
     patterns = np.empty(file.shape, np.uint8)
     low = math.nan  # what stands for 0, as soon as it has been seen
     for p in range(len(patterns)):

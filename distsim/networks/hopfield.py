@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.weights.memory import check_bytes
+
 if TYPE_CHECKING:
     from distsim.weights.source import Offence
+
+
+def check_patterns(place: str, count: int, neurons: int) -> None:
+    """Refuse patterns that do not fit: a byte each as they are read, a bit as they are kept, and
+    as much again while a row is counted."""
+    wanted = count * neurons * 3 // 2
+    check_bytes(place, f"{count:,} patterns of {neurons:,} neurons", wanted)
 
 
 class Hopfield:

@@ -4,28 +4,45 @@ A .npz archive of `weights`, float64[N, N], and `bias`, float64[N], that is a ne
 Written tile by tile: no rank holds the matrix.
 """
 
+import os
+import shutil
+import signal
 import zipfile
-from typing import IO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import IO, NoReturn
 
 from numpy.lib import format as npy
 
 from distsim.config.options import Config
-from distsim.errors import InputError
+from distsim.errors import InputError, OutputError
 from distsim.files.whole import whole
 from distsim.networks.catalogue import open_network
 from distsim.networks.checks import check_model
+from distsim.weights.capacity import amount
 
 TILE = 1 << 21  # weights written at a time
+_HEADERS = 1 << 12  # bytes, more than an archive's own
+_ENDS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)  # end a process that does not heed them
 
 
 def write(config: Config, path: str) -> None:
-    """Write the network of a configuration to `path`. Raises InputError."""
+    """Write the network of a configuration to `path`.
+
+    Raises InputError before anything is written: for a network that a run would refuse, or that
+    the disk has no room for; OutputError for what went wrong later, which leaves nothing behind.
+    """
     network = open_network(config)
-    # What a run would refuse is refused before anything is written.
+    _check_disk(path, network.neurons)
     network.peak(0, network.neurons)
     check_model(network, config.model, 0, network.neurons)
     try:
-        with whole(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with (
+            _ended_by_exceptions(),
+            whole(path) as temporary,
+            zipfile.ZipFile(temporary, "w") as archive,
+        ):
             with archive.open("weights.npy", "w", force_zip64=True) as stream:
                 _write_header(stream, (network.neurons, network.neurons))
                 rows = max(1, TILE // network.neurons)
@@ -36,7 +53,35 @@ def write(config: Config, path: str) -> None:
                 _write_header(stream, (network.neurons,))
                 stream.write(network.bias.tobytes())
     except OSError as error:
-        raise InputError(f"output {path}: {error.strerror}") from error
+        raise OutputError(f"output {path}: {error.strerror}") from error
+
+
+def _check_disk(path: str, neurons: int) -> None:
+    """Refuse what the disk has no room for, beside a file that is to be replaced."""
+    wanted = 8 * neurons * (neurons + 1) + _HEADERS
+    disk = shutil.disk_usage(os.path.dirname(path) or ".")
+    if disk.total and wanted > disk.free:  # some network drives tell nothing
+        raise InputError(
+            f"output {path}: {neurons:,} neurons given, a file of {amount(wanted)}; "
+            f"allowed: {amount(disk.free)}, what is free on its disk"
+        )
+
+
+@contextmanager
+def _ended_by_exceptions() -> Iterator[None]:
+    """Have signals that end the process do so as Ctrl-C does, so that files are taken away."""
+    heeded = [number for number in _ENDS if signal.getsignal(number) == signal.SIG_DFL]
+    for number in heeded:
+        signal.signal(number, _leave)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _write_header(stream: IO[bytes], shape: tuple[int, ...]) -> None:

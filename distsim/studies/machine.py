@@ -6,6 +6,7 @@ and a broken installation costs a line of the table, not the table.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -16,9 +17,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from distsim import __version__
-from distsim.gpu import capacity
+from distsim.gpu.capacity import bytes_on_gpu
 from distsim.laws.window import LARGEST_TARGET
+from distsim.limits import MOST_NEURONS
 from distsim.ranks import partition
+from distsim.weights import capacity, memory
+from distsim.weights.capacity import amount
 
 if TYPE_CHECKING:
     from distsim.ranks.communicator import Communicator
@@ -34,9 +38,6 @@ CUPY = (
     "print(f'{cupy.__version__}, CUDA {v // 1000}.{v % 1000 // 10}')"
 )
 TIMEOUT = 30  # seconds
-# Bytes of a local neuron besides its weights: its states, responses and bounds on them, bias and
-# what an engine and a law keep for it; of every neuron on each rank: its initial and final state.
-LOCAL_BYTES_ON_CPU, GLOBAL_BYTES_ON_CPU = 123, 2
 
 
 def machine(ranks: Communicator) -> dict[str, Any]:
@@ -50,47 +51,54 @@ def machine(ranks: Communicator) -> dict[str, Any]:
         "ranks": ranks.size,
         "cores": len(os.sched_getaffinity(0)),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "available": memory.available(),
+        "limit": MOST_NEURONS,
         "gpus": _gpus(),
     }
 
 
 def needs(neurons: int, weight_bits: int, sizes: Iterable[int]) -> list[dict[str, int]]:
-    """Bytes of weights and of state on the largest rank, and in all on a GPU, by ranks."""
-    rows = []
-    for size in sizes:
-        local = neurons - partition.start(size - 1, neurons, size)  # no rank owns more
-        weights = neurons * local * weight_bits // 8
-        state = LOCAL_BYTES_ON_CPU * local + GLOBAL_BYTES_ON_CPU * neurons
-        gpu = capacity.bytes_on_gpu(neurons, weight_bits, LARGEST_TARGET, size)
-        rows.append(
-            {"ranks": size, "neurons": local, "weights": weights, "state": state, "gpu": gpu}
-        )
-    return rows
+    """Bytes of weights and of state on the largest rank, and in all on a GPU, by ranks.
+
+    here: how many such ranks the memory that is available on this host holds; beyond: whether no
+    network may have so many neurons.
+    """
+    available = memory.available()
+    return [
+        {
+            "ranks": size,
+            "neurons": partition.most(neurons, size),
+            "weights": capacity.bytes_of_weights(neurons, weight_bits, size),
+            "state": capacity.bytes_of_state(neurons, size),
+            "here": min(size, available // capacity.bytes_on_host(neurons, weight_bits, size)),
+            "gpu": bytes_on_gpu(neurons, weight_bits, LARGEST_TARGET, size),
+            "beyond": neurons > MOST_NEURONS,
+        }
+        for size in sizes
+    ]
 
 
 def table(found: dict[str, Any], rows: list[dict[str, int]] | None) -> str:
     """Both as text."""
-    shown = {**found, "memory": amount(found["memory"])}
-    shown["gpus"] = "; ".join(found["gpus"]) or "none found"
+    shown = {
+        **found,
+        "memory": f"{amount(found['memory'])}, {amount(found['available'])} available",
+        "gpus": "; ".join(found["gpus"]) or "none found",
+        "limit": f"{found['limit']:,} neurons a network",
+    }
+    del shown["available"]
     lines = [f"{name:9}{'not installed' if text is None else text}" for name, text in shown.items()]
     if rows is not None:
         head = f"{'ranks':>7}{'neurons':>12}{'weights':>12}{'state':>12}{'on a GPU':>12}"
-        lines.append(f"\n{head}   of each rank")
+        lines.append(f"\n{head}   of each rank; how many fit into the memory here")
         lines += [
             f"{row['ranks']:7}{row['neurons']:12,}{amount(row['weights']):>12}"
-            f"{amount(row['state']):>12}{amount(row['gpu']):>12}"
+            f"{amount(row['state']):>12}{amount(row['gpu']):>12}   {row['here'] or 'none'}"
             for row in rows
         ]
+        if any(row["beyond"] for row in rows):
+            lines.append(f"beyond the limit: no network has more than {MOST_NEURONS:,} neurons")
     return "\n".join(lines)
-
-
-def amount(count: float) -> str:
-    """A number of bytes in words."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} TiB"
 
 
 def _version(package: str) -> str | None:
@@ -121,7 +129,7 @@ def _gpus() -> list[str]:
         return []
     try:
         answer = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name,capacity.total", "--format=csv,noheader"],
+            ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
             capture_output=True,
             text=True,
             timeout=TIMEOUT,

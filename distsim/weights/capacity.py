@@ -1,0 +1,44 @@
+"""The memory plan: how much of a host's memory a rank takes. `gpu/capacity.py` is its twin.
+
+Pure arithmetic, known before anything is allocated.
+"""
+
+from distsim.ranks import partition
+
+# Bytes of a local neuron besides its weights: its states, responses and bounds on them, bias and
+# what an engine and a law keep for it; of every neuron on each rank: its initial and final state.
+LOCAL_BYTES, GLOBAL_BYTES = 123, 2
+# Bytes that may follow a column, and the shortest that they follow (`kernels.dense.make_columns`).
+COLUMN_SPARE, COLUMN_BYTES = 64, 2048
+SPARE = 128 << 20  # compiled kernels as they are loaded (measured: 65 to 138 MiB); a tile of rows
+
+
+def bytes_of_weights(neurons: int, bits: int, size: int) -> int:
+    """On the rank with most neurons, of `size` ranks."""
+    return neurons * (partition.most(neurons, size) * bits // 8)
+
+
+def bytes_of_state(neurons: int, size: int) -> int:
+    """All besides the weights that grows with N, on the rank with most neurons."""
+    return LOCAL_BYTES * partition.most(neurons, size) + GLOBAL_BYTES * neurons
+
+
+def bytes_on_host(neurons: int, bits: int, size: int) -> int:
+    """All that the rank with most neurons takes, of `size` ranks."""
+    weights = bytes_of_weights(neurons, bits, size)
+    between = COLUMN_SPARE * neurons if weights >= COLUMN_BYTES * neurons else 0
+    return weights + between + bytes_of_state(neurons, size) + SPARE
+
+
+def ranks_for(neurons: int, bits: int, size: int, free: int) -> int | None:
+    """The least number of ranks, `size` or more, for which `free` bytes a rank suffice."""
+    return partition.least(neurons, size, lambda p: bytes_on_host(neurons, bits, p) <= free)
+
+
+def amount(count: float) -> str:
+    """A number of bytes in words."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} TiB"
