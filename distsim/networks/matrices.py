@@ -177,7 +177,8 @@ def _canonical(name: str, weights: Any) -> Any:
     try:
         if hasattr(weights, "check_format"):
             weights.check_format(full_check=True)
-        matrix = csr_array(weights.astype(np.float64, copy=False))
+        with np.errstate(over="ignore"):  # what a float64 cannot hold is refused
+            matrix = csr_array(weights.astype(np.float64, copy=False))
         if not matrix.has_canonical_format:
             matrix = matrix.copy()
             matrix.sum_duplicates()
