@@ -16,7 +16,7 @@ from distsim.laws.opening import open_law
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
-from distsim.weights.memory import check_memory
+from distsim.weights.fitting import check_memory
 from distsim.weights.shard import Shard, load
 from distsim.weights.source import Network
 from distsim.weights.storage import HostStorage

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.weights.memory import check_bytes
+from distsim.weights.fitting import check_bytes
 
 if TYPE_CHECKING:
     from distsim.weights.source import Offence

@@ -21,7 +21,7 @@ from distsim.gpu.capacity import bytes_on_gpu
 from distsim.laws.window import LARGEST_TARGET
 from distsim.limits import MOST_NEURONS
 from distsim.ranks import partition
-from distsim.weights import capacity, memory
+from distsim.weights import capacity, fitting
 from distsim.weights.capacity import amount
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def machine(ranks: Communicator) -> dict[str, Any]:
         "ranks": ranks.size,
         "cores": len(os.sched_getaffinity(0)),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "available": memory.available(),
+        "available": fitting.available(),
         "limit": MOST_NEURONS,
         "gpus": _gpus(),
     }
@@ -63,7 +63,7 @@ def needs(neurons: int, weight_bits: int, sizes: Iterable[int]) -> list[dict[str
     here: how many such ranks the memory that is available on this host holds; beyond: whether no
     network may have so many neurons.
     """
-    available = memory.available()
+    available = fitting.available()
     return [
         {
             "ranks": size,

@@ -7,10 +7,6 @@ import numpy as np
 import pytest
 
 from distsim.errors import InputError
-from distsim.kernels.apply import PASS
-from distsim.kernels.dense import digest
-from distsim.kernels.replay import Bounds
-from distsim.kernels.tickets import SLOT_KIND
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
 from distsim.weights.dense import DenseColumns
@@ -103,52 +99,3 @@ def test_not_a_number_is_refused(bad: float) -> None:
     weights[3, 5] = bad
     with pytest.raises(InputError, match=r"3, 5"):
         shard(weights)
-
-
-@pytest.mark.parametrize("bits", [8, 16, 32])
-@pytest.mark.parametrize("count", [0, 1, 11, 12, 13, 500])
-def test_sums_are_exact_and_bounded_on_the_way(count: int, bits: int) -> None:
-    made = shard(WEIGHTS, bits)
-    z = made.bias.astype(made.kind)
-    x = np.zeros(9, np.uint8)
-    events = np.empty(count, np.uint64)
-    way = [z.astype(np.int64)]
-    for k, neuron in enumerate(RANDOM.integers(9, size=count).tolist()):
-        x[neuron] ^= 1
-        events[k] = (k + 1) << 23 | neuron << 1 | int(x[neuron])
-        way.append(made.bias + made.storage.columns.astype(np.int64).T @ x)
-    end, high, low = (np.empty_like(z) for _ in range(3))
-    bounds = Bounds(high, low)
-    slots = np.zeros(3, SLOT_KIND)
-    slots["neuron"] = 8, 0, 5
-    marks = np.empty((-(-count // PASS), 3), np.int64)
-    made.storage.apply(events, z, end, bounds, slots, marks)
-    np.testing.assert_array_equal(marks, np.array(way)[:count:PASS, [8, 0, 5]])
-    np.testing.assert_array_equal(end, way[-1])
-    assert ((np.max(way, axis=0) <= high) & (high <= np.max(way, axis=0) + 12)).all()
-    assert ((np.min(way, axis=0) >= low) & (low >= np.min(way, axis=0) - 12)).all()
-
-    later = np.concatenate([events[: count // 2], events[count // 2 + 1 :]])  # one did not happen
-    before = end.copy(), high.copy(), low.copy()
-    changes = min(count, 1)
-    assert made.storage.adjust(events, later, changes - 1, end, bounds).size == changes
-    np.testing.assert_array_equal((end, high, low), before)  # one more than was allowed
-    assert made.storage.adjust(events, later, changes, end, bounds).size == changes
-    made.storage.accumulate(later, z)
-    np.testing.assert_array_equal(end, z)
-    assert ((low <= end) & (end <= high)).all()
-
-
-@pytest.mark.parametrize(("neurons", "spare"), [(100, 0), (511, 0), (512, 16), (1024, 16)])
-def test_columns_do_not_crowd_the_same_places_of_the_caches(neurons: int, spare: int) -> None:
-    made = shard(np.zeros((neurons, neurons)))
-    assert made.storage.columns.shape == (neurons, neurons + spare)
-    assert not made.storage.columns.any()
-
-
-def test_zeros_after_a_column_change_nothing() -> None:
-    network = from_array(RANDOM.normal(size=(2048, 2048)), None)
-    made = load(network, 8, Serial(), DenseColumns)
-    plain = made.storage.columns[:, :2048].copy()
-    assert made.storage.columns.shape[1] > 2048
-    assert made.storage.digest(0) == digest(plain, 0)

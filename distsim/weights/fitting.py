@@ -1,4 +1,4 @@
-"""Memory that a rank may still take on its host; networks that need more are refused.
+"""Whether a network fits: memory that a rank may still take on its host, and refusals.
 
 Three limits, the least counts: what the host has (Linux: MemAvailable), what is left to the control
 groups of this process (of a batch job or a container: version 1 and 2), what is left of its own
@@ -50,7 +50,7 @@ def check_bytes(place: str, given: str, wanted: int) -> None:
 
 def available(here: int = 1, root: Path = Path("/")) -> int:
     """Bytes that this process may still take, as one of `here` ranks of its host."""
-    shared = min(_of_host(root), *_of_groups(root))
+    shared = min([_of_host(root), *_of_groups(root)])
     return max(0, min(shared // here, _of_process(root)))
 
 
