@@ -1,5 +1,7 @@
 """Which network a configuration names, and which options it has a use for."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +47,12 @@ def test_options_that_are_missing_or_have_no_meaning(
 ) -> None:
     with pytest.raises(InputError, match=message):
         opened(network, **options)
+
+
+def test_networks_are_known_without_compilation() -> None:
+    """`distsim sweep count` asks for them."""
+    program = "import sys, distsim.networks.catalogue; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = done.stdout.split()
+    assert "distsim.networks.hopfield" in loaded
+    assert not {"numba", "scipy", "mpi4py", "h5py"} & set(loaded)

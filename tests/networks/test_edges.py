@@ -95,3 +95,10 @@ def test_a_pair_of_named_neurons_is_refused_by_name(tmp_path: Path) -> None:
     path = lines(tmp_path / "w.csv", "source,target,weight", "AVAL,AVAR,2")
     with pytest.raises(InputError, match=r"W\[0, 1\] = 0.0, W\[1, 0\] = 2.0 \(AVAL, AVAR\) given"):
         check_model(opened(path, model="bm"), "bm", 0, 2)
+
+
+def test_a_file_of_something_else_is_not_shown_at_length(tmp_path: Path) -> None:
+    for head, row in ((5000 * "x", "1"), ("source,target,weight", "a,b," + 5000 * "y")):
+        with pytest.raises(InputError) as caught:
+            opened(lines(tmp_path / "w.csv", head, row))
+        assert len(str(caught.value)) < 200 + len(str(tmp_path))

@@ -22,6 +22,8 @@ from made_networks import (
 )
 
 from distsim.errors import InputError
+from distsim.files import arrays
+from distsim.limits import MOST_NEURONS
 from distsim.networks.matrices import Sparse, from_array
 
 
@@ -222,3 +224,13 @@ def test_a_bias_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     (tmp_path / "b.dat").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"b\.dat: not UTF-8 text"):
         opened(tmp_path / "w.npy", bias=str(tmp_path / "b.dat"))
+
+
+def test_a_bias_longer_than_any_network_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "b.npy", np.zeros(MOST_NEURONS + 1, np.int8))
+    np.save(tmp_path / "w.npy", np.eye(3))
+    monkeypatch.setattr(arrays.ArrayFile, "whole", lambda _: pytest.fail("is read"))
+    with pytest.raises(InputError, match=r"b\.npy: bias of shape \(4194305,\) given; allowed: \(N"):
+        opened(tmp_path / "w.npy", bias=str(tmp_path / "b.npy"))

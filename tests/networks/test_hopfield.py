@@ -13,6 +13,7 @@ from distsim.errors import InputError
 from distsim.kernels.states import random_patterns
 from distsim.networks.hopfield import Hopfield
 from distsim.networks.matrices import from_array
+from distsim.weights import fitting
 
 
 def hebb(patterns: NDArray[Any]) -> NDArray[np.float64]:
@@ -76,3 +77,21 @@ def test_bad_patterns(patterns: Any, message: str, tmp_path: Path) -> None:
     np.save(tmp_path / "p.npy", np.array(patterns))
     with pytest.raises(InputError, match=message):
         opened("hopfield", patterns=str(tmp_path / "p.npy"))
+
+
+def test_patterns_that_do_not_fit_are_refused_before_they_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        InputError,
+        match=r"^--patterns: 4,000,000 patterns of 4,000,000 neurons given, 21\.83 TiB; allowed: ",
+    ):
+        opened("hopfield", patterns="4000000", neurons=4_000_000)
+    np.save(tmp_path / "p.npy", np.ones((5, 40), np.int8))
+    monkeypatch.setattr(fitting, "available", lambda: 299)
+    with pytest.raises(
+        InputError, match=r"p\.npy: 5 patterns of 40 neurons given, 300 B; allowed: 299 B, what is"
+    ):
+        opened("hopfield", patterns=str(tmp_path / "p.npy"))
+    monkeypatch.setattr(fitting, "available", lambda: 300)
+    assert opened("hopfield", patterns=str(tmp_path / "p.npy")).neurons == 40
