@@ -28,7 +28,7 @@ class Network(Protocol):
     | `rows` | float64[stop - start, N], the caller's own: only these are read; ask for few |
     | `peak` | at least the largest magnitude; NaN or infinity: InputError naming the first |
     | `formula` | what all weights follow from, where a storage may make them in place; or None |
-    | `asymmetry` | the first i, then j, with W[i, j] != W[j, i], or i = j and W[i, i] != 0, in `rows` |
+    | `asymmetry` | of `rows`: the first i, then j, with W[i, j] != W[j, i], or W[i, i] != 0 |
 
     A file is read in tiles: a network never holds more than a few percent of its rows.
     """
