@@ -19,7 +19,8 @@ from distsim.ranks.signals import Signals
 from distsim.ranks.watchdog import Watchdog
 from distsim.recording.recorder import Recorder
 from distsim.recording.sinks import Guarded
-from distsim.runs.checkpoint import Checkpoint, Schedule, pack, write
+from distsim.runs import checkpoint
+from distsim.runs.checkpoint import Checkpoint, Schedule
 from distsim.runs.output import EventFile
 
 
@@ -155,7 +156,7 @@ class Keeper:
         if self._ranks.rank == 0:
             if self._file is not None:
                 self._file.sync()
-            write(path, pack(saved))
+            checkpoint.write(path, checkpoint.pack(saved))
 
     def _check(self) -> None:
         """Raise the sink's OutputError on every rank alike."""

@@ -69,7 +69,7 @@ COMPILERS = {
         ("relax.cu", 32, 64, 0, 32),
         ("race.cu", 8, 64, 0, 128),
         ("race.cu", 32, 64, 1, 128),
-        ("network.cu", 16, 32, 0, 128),
+        ("dense.cu", 16, 32, 0, 128),
     ],
 )
 def test_kernels_compile(
