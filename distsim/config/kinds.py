@@ -11,8 +11,10 @@ import math
 import numbers
 import operator
 import os
+import reprlib
 from dataclasses import dataclass
 
+LONGEST = 1e9  # seconds, some 30 years: clocks and waits of the system know no more
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -68,7 +70,7 @@ class Choice:
 
     def __call__(self, value: object) -> str | int:
         for one in self.allowed:
-            if value == one or value == str(one):
+            if isinstance(value, str | int) and value in (one, str(one)):
                 return one
         raise ValueError(str(self))
 
@@ -112,12 +114,12 @@ class Duration:
         if isinstance(value, str) and value[-1:] in UNITS:
             value, unit = value[:-1], UNITS[value[-1]]
         number = _real(value)
-        if number is None or not math.isfinite(number) or number <= 0:
+        if number is None or not 0 < number * unit <= LONGEST:
             raise ValueError(str(self))
         return number * unit
 
     def __str__(self) -> str:
-        return "seconds, or a number with its unit: 30s, 10m, 2h, 1d"
+        return f"seconds, or a number with its unit, up to {LONGEST:g} s: 30s, 10m, 2h, 1d"
 
 
 @dataclass(frozen=True)
@@ -148,15 +150,27 @@ class Flag:
     metavar = None
 
     def __call__(self, value: object) -> bool:
-        match value.lower() if isinstance(value, str) else value:
-            case True | "true" | "yes" | "on" | "1":
+        match str(value).lower() if isinstance(value, str | bool | int) else value:
+            case "true" | "yes" | "on" | "1":
                 return True
-            case False | "false" | "no" | "off" | "0":
+            case "false" | "no" | "off" | "0":
                 return False
         raise ValueError(str(self))
 
     def __str__(self) -> str:
         return "true, yes, on, 1 or false, no, off, 0"
+
+
+def short(value: object) -> str:
+    """A value in a message: never an array, never long."""
+    shape = getattr(value, "shape", None)
+    if shape is not None and shape != ():
+        return f"an array of shape {shape}"
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def _is_integer(value: object) -> bool:

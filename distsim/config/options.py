@@ -8,22 +8,22 @@ A refusal says what was given, what is allowed, and where the value came from.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass
+from enum import StrEnum
 from typing import Any
 
-from distsim.config.kinds import Choice, Duration, Flag, Integer, Interval, Number, Text
+from distsim.config.kinds import Choice, Duration, Flag, Integer, Interval, Number, Text, short
 from distsim.errors import InputError
 from distsim.files.places import PARTIAL, PREVIOUS
 from distsim.files.whole import WRITING
 
 DEFAULT_NETWORK = "celegans"
 BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
-DETAILS = ("neurons", "coupling", "network_seed", "patterns")  # of a kind of network
 DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
-LENGTHS = ("transitions", "time", "steps", "sweeps")
 LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
 SAVE_EVERY = "10m"  # the default of checkpoint_every
 # The files that a run writes for an option: what follows its name.
@@ -31,16 +31,22 @@ WRITTEN = {
     "output": ("", PARTIAL),
     "checkpoint": ("", WRITING, PREVIOUS, PREVIOUS + WRITING),
 }
-# What defines the event stream of a network: a resumed run has them from its checkpoint. (The
-# network itself is known by its digest, so that its file may have moved.)
-STREAM = ("model", "tau", "seed", "weight_bits", "scan", "initial", "window")
-# Where and how to run, which no event depends on: a resumed run heeds the environment for these.
-CONDUCT = ("engine", "device", "exchange", "checkpoint_every", "max_time", "watchdog")
 
 
-def option(default: Any, kind: Callable[[object], Any], text: str) -> Any:
-    """A field of Config: its default (None: not given), its kind, its line of help."""
-    return dataclasses.field(default=default, metadata={"kind": kind, "help": text})
+class Role(StrEnum):
+    """What an option is for; all lists of options follow from it."""
+
+    STREAM = "stream"  # defines the events: a resumed run has it from its checkpoint
+    NETWORK = "network"  # what W and b are; known by their digest, so that files may move
+    LENGTH = "length"  # where the run ends: a resumed run may go further
+    CONDUCT = "conduct"  # where and how to run: a resumed run heeds the environment for it
+    FILES = "files"  # what is written, and whether it replaces what is there
+
+
+def option(default: Any, kind: Callable[[object], Any], role: Role, text: str) -> Any:
+    """A field of Config: its default (None: not given), its kind, its role, its line of help."""
+    metadata = {"kind": kind, "role": Role(role), "help": text}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 SEED = Integer(0, 2**64)
@@ -55,63 +61,93 @@ class Config:
     """
 
     model: str = option(
-        "mpm", Choice(("mpm", "bm")), "McCulloch-Pitts machine or Boltzmann machine."
+        "mpm", Choice(("mpm", "bm")), Role.STREAM, "McCulloch-Pitts machine or Boltzmann machine."
     )
     network: str = option(
         DEFAULT_NETWORK,
         Text("celegans|gaussian|hopfield|FILE"),
+        Role.NETWORK,
         "Built in, or a .npy, .npz, .csv or .txt file of weights.",
     )
-    bias: str | None = option(None, Text("FILE"), "Bias of each neuron.")
-    neurons: int | None = option(None, Integer(1), "Neurons of a generated network.")
+    bias: str | None = option(None, Text("FILE"), Role.NETWORK, "Bias of each neuron.")
+    neurons: int | None = option(None, Integer(1), Role.NETWORK, "Neurons of a generated network.")
     coupling: float | None = option(
-        None, Number(), "Strength g of gaussian: weights normal(0, g / sqrt(neurons))."
+        None,
+        Number(),
+        Role.NETWORK,
+        "Strength g of gaussian: weights normal(0, g / sqrt(neurons)).",
     )
-    network_seed: int | None = option(None, SEED, "Seed of a generated network.")
+    network_seed: int | None = option(None, SEED, Role.NETWORK, "Seed of a generated network.")
     patterns: str | None = option(
-        None, Text("FILE|INTEGER", number=True), "Patterns of hopfield, or how many random ones."
+        None,
+        Text("FILE|INTEGER", number=True),
+        Role.NETWORK,
+        "Patterns of hopfield, or how many random ones.",
     )
-    tau: float = option(1.0, Number(), "Temperature.")
-    seed: int = option(0, SEED, "Seed of the chain.")
-    transitions: int | None = option(None, Integer(1), "Length: number of transitions.")
-    time: float | None = option(None, Number(positive=True), "Length: model time (mpm).")
-    steps: int | None = option(None, Integer(1), "Length: number of steps (bm).")
-    sweeps: int | None = option(None, Integer(1), "Length: sweeps of one step a neuron (bm).")
+    tau: float = option(1.0, Number(), Role.STREAM, "Temperature.")
+    seed: int = option(0, SEED, Role.STREAM, "Seed of the chain.")
+    transitions: int | None = option(
+        None, Integer(1), Role.LENGTH, "Length: number of transitions."
+    )
+    time: float | None = option(
+        None, Number(positive=True), Role.LENGTH, "Length: model time (mpm)."
+    )
+    steps: int | None = option(None, Integer(1), Role.LENGTH, "Length: number of steps (bm).")
+    sweeps: int | None = option(
+        None, Integer(1), Role.LENGTH, "Length: sweeps of one step a neuron (bm)."
+    )
     engine: str = option(
-        "relax", Choice(("relax", "race")), "relax: many transitions a collective; race: one."
+        "relax",
+        Choice(("relax", "race")),
+        Role.CONDUCT,
+        "relax: many transitions a collective; race: one.",
     )
-    device: str = option("auto", Choice(("auto", "cpu", "gpu")), "Where to run.")
+    device: str = option("auto", Choice(("auto", "cpu", "gpu")), Role.CONDUCT, "Where to run.")
     exchange: str = option(
-        "auto", Choice(("auto", "nccl", "peer")), "Between GPUs: peer memory of one host, or NCCL."
+        "auto",
+        Choice(("auto", "nccl", "peer")),
+        Role.CONDUCT,
+        "Between GPUs: peer memory of one host, or NCCL.",
     )
-    weight_bits: int = option(32, Choice((8, 16, 32)), "Bits of a stored weight.")
+    weight_bits: int = option(32, Choice((8, 16, 32)), Role.STREAM, "Bits of a stored weight.")
     scan: str | None = option(
         None,
         Choice(("sequential", "random")),
+        Role.STREAM,
         "Which neuron a step visits (bm) [default: sequential].",
     )
     initial: str = option(
         "zeros",
         Text("zeros|ones|random|FILE.npy", words=("zeros", "ones", "random"), ending=".npy"),
+        Role.STREAM,
         "Initial states.",
     )
     window: int | None = option(
-        None, Integer(1, 2**32), "Events a window to aim at [default: from neurons, tau, weights]."
+        None,
+        Integer(1, 2**32),
+        Role.STREAM,
+        "Events a window to aim at [default: from neurons, tau, weights].",
     )
-    output: str | None = option(None, Text("FILE"), "HDF5 file for the events.")
-    overwrite: bool = option(False, Flag(), "Replace existing output and checkpoint files.")
+    output: str | None = option(None, Text("FILE"), Role.FILES, "HDF5 file for the events.")
+    overwrite: bool = option(
+        False, Flag(), Role.FILES, "Replace existing output and checkpoint files."
+    )
     checkpoint: str | None = option(
-        None, Text("FILE"), "Where to save the run, for `distsim resume FILE`."
+        None, Text("FILE"), Role.FILES, "Where to save the run, for `distsim resume FILE`."
     )
     checkpoint_every: str | None = option(
-        None, Interval(), f"How often, besides at its end [default: {SAVE_EVERY}]."
+        None, Interval(), Role.CONDUCT, f"How often, besides at its end [default: {SAVE_EVERY}]."
     )
     max_time: float | None = option(
-        None, Duration(), "Stop after so long, as if by a signal: 90, 30s, 10m, 2h, 1d."
+        None,
+        Duration(),
+        Role.CONDUCT,
+        "Stop after so long, as if by a signal: 90, 30s, 10m, 2h, 1d.",
     )
     watchdog: float = option(
         60.0,
         Duration(),
+        Role.CONDUCT,
         "Seconds without progress after which all ranks are ended; ten times as many before the "
         "first window is done and while files are written, if no rank of the node is stopped.",
     )
@@ -190,7 +226,7 @@ class Config:
 
     def _check_files(self, sources: Mapping[str, str], file: str | None) -> None:
         """Refuse to write a file that is read, or one file for two purposes; by real paths."""
-        users = {os.path.realpath(path): _place(name, sources) for name, path in self._read()}
+        users = {os.path.realpath(path): _place(name, sources) for name, path in self.files_read()}
         if file is not None:
             users[os.path.realpath(file)] = "the configuration"
         for name, endings in WRITTEN.items():
@@ -204,7 +240,7 @@ class Config:
                     )
                 users[real] = place
 
-    def _read(self) -> Iterator[tuple[str, str]]:
+    def files_read(self) -> Iterator[tuple[str, str]]:
         """(field, path) of the files that a run reads."""
         if self.network not in BUILT_IN:
             yield "network", self.network
@@ -233,6 +269,24 @@ FIELDS: dict[str, dataclasses.Field[Any]] = {
 }
 
 
+def of_role(*roles: Role) -> tuple[str, ...]:
+    """The options of these roles, in their order."""
+    return tuple(name for name, field in FIELDS.items() if field.metadata["role"] in roles)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse what is no option, with the nearest one that is. Raises InputError."""
+    for name in names:
+        if name not in FIELDS:
+            near = difflib.get_close_matches(name, FIELDS, 1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise InputError(f"{name}: no such option; {meant}allowed: {', '.join(FIELDS)}")
+
+
+STREAM, LENGTHS = of_role(Role.STREAM), of_role(Role.LENGTH)
+DETAILS = tuple(name for name in of_role(Role.NETWORK) if name not in ("network", "bias"))
+
+
 def _place(name: str, sources: Mapping[str, str]) -> str:
     """Where the value of an option came from, in words; its plain name from Python."""
     return sources.get(name, name)
@@ -243,7 +297,7 @@ def _converted(field: dataclasses.Field[Any], value: object, sources: Mapping[st
         return field.metadata["kind"](value)
     except ValueError as error:
         raise InputError(
-            f"{_place(field.name, sources)}: {value!r} given; allowed: {error}"
+            f"{_place(field.name, sources)}: {short(value)} given; allowed: {error}"
         ) from None
 
 

@@ -7,26 +7,50 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from distsim.config.options import BUILT_IN, CONDUCT, DETAILS, FIELDS, LENGTHS, STREAM, Config, flag
+from distsim.config.options import (
+    BUILT_IN,
+    DETAILS,
+    FIELDS,
+    LENGTHS,
+    STREAM,
+    WRITTEN,
+    Config,
+    Role,
+    flag,
+    of_role,
+)
 from distsim.errors import InputError
-from distsim.files.places import PREVIOUS, check_writable
+from distsim.files.places import PARTIAL, PREVIOUS, check_writable
+from distsim.files.whole import WRITING
 
 PREFIX = "DISTSIM_"
 
 
 def gather(
-    file: str | None, environment: Mapping[str, str], options: Mapping[str, object]
+    file: str | None,
+    environment: Mapping[str, str],
+    options: Mapping[str, object],
+    heeded: Collection[str] | None = None,
 ) -> Config:
     """Config from a TOML file (None: no file), then the environment, then the command line.
 
     `options` maps fields to values, None where not given. The four lengths are one option in
-    four units: a later source's length replaces an earlier one's. Raises InputError.
+    four units: a later source's length replaces an earlier one's. heeded: the fields for which the
+    environment counts, of a command that has not all; others may be there. Raises InputError.
     """
-    layers = [{} if file is None else _file_values(file), _environment_values(environment)]
+    around = _environment_values(environment)
+    if heeded is not None:
+        around = {name: given for name, given in around.items() if name in heeded}
+    layers = [{} if file is None else _file_values(file), around]
     return _overlaid([*layers, _option_values(options)], file)
+
+
+def in_environment(environment: Mapping[str, str], name: str) -> bool:
+    """Whether the environment has a value for a field."""
+    return PREFIX + name.upper() in environment
 
 
 def amend(
@@ -39,17 +63,18 @@ def amend(
     may not change what defines the event stream.
 
     The environment had its say when the run began, and its command line may have overruled it: now
-    it counts for where and how to run (CONDUCT) alone. Further checkpoints go to the same file;
-    max_time was that of the earlier run; exchange stays unless device or engine are changed, and
-    so do the options of a generated network unless its weights come from elsewhere now, as from a
-    file made of it; overwrite allowed to replace the files of the first run, not others.
+    it counts for where and how to run (Role.CONDUCT) alone. Further checkpoints go to the same
+    file; max_time was that of the earlier run; exchange stays unless device or engine are changed,
+    and so do the options of a generated network unless its weights come from elsewhere now, as from
+    a file made of it; overwrite allowed to replace the files of the first run, not others.
     Raises InputError.
     """
     unknown = sorted(set(stored) - set(FIELDS))
     if unknown:
         raise InputError(f"checkpoint {path}: unknown option {unknown[0]}: of another version")
     around = _environment_values(environment)
-    given = {name: around[name] for name in CONDUCT if name in around} | _option_values(options)
+    conduct = {name: around[name] for name in of_role(Role.CONDUCT) if name in around}
+    given = conduct | _option_values(options)
     base = {name: (value, f"{name} in {path}") for name, value in stored.items()}
     for name in _outdated(stored, given):
         base.pop(name, None)
@@ -107,7 +132,7 @@ def _option_values(options: Mapping[str, object]) -> dict[str, tuple[object, str
 def _file_values(path: str) -> dict[str, tuple[object, str]]:
     """Field -> (value, place) from a TOML file of plain keys."""
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"configuration {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -134,11 +159,13 @@ def check_output(config: Config) -> None:
     """Raise InputError where the files of a new run cannot be written. For root, before it."""
     if config.output is not None:
         check_writable(config.output, config.overwrite)
+        check_writable(config.output + PARTIAL, overwrite=True)  # unless a run is at work on it
     if config.checkpoint is not None:
         _check_saving(config.checkpoint, config.overwrite)
 
 
 def _check_saving(path: str, overwrite: bool) -> None:
     """Raise InputError if checkpoints cannot be written at `path`, or one is there already."""
-    for name in (path, path + PREVIOUS):
-        check_writable(name, overwrite, "checkpoint")
+    for ending in WRITTEN["checkpoint"]:
+        # What an interrupted write has left may go.
+        check_writable(path + ending, overwrite or ending.endswith(WRITING), "checkpoint")

@@ -22,6 +22,8 @@ def check_writable(
         raise InputError(f"{what} {path}: is what is read; allowed: another file")
     if os.path.isdir(path):
         raise InputError(f"{what} {path}: a folder; allowed: a file")
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise InputError(f"{what} {path}: no regular file; allowed: a new file, or a regular one")
     if os.path.lexists(path) and not overwrite:
         way_out = f", or go on with it: distsim resume {path}" if what == "checkpoint" else ""
         raise InputError(

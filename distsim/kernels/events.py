@@ -24,7 +24,7 @@ NO_EVENT = np.uint64(0xFFFFFFFFFFFFFFFF)
 LIMIT = 2.0**62  # thresholds beyond any linear response are cut to it
 ONE = np.uint64(1)
 _STATE_AND_NEURON = np.uint64(NEURON_BITS + 1)
-_FIRST_TICK = ONE << _STATE_AND_NEURON
+FIRST_TICK = ONE << _STATE_AND_NEURON
 _NEURON_MASK = np.uint64((1 << NEURON_BITS) - 1)
 
 

@@ -12,7 +12,7 @@ from numba import njit
 
 from distsim.kernels.elementary import LN2, exponential, ln, uniform
 from distsim.kernels.events import (
-    _FIRST_TICK,
+    FIRST_TICK,
     LIMIT,
     MPM_TICK_BITS,
     NEURON_BITS,
@@ -265,12 +265,12 @@ def sort(tickets, order):
     shift = np.uint64(NEURON_BITS + 1 + MPM_TICK_BITS - bits)
     starts = np.zeros((1 << bits) + 1, np.int64)
     for t in range(tickets.size):
-        part = np.int64((tickets[t].key - _FIRST_TICK) >> shift)
+        part = np.int64((tickets[t].key - FIRST_TICK) >> shift)
         starts[part + 1] += 1
     for k in range(1 << bits):
         starts[k + 1] += starts[k]
     for t in range(tickets.size):
-        part = np.int64((tickets[t].key - _FIRST_TICK) >> shift)
+        part = np.int64((tickets[t].key - FIRST_TICK) >> shift)
         order[starts[part]] = t
         starts[part] += 1
     for o in range(1, tickets.size):

@@ -27,8 +27,7 @@ def check_alike(config: Config, ranks: Communicator) -> None:
     if ranks.size == 1:
         return
     hashes = {"the options": _hash(f"{__version__} {config.json()}".encode())}
-    files = (config.network, config.bias, config.patterns, config.initial)
-    for path in dict.fromkeys(path for path in files if path is not None and "." in path):
+    for path in dict.fromkeys(path for _, path in config.files_read()):
         hashes[path] = _hash(_sample(path))
     mine = np.frombuffer(b"".join(hashes.values()), np.uint8)
     sizes = {ranks.minimum(mine.size), ranks.maximum(mine.size)}

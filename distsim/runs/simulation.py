@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from distsim.chains.chain import Chain
 from distsim.chains.opening import open_chain
-from distsim.config.options import DETAILS, Config
+from distsim.config.kinds import short
+from distsim.config.options import DETAILS, Config, Role, check_names, of_role
 from distsim.errors import InputError, OutputError
 from distsim.files.arrays import ArrayFile
 from distsim.networks.catalogue import open_network
@@ -82,7 +83,7 @@ def run(
 
 
 # Options that `simulate` does not take, and those that an array does not take besides.
-_FILES = ("output", "overwrite", "checkpoint", "checkpoint_every", "max_time")
+_FILES = (*of_role(Role.FILES), "checkpoint_every", "max_time")
 
 
 def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
@@ -93,11 +94,13 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
     file beside a name; options: the fields of `Config` but for files and max_time. Raises
     InputError for what cannot be done as asked.
     """
+    check_names(options)
     named = isinstance(network, str | Path)
     for name in (*_FILES, *(() if named else DETAILS)):
-        if options.get(name):
+        given = options.get(name)
+        if given is not None and given is not False:
             raise InputError(
-                f"{name}: {options[name]} given to simulate; allowed: on the command line"
+                f"{name}: {short(given)} given to simulate; allowed: on the command line"
                 + ("" if name in _FILES else ", or with the name of a network")
             )
     if named:

@@ -24,7 +24,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distsim.config.options import DEFAULT_NETWORK, DETAILS, FIELDS, LENGTHS, STREAM, Config
+from distsim.config.options import DEFAULT_NETWORK, DETAILS, FIELDS, Config, Role, of_role
 from distsim.config.sources import amend
 from distsim.errors import InputError, OutputError
 from distsim.files.whole import whole
@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from distsim.runs.results import Summary
 
 
-OWN = ("output", "overwrite", "checkpoint", "max_time")  # not for a sweep's file to say
-NETWORK = ("network", "bias", *DETAILS)
+OWN = (*of_role(Role.FILES), "max_time")  # not for a sweep's file to say
+SAME = of_role(Role.STREAM, Role.NETWORK)  # of a point and of a run that is to go on as it
+LASTING = of_role(Role.STREAM, Role.NETWORK, Role.LENGTH)  # of a point that is done
 
 
 class State(IntEnum):
@@ -176,7 +177,7 @@ def resumed(point: Point, ranks: Communicator) -> tuple[Config, Checkpoint]:
 
 
 def _amended(point: Point, saved: Checkpoint) -> Config:
-    _check_same(point, f"checkpoint {point.checkpoint}", saved.config, (*STREAM, *NETWORK))
+    _check_same(point, f"checkpoint {point.checkpoint}", saved.config, SAME)
     given = {name: value for name, value in asdict(point.config).items() if value is not None}
     return amend(point.checkpoint, saved.config, {}, given)
 
@@ -217,7 +218,7 @@ def result(point: Point) -> dict[str, Any] | None:
         raise InputError(
             f"sweep: result {point.result}: not a result; allowed: what `distsim sweep run` wrote"
         )
-    _check_same(point, f"result {point.result}", line["options"], (*STREAM, *NETWORK, *LENGTHS))
+    _check_same(point, f"result {point.result}", line["options"], LASTING)
     return line
 
 
@@ -235,7 +236,7 @@ def _check_same(point: Point, file: str, given: Mapping[str, Any], names: Iterab
 def _options(point: Point) -> dict[str, Any]:
     """What defines a point: its network, model and length, not how or where it runs."""
     values = asdict(point.config)
-    return {name: values[name] for name in (*STREAM, *NETWORK, *LENGTHS)}
+    return {name: values[name] for name in LASTING}
 
 
 def collect(points: Sequence[Point]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import pytest
 
 from distsim import __version__
 from distsim.cli import main as cli
+from distsim.cli.launch import Launch
 from distsim.config.options import FIELDS, Config
 from distsim.errors import InputError
 from distsim.runs import progress
@@ -154,7 +155,7 @@ def test_run_is_the_default(arguments: list[str], configured: list[Config], tmp_
     file = tmp_path / "run.toml"
     file.write_text("tau = 2\nseed = 1")
     arguments = [str(file) if word == "FILE" else word for word in arguments]
-    assert cli.main(arguments, cli.Launch()) == 0
+    assert cli.main(arguments, Launch()) == 0
     assert configured == [Config(tau=2.0, seed=3)]
 
 
@@ -185,18 +186,18 @@ def test_every_option_reaches_the_configuration(configured: list[Config]) -> Non
             arguments.append(f"--{name}")
         elif value is not None:
             arguments += [f"--{name.replace('_', '-')}", str(value)]
-    assert cli.main(arguments, cli.Launch()) == 0
+    assert cli.main(arguments, Launch()) == 0
     assert configured == [config]
 
 
 def test_environment(configured: list[Config], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTSIM_WEIGHT_BITS", "8")
-    assert cli.main([], cli.Launch()) == 0
+    assert cli.main([], Launch()) == 0
     assert configured == [Config(weight_bits=8)]
 
 
 def test_summary_and_json(configured: list[Config], capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["--json"], cli.Launch())
+    cli.main(["--json"], Launch())
     *lines, last = capsys.readouterr().out.splitlines()
     assert "length   2,000,000 steps, 1,234,567 transitions" in lines
     assert "digest   00000000deadbeef" in lines
@@ -208,7 +209,7 @@ def test_an_inconsistent_end_fails(
 ) -> None:
     broken = dataclasses.replace(SUMMARY, consistent=False)
     monkeypatch.setattr("distsim.runs.simulation.run", lambda *_: broken)
-    assert cli.main([], cli.Launch()) == 1
+    assert cli.main([], Launch()) == 1
     assert "FAILED: z != W x" in capsys.readouterr().out
 
 
@@ -268,7 +269,7 @@ def test_full_disk_is_one_message(
         raise OutputError("output run.h5: No space left on device")
 
     monkeypatch.setattr("distsim.runs.simulation.run", run)
-    assert cli.main([], cli.Launch()) == 74
+    assert cli.main([], Launch()) == 74
     assert capsys.readouterr().err == "distsim: output run.h5: No space left on device\n"
 
 
@@ -326,12 +327,10 @@ def test_a_run_that_would_destroy_its_own_files_touches_nothing(
     monkeypatch.chdir(tmp_path)
     np.save("W.npy", np.zeros((3, 3)))
     Path("run.toml").write_text("transitions = 100\n", encoding="utf-8")
-    assert (
-        cli.main(["--network", "W.npy", "--time", "1", "--checkpoint", "run.ck"], cli.Launch()) == 0
-    )
+    assert cli.main(["--network", "W.npy", "--time", "1", "--checkpoint", "run.ck"], Launch()) == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     capsys.readouterr()
-    assert cli.main([*arguments, "--overwrite"], cli.Launch()) == 2
+    assert cli.main([*arguments, "--overwrite"], Launch()) == 2
     assert "; allowed: a file that the run does not use otherwise" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -371,7 +370,7 @@ def test_verify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     monkeypatch.setattr("distsim.studies.verify", module, raising=False)
     for passed, status in ((True, 0), (False, 1)):
         module.run = lambda _, report, passed=passed: report("a table") or passed  # type: ignore[attr-defined]
-        assert cli.main(["verify"], cli.Launch()) == status
+        assert cli.main(["verify"], Launch()) == status
         assert capsys.readouterr().out == "a table\n"
 
 
@@ -387,11 +386,11 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
     module.run = measure  # type: ignore[attr-defined]
     module.table = lambda rows: "a table"  # type: ignore[attr-defined]
-    assert cli.main(["bench", "--neurons", "64", "--model", "bm", "--json"], cli.Launch()) == 0
+    assert cli.main(["bench", "--neurons", "64", "--model", "bm", "--json"], Launch()) == 0
     assert (
         cli.main(
             ["bench", "--tau", "2", "--seconds", "0.5", "--device", "cpu", "--window", "100"],
-            cli.Launch(),
+            Launch(),
         )
         == 0
     )
@@ -426,7 +425,7 @@ def test_what_is_read_is_never_replaced(
     (tmp_path / "W.npy").write_bytes(b"precious")
     path = str(tmp_path / "W.npy")
     arguments = [command, path, "--output", f"{tmp_path}/./W.npy", "--overwrite"]
-    assert cli.main(arguments, cli.Launch()) == 2
+    assert cli.main(arguments, Launch()) == 2
     assert "is what is read; allowed: another file" in capsys.readouterr().err
     assert (tmp_path / "W.npy").read_bytes() == b"precious"
 
@@ -434,18 +433,18 @@ def test_what_is_read_is_never_replaced(
 def test_network(tmp_path: Path) -> None:
     path = str(tmp_path / "w.npz")
     arguments = ["network", "gaussian", "--neurons", "50", "--network-seed", "3", "--model", "bm"]
-    assert cli.main([*arguments, "--output", path], cli.Launch()) == 0
+    assert cli.main([*arguments, "--output", path], Launch()) == 0
     with np.load(path) as written:
         weights, bias = written["weights"], written["bias"]
     assert weights.shape == (50, 50)
     assert bias.shape == (50,)
     np.testing.assert_array_equal(weights, weights.T)
     assert not weights.diagonal().any()
-    assert cli.main([*arguments, "--output", path], cli.Launch()) == 2  # exists
-    assert cli.main([*arguments, "--output", path, "--overwrite"], cli.Launch()) == 0
+    assert cli.main([*arguments, "--output", path], Launch()) == 2  # exists
+    assert cli.main([*arguments, "--output", path, "--overwrite"], Launch()) == 0
     # What was written is a network, and the same one.
     again = str(tmp_path / "again.npz")
-    assert cli.main(["network", path, "--model", "bm", "--output", again], cli.Launch()) == 0
+    assert cli.main(["network", path, "--model", "bm", "--output", again], Launch()) == 0
     with np.load(again) as written:
         np.testing.assert_array_equal(written["weights"], weights)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["again.npz", "w.npz"]
@@ -454,10 +453,10 @@ def test_network(tmp_path: Path) -> None:
 def test_plot(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     events, picture = str(tmp_path / "run.h5"), tmp_path / "run.png"
-    assert cli.main(["--transitions", "500", "--output", events], cli.Launch()) == 0
-    assert cli.main(["plot", events, "--output", str(picture)], cli.Launch()) == 0
+    assert cli.main(["--transitions", "500", "--output", events], Launch()) == 0
+    assert cli.main(["plot", events, "--output", str(picture)], Launch()) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert cli.main(["plot", events, "--output", str(picture)], cli.Launch()) == 2  # exists
+    assert cli.main(["plot", events, "--output", str(picture)], Launch()) == 2  # exists
 
 
 # ------------------------------------------------------------------------------------ progress
@@ -528,8 +527,8 @@ def test_an_array_is_no_generated_network() -> None:
 
 
 def test_bench_refuses_before_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["bench", "--window", "abc"], cli.Launch()) == 2
-    assert cli.main(["bench", "--picture", "no/such/folder.png"], cli.Launch()) == 2
+    assert cli.main(["bench", "--window", "abc"], Launch()) == 2
+    assert cli.main(["bench", "--picture", "no/such/folder.png"], Launch()) == 2
     error = capsys.readouterr().err
     assert "--window: 'abc' given; allowed:" in error
     assert "picture no/such/folder.png: no folder no/such" in error

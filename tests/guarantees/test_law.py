@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from distsim.cli import main as cli
+from distsim.cli.launch import Launch
 from distsim.files.events import Events, read
 from distsim.runs.results import Result
 from distsim.runs.simulation import simulate
@@ -309,8 +310,8 @@ def test_transitions_are_a_martingale(tau: float, tmp_path: Path) -> None:
     shape = ["--neurons", "1000", "--coupling", "1", "--network-seed", "4"]
     length = ["--tau", str(tau), "--transitions", "50000", "--initial", "random"]
     start = ["run", "--network", "gaussian", *shape, *length, "--output", run]
-    assert cli.main(start, cli.Launch()) == 0
-    assert cli.main(["network", "gaussian", *shape, "--output", network], cli.Launch()) == 0
+    assert cli.main(start, Launch()) == 0
+    assert cli.main(["network", "gaussian", *shape, "--output", network], Launch()) == 0
     with np.load(network) as file:
         weights, bias = file["weights"], file["bias"]
     events = read(run)

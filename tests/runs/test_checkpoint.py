@@ -17,6 +17,7 @@ from launchers import needs_mpirun
 from processes import Run
 
 from distsim.cli import main as cli
+from distsim.cli.launch import Launch
 from distsim.config.options import FIELDS, Config
 from distsim.config.sources import amend
 from distsim.errors import InputError, OutputError
@@ -379,11 +380,11 @@ def test_the_command_line_refuses_with_status_2(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(**SMALL, transitions=100, checkpoint="run.ck")
-    assert cli.main(["resume", "run.ck", "--T", "2"], cli.Launch()) == 2
+    assert cli.main(["resume", "run.ck", "--T", "2"], Launch()) == 2
     assert "--tau: 2.0 given to resume a run with 0.5; allowed: the same" in capsys.readouterr().err
-    assert cli.main(["resume", "none.ck"], cli.Launch()) == 2
+    assert cli.main(["resume", "none.ck"], Launch()) == 2
     assert "checkpoint none.ck: No such file or directory" in capsys.readouterr().err
-    assert cli.main(["resume", "run.ck", "--transitions", "200", "--json"], cli.Launch()) == 0
+    assert cli.main(["resume", "run.ck", "--transitions", "200", "--json"], Launch()) == 0
 
 
 def test_the_environment_of_a_resumed_run_says_where_and_how_only(here: Path) -> None:
@@ -417,8 +418,8 @@ def test_a_run_goes_on_in_the_environment_that_its_command_line_overruled(
     monkeypatch.setenv("DISTSIM_TAU", "2")
     monkeypatch.setenv("DISTSIM_TRANSITIONS", "10")
     options = ["--tau", "1", "--transitions", "9000", "--checkpoint", "run.ck"]
-    assert cli.main([*options, "--max-time", "0.0001"], cli.Launch()) == 85
-    assert cli.main(["resume", "run.ck"], cli.Launch()) == 0
+    assert cli.main([*options, "--max-time", "0.0001"], Launch()) == 85
+    assert cli.main(["resume", "run.ck"], Launch()) == 0
     assert checkpoint.read("run.ck", Serial()).transitions == 9000
 
 

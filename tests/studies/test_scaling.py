@@ -13,6 +13,7 @@ import launchers
 import pytest
 
 from distsim.cli import main as cli
+from distsim.cli.launch import Launch
 from distsim.errors import InputError
 from distsim.studies import scaling, scaling_report
 from distsim.studies.scaling import Line, Plan, RunError, Task
@@ -234,7 +235,7 @@ def test_runs_have_no_options_from_the_environment(
 
 def run(file: Path, launcher: str, *more: str) -> int:
     command = ["scaling", str(file), "--ranks", "1", "--seconds", "0.001", "--launcher", launcher]
-    return cli.main([*command, *more], cli.Launch())
+    return cli.main([*command, *more], Launch())
 
 
 def test_exit_statuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -281,7 +282,7 @@ def test_a_file_without_measurements_is_named(
     file = tmp_path / "scaling.jsonl"
     file.write_text(text, encoding="utf-8")
     for path in (file, tmp_path / "nowhere.jsonl"):
-        assert cli.main(["scaling", str(path)], cli.Launch()) == 2
+        assert cli.main(["scaling", str(path)], Launch()) == 2
         assert capsys.readouterr().err.startswith(f"distsim: no measurements in {path};")
 
 
@@ -342,7 +343,7 @@ def test_a_table_and_a_picture_of_real_runs(
     launcher = f"{launchers.found()['mpich'][0]} -n {{ranks}}"
     arguments = f"{file} --ranks 1 --neurons 60 --repeats 1 --seconds 0.01 --picture {picture}"
     command = ["scaling", *arguments.split(), "--json", "--launcher", launcher]
-    assert cli.main(command, cli.Launch()) == 0
+    assert cli.main(command, Launch()) == 0
     *table, data = capsys.readouterr().out.splitlines()
     assert table[0].startswith("strong scaling, relax, 60 neurons (model mpm, tau 1.0")
     series = json.loads(data)["series"]

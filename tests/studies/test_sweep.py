@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from distsim.cli import main as cli
+from distsim.cli.launch import Launch
 from distsim.config.options import Config
 from distsim.errors import InputError
 from distsim.files.events import read
@@ -33,7 +34,7 @@ def file(tmp_path: Path) -> str:
 
 
 def run(*arguments: str) -> int:
-    return cli.main(["sweep", *arguments], cli.Launch())
+    return cli.main(["sweep", *arguments], Launch())
 
 
 def test_points_are_all_combinations_the_last_list_fastest(file: str) -> None:

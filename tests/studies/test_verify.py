@@ -8,6 +8,7 @@ import launchers
 import pytest
 
 from distsim.cli import main as cli
+from distsim.cli.launch import Launch
 from distsim.laws.boltzmann import Boltzmann
 from distsim.laws.mcculloch_pitts import McCullochPitts
 from distsim.ranks.communicator import Serial
@@ -81,7 +82,7 @@ def test_engines_that_differ_fail(
 
     monkeypatch.setattr(Race, "solve", solve)
     monkeypatch.setattr(verify, "checks", nothing)
-    assert cli.main(["verify"], cli.Launch()) == 1
+    assert cli.main(["verify"], Launch()) == 1
     output = capsys.readouterr().out
     assert output.count("FAILED") == len(verify.STREAMS) + 1
     assert output.splitlines()[-1].startswith("FAILED: ")
@@ -92,5 +93,5 @@ def test_a_failed_check_fails_the_command(
 ) -> None:
     monkeypatch.setattr(verify, "checks", lambda: [Check("something", 1e-9)])
     monkeypatch.setattr(verify, "STREAMS", {})
-    assert cli.main(["verify"], cli.Launch()) == 1
+    assert cli.main(["verify"], Launch()) == 1
     assert "something" in capsys.readouterr().out
