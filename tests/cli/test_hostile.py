@@ -120,7 +120,7 @@ def test_a_flag_is_a_number_too(tmp_path: Path) -> None:
         (tmp_path / "run.toml").write_text(f"overwrite = {text}\n", encoding="utf-8")
         assert gather(str(tmp_path / "run.toml"), {}, {}).overwrite is wanted
     (tmp_path / "run.toml").write_text("overwrite = 2\n", encoding="utf-8")
-    with pytest.raises(InputError, match="overwrite in .*: 2 given; allowed: true, yes, on, 1 or"):
+    with pytest.raises(InputError, match=r"overwrite in .*: 2 given; allowed: true, yes, on, 1 or"):
         gather(str(tmp_path / "run.toml"), {}, {})
 
 
@@ -178,11 +178,16 @@ def test_commands_with_some_options_heed_their_environment(
     from distsim.studies import bench
 
     asked: list[tuple[object, ...]] = []
-    monkeypatch.setattr(bench, "run", lambda *given: asked.append(given[1:]) or [])
+
+    def measure(*given: object) -> list[object]:
+        asked.append(given[1:])  # after the ranks
+        return []
+
+    monkeypatch.setattr(bench, "run", measure)
     monkeypatch.setattr(bench, "table", lambda rows: "")
     for name, value in {
-        "NEURONS": "77", "WEIGHT_BITS": "8", "MODEL": "bm", "TAU": "3", "DEVICE": "cpu", "WINDOW": "9",
-        "OUTPUT": "no.h5",
+        "NEURONS": "77", "WEIGHT_BITS": "8", "MODEL": "bm", "TAU": "3", "DEVICE": "cpu",
+        "WINDOW": "9", "OUTPUT": "no.h5",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"DISTSIM_{name}", value)
     assert main(["bench", "--seconds", "1"], Launch()) == 0
