@@ -478,12 +478,12 @@ def run_points(launch: Launch, /, file: str, index: int | None) -> int:
     from distsim.studies import sweep
 
     for point in agreed(ranks, lambda: sweep.chosen(sweep.read(file), index)):
-        state = sweep.state(point, ranks)
+        standing = sweep.standing(point, ranks)
         if ranks.rank == 0:
-            click.echo(sweep.title(point, state))
-        if state == sweep.State.DONE:
+            click.echo(sweep.title(point, standing))
+        if standing == sweep.Standing.DONE:
             continue
-        settings, saved = sweep.resumed(point, ranks) if state else (point.config, None)
+        settings, saved = sweep.resumed(point, ranks) if standing else (point.config, None)
         keep = functools.partial(sweep.save, point, ranks)
         status = simulate(ranks, settings, saved, as_json=False, keep=keep)
         if status:
@@ -585,7 +585,7 @@ def scaling(
     The exit status is 1 if a run fails, 74 if its measurement could not be written.
     """
     from distsim.pictures import figure
-    from distsim.studies import scaling, scaling_report
+    from distsim.studies import scaling, scaling_report, scaling_series
 
     if picture is not None:
         figure.check(picture, overwrite=True)
@@ -599,7 +599,7 @@ def scaling(
         except scaling.RunError as error:
             click.echo(f"distsim: {error}", err=True)
             return FAILED
-    found = scaling.collect(file)
+    found = scaling_series.collect(file)
     click.echo(scaling_report.table(found))
     if picture is not None:
         scaling_report.picture(found, picture)
