@@ -10,6 +10,7 @@ import pytest
 from distsim.cli import main as cli
 from distsim.laws.boltzmann import Boltzmann
 from distsim.laws.mcculloch_pitts import McCullochPitts
+from distsim.laws.window import Window
 from distsim.ranks.communicator import Serial
 from distsim.studies import verify
 from distsim.studies.statistics import BOUND
@@ -72,9 +73,8 @@ def test_engines_that_differ_fail(
 
     true_solve = Race.solve
 
-    def solve(self: Race, law: Any, *rest: Any) -> Any:
-        law.seed = law.seed + type(law.seed)(1)
-        return true_solve(self, law, *rest)
+    def solve(self: Race, law: Any, window: Window, *rest: Any) -> Any:
+        return true_solve(self, law, window._replace(number=window.number + 1), *rest)
 
     monkeypatch.setattr(Race, "solve", solve)
     monkeypatch.setattr(verify, "checks", nothing)
