@@ -188,7 +188,7 @@ def scaling(
     The exit status is 1 if a run fails, 74 if its measurement could not be written.
     """
     from distsim.pictures import figure
-    from distsim.studies import scaling, scaling_report
+    from distsim.studies import scaling, scaling_report, scaling_series
 
     if picture is not None:
         figure.check(picture, overwrite=True)
@@ -203,7 +203,7 @@ def scaling(
         except scaling.RunError as error:
             click.echo(f"distsim: {error}", err=True)
             return FAILED
-    found = scaling.collect(file)
+    found = scaling_series.collect(file)
     click.echo(scaling_report.table(found))
     if picture is not None:
         scaling_report.picture(found, picture)

@@ -48,12 +48,12 @@ def run_points(launch: Launch, /, file: str, index: int | None) -> int:
     from distsim.studies import sweep
 
     for point in agreed(ranks, lambda: sweep.chosen(sweep.read(file), index)):
-        state = sweep.state(point, ranks)
+        standing = sweep.standing(point, ranks)
         if ranks.rank == 0:
-            click.echo(sweep.title(point, state))
-        if state == sweep.State.DONE:
+            click.echo(sweep.title(point, standing))
+        if standing == sweep.Standing.DONE:
             continue
-        settings, saved = sweep.resumed(point, ranks) if state else (point.config, None)
+        settings, saved = sweep.resumed(point, ranks) if standing else (point.config, None)
         keep = functools.partial(sweep.save, point, ranks)
         status = follow(ranks, settings, saved, as_json=False, keep=keep)
         if status:

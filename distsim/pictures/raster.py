@@ -1,9 +1,13 @@
-"""A picture of an output file: raster above, mean activity below.
+"""A picture of an output file: raster, rate, and share of neurons in state 1.
 
-The raster has a dot for each transition 0 -> 1 (a spike of an MPM). The mean activity
-m(t) = sum_i x_i(t) / N follows from the initial state and the events alone, and is averaged over
-each of equal intervals of time: exactly, as the differences of its integral, which is linear
-between events.
+The raster has a dot for each transition 0 -> 1 (a spike of an MPM). Below, over equal intervals of
+time: the rate, transitions 0 -> 1 a neuron a unit of time (MPM) or a sweep (BM), and the share of
+neurons in state 1, refractory ones of an MPM,
+
+    m(t) = sum_i x_i(t) / N,
+
+which follows from the initial state and the events alone and is averaged exactly, as the
+differences of its integral, which is linear between events.
 """
 
 from __future__ import annotations
@@ -15,35 +19,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.files.events import Events, read
-from distsim.pictures.figure import pyplot as load_pyplot
-from distsim.pictures.figure import save
+from distsim.pictures.figure import ACCENT, INK, PALE, SECOND, new_figure, plain, save
 
 MOST_DOTS = 100_000
-INTERVALS = 1000
-INK, ACCENT, PALE = "#1b2a41", "#c8553d", "#d9dee5"
+INTERVALS = 200
 
 
 def picture(file: str, output: str) -> None:
     """Draw an output file into a picture. Raises InputError."""
-    pyplot = load_pyplot()
+    figure = new_figure(10, 7.5)
     events = read(file)
     end = duration(events)
-    figure, (above, below) = pyplot.subplots(
-        2,
-        1,
-        sharex=True,
-        figsize=(10, 6.5),
-        height_ratios=(3, 1),
-        layout="constrained",
-        facecolor="white",
-    )
-    _draw_raster(above, events)
-    _draw_activity(below, events, end)
-    for axes in (above, below):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=INK)
-    below.set_xlim(0, end)
-    below.set_xlabel("step" if events.config["model"] == "bm" else "model time", color=INK)
+    edges = np.linspace(0.0, end, INTERVALS + 1)
+    bm = events.config["model"] == "bm"
+    raster, rate, share = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 1))
+    _draw_raster(raster, events)
+    unit = "sweep" if bm else "unit of time"
+    _draw_steps(rate, mean_rate(events, edges), edges, f"rate\na {unit}", ACCENT)
+    name = "share of neurons\nin state 1" if bm else "share of neurons\nrefractory"
+    _draw_steps(share, mean_activity(events, edges), edges, name, SECOND)
+    for axes in (raster, rate, share):
+        plain(axes)
+    share.set_xlim(0, end)
+    share.set_xlabel("step" if bm else "model time", color=INK)
     figure.align_ylabels()
     save(figure, output)
 
@@ -74,6 +72,16 @@ def mean_activity(events: Events, edges: NDArray[np.float64]) -> NDArray[np.floa
     return means
 
 
+def mean_rate(events: Events, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Transitions 0 -> 1 a neuron a unit of time, or a sweep (BM), float64[len(edges) - 1]."""
+    neurons = events.initial.size
+    spikes = events.time[events.state == 1]
+    unit = neurons if events.config["model"] == "bm" else 1
+    counts = np.histogram(spikes, edges)[0]
+    rates: NDArray[np.float64] = counts * unit / (np.diff(edges) * neurons)
+    return rates
+
+
 def _draw_raster(axes: Any, events: Events) -> None:
     spikes = np.flatnonzero(events.state == 1)
     stride = -(-spikes.size // MOST_DOTS) or 1
@@ -100,10 +108,10 @@ def _draw_raster(axes: Any, events: Events) -> None:
     axes.set_title(shown, loc="right", color=INK, fontsize="small")
 
 
-def _draw_activity(axes: Any, events: Events, end: float) -> None:
-    edges = np.linspace(0.0, end, INTERVALS + 1)
-    activity = mean_activity(events, edges)
-    axes.fill_between(edges[:-1], activity, step="post", color=PALE, linewidth=0)
-    axes.stairs(activity, edges, color=ACCENT, linewidth=1.2, baseline=None)
-    axes.set_ylim(0, max(1e-9, 1.15 * float(activity.max())))
-    axes.set_ylabel("mean activity", color=INK)
+def _draw_steps(
+    axes: Any, values: NDArray[np.float64], edges: NDArray[np.float64], name: str, colour: str
+) -> None:
+    axes.fill_between(edges[:-1], values, step="post", color=PALE, linewidth=0)
+    axes.stairs(values, edges, color=colour, linewidth=1.2, baseline=None)
+    axes.set_ylim(0, max(1e-9, 1.15 * float(values.max())))
+    axes.set_ylabel(name, color=INK)

@@ -1,31 +1,86 @@
 """Speed: the plain loop, race and relax side by side in one run, phase by phase.
 
 The network is `gaussian` with g = 1. The unit of speed is a transition of an MPM, a neuron update
-(a step, whether or not the state changes) of a BM. The plain loop is what a scientist writes who
-knows NumPy: float32, one event or update at a time, a column of W contiguous in memory. On GPUs
-(`bench_gpu`) it is the same with CuPy and NCCL.
+(a step, whether or not the state changes) of a BM. A chain is measured through its contract alone,
+on any device. The plain loop is what a scientist writes who knows NumPy (`plain_loops`) or, on
+GPUs, CuPy and NCCL (`bench_gpu`).
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from distsim.chains.chain import Chain
 from distsim.chains.opening import on_gpu, open_chain
 from distsim.config.options import Config
 from distsim.networks.gaussian import Gaussian
-from distsim.pictures.figure import pyplot as load_pyplot
-from distsim.pictures.figure import save
+from distsim.pictures.figure import ACCENT, GREY, SECOND, new_figure, plain, save
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
+from distsim.studies import plain_loops
+
+if TYPE_CHECKING:
+    from distsim.studies.bench_gpu import Meter
 
 WARM_UP = 0.3  # of the time of a measurement
-BATCH = 8  # windows between two looks at the clock
+ENDLESS = 2**62  # transitions that no measurement makes
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the rows of one network share.
+
+    advances: of a chain between two looks at the clock; looks: the least of a warm-up. On a GPU an
+    advance is many windows, and the first are fewer.
+    """
+
+    ranks: Communicator
+    gpu: bool
+    model: str
+    neurons: int
+    tau: float
+    seconds: float
+    window: int | None
+
+    @property
+    def advances(self) -> int:
+        return 1 if self.gpu else 8
+
+    @property
+    def looks(self) -> int:
+        return 6 if self.gpu else 1
+
+    @property
+    def network(self) -> Gaussian:
+        return Gaussian(self.neurons, 1.0, 0, self.model == "bm")
+
+    def config(self, engine: str, exchange: str, bits: int) -> Config:
+        return Config(
+            model=self.model,
+            network="gaussian",
+            neurons=self.neurons,
+            tau=self.tau,
+            transitions=ENDLESS,
+            engine=engine,
+            exchange=exchange,
+            weight_bits=bits,
+            initial="random",
+            device="gpu" if self.gpu else "cpu",
+            window=self.window,
+        )
+
+    def row(self, **values: Any) -> dict[str, Any]:
+        """A row's first columns, and these."""
+        return {
+            "model": self.model,
+            "neurons": self.neurons,
+            "tau": self.tau,
+            "device": "gpu" if self.gpu else "cpu",
+            **values,
+        }
 
 
 def run(
@@ -47,22 +102,129 @@ def run(
     would allow at the rate of a copy) and joules (a transition or update, over all GPUs).
     """
     gpu = on_gpu(device, ranks)
+    # The loop on the CPU is the same for all weights, that on GPUs reads them as they are stored.
+    groups = [[bits] for bits in weight_bits] if gpu else [list(weight_bits)]
     rows = []
     for model in models:
         for neurons in sizes:
-            if gpu:
-                from distsim.studies import bench_gpu
-
-                for bits in weight_bits:
-                    rows += bench_gpu.rows(ranks, model, neurons, bits, tau, seconds, window)
-                continue
-            loop = _loop(ranks, model, neurons, tau, seconds)
-            rows.append(loop)
-            for bits in weight_bits:
-                for engine in ("race", "relax"):
-                    row = _engine(ranks, model, neurons, bits, tau, engine, seconds, window)
-                    rows.append({**row, "ratio": row["rate"] / loop["rate"]})
+            setting = Setting(ranks, gpu, model, neurons, tau, seconds, window)
+            for group in groups:
+                rows += _group(setting, group)
     return rows
+
+
+def _group(setting: Setting, group: Sequence[int]) -> list[dict[str, Any]]:
+    """A loop, where there is one, and the engines that are compared with it.
+
+    The loop is shown first and runs last: a network that does not fit is refused by its chain.
+    """
+    engines = [
+        _engine(setting, engine, exchange, bits)
+        for bits in group
+        for engine, exchange in _ways(setting)
+    ]
+    loop = _loop(setting, group[0])
+    if loop is None:
+        return [{**row, "ratio": None} for row in engines]
+    return [{**row, "ratio": row["rate"] / loop["rate"]} for row in (loop, *engines)]
+
+
+def _ways(setting: Setting) -> list[tuple[str, str]]:
+    """The engines, and how their ranks may exchange."""
+    if setting.gpu:
+        from distsim.studies import bench_gpu
+
+        return bench_gpu.ways(setting.ranks)
+    return [("race", "auto"), ("relax", "auto")]
+
+
+def _loop(setting: Setting, bits: int) -> dict[str, Any] | None:
+    """The plain loop's row; on the CPU it runs on the root while the others wait.
+
+    There is none on GPUs for a BM.
+    """
+    ranks, seconds = setting.ranks, setting.seconds
+    if not setting.gpu:
+        rate, loop = 0.0, plain_loops.LOOPS[setting.model]
+        if ranks.rank == 0:
+            warm_up = WARM_UP * seconds
+            rate = plain_loops.rate(setting.network, loop, setting.tau, seconds, warm_up)
+        return setting.row(
+            weight_bits=None, engine="loop", exchange=None, ranks=1, rate=ranks.largest(rate)
+        )
+    if setting.model == "bm":
+        return None
+    from distsim.studies import bench_gpu
+
+    rate = bench_gpu.loop_rate(ranks, setting.network, bits, setting.tau, seconds)
+    return setting.row(
+        weight_bits=bits, engine="loop", exchange="nccl", ranks=ranks.size, rate=rate
+    )
+
+
+def _engine(setting: Setting, engine: str, exchange: str, bits: int) -> dict[str, Any]:
+    """The row of one chain."""
+    ranks = setting.ranks
+    chain = open_chain(setting.network, setting.config(engine, exchange, bits), ranks)
+    meter = _meter(setting)  # before anything runs on a GPU
+    recorder = Recorder(ENDLESS, None, None)
+    _advance(setting, chain, recorder, WARM_UP * setting.seconds, setting.looks)
+    if meter is not None:
+        meter.start()
+    phases, before = dict(chain.timer.phases), _counts(chain, recorder)
+    spent = _advance(setting, chain, recorder, setting.seconds, 1)
+    after = _counts(chain, recorder)
+    done, events, windows, replays, applies = (b - a for a, b in zip(before, after, strict=True))
+    row = setting.row(
+        weight_bits=bits,
+        engine=engine,
+        exchange=chain.exchange,
+        ranks=ranks.size,
+        rate=done / spent,
+        target=chain.target,
+        events=events / windows,
+        replays=replays / windows,
+        applies=applies / windows,
+        microseconds={
+            phase: 1e6 * (total - phases.get(phase, 0.0)) / windows
+            for phase, total in chain.timer.phases.items()
+        },
+    )
+    if meter is not None:
+        row |= meter.stop(done, events / spent, setting.neurons, bits)
+    row["consistent"] = chain.consistent(chain.final())
+    chain.close()
+    return row
+
+
+def _meter(setting: Setting) -> Meter | None:
+    """What a chain on GPUs is measured with besides the clock."""
+    if not setting.gpu:
+        return None
+    from distsim.studies import bench_gpu
+
+    return bench_gpu.Meter(setting.ranks)
+
+
+def _advance(
+    setting: Setting, chain: Chain, recorder: Recorder, seconds: float, looks: int
+) -> float:
+    """Advance a chain for so long and so many looks at the clock; the seconds that it took."""
+    setting.ranks.barrier()
+    begin = time.perf_counter()
+    while True:
+        for _ in range(setting.advances):
+            chain.advance(recorder)
+        looks -= 1
+        spent = setting.ranks.largest(time.perf_counter() - begin)
+        if looks <= 0 and spent >= seconds:
+            return spent
+
+
+def _counts(chain: Chain, recorder: Recorder) -> tuple[float, ...]:
+    """What was done so far, in units of speed; events, windows, replays, applies."""
+    done = recorder.transitions if chain.config.model == "mpm" else chain.now()
+    return done, recorder.transitions, chain.windows, chain.replays, chain.applies
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -100,15 +262,16 @@ def label(row: dict[str, Any]) -> str:
 
 def picture(rows: Sequence[dict[str, Any]], path: str) -> None:
     """A bar for each rate, on a logarithmic axis, as a PNG file (matplotlib, the extra `plot`)."""
-    pyplot = load_pyplot()
     names = [
         f"{row['model']} {row['neurons']:,} "
         + ("float32" if row["weight_bits"] is None else f"int{row['weight_bits']}")
         + f", {label(row)}"
         for row in rows
     ]
-    figure, axes = pyplot.subplots(figsize=(8, 1 + 0.25 * len(rows)), layout="constrained")
-    colours = {"loop": "0.6", "race": "tab:blue", "relax": "tab:orange"}
+    figure = new_figure(8, 1 + 0.25 * len(rows))
+    axes = figure.subplots()
+    plain(axes)
+    colours = {"loop": GREY, "race": SECOND, "relax": ACCENT}
     bars = axes.barh(
         range(len(rows)),
         [row["rate"] for row in rows],
@@ -122,158 +285,3 @@ def picture(rows: Sequence[dict[str, Any]], path: str) -> None:
     axes.set_xlabel("transitions (mpm) or updates (bm) a second; x the plain loop")
     axes.set_title(f"distsim bench, {rows[0]['device']}")
     save(figure, path)
-
-
-def _engine(
-    ranks: Communicator,
-    model: str,
-    neurons: int,
-    bits: int,
-    tau: float,
-    engine: str,
-    seconds: float,
-    window: int | None,
-) -> dict[str, Any]:
-    config = Config(
-        model=model,
-        network="gaussian",
-        neurons=neurons,
-        tau=tau,
-        transitions=2**62,
-        engine=engine,
-        weight_bits=bits,
-        initial="random",
-        device="cpu",
-        window=window,
-    )
-    chain = open_chain(Gaussian(neurons, 1.0, 0, model == "bm"), config, ranks)
-    recorder = Recorder(config.transitions, None, None)
-
-    def batch() -> float:
-        for _ in range(BATCH):
-            chain.advance(recorder)
-        return float(recorder.transitions) if model == "mpm" else chain.now()
-
-    _measure(ranks, batch, WARM_UP * seconds)
-    before = (recorder.transitions, chain.windows, chain.replays, chain.applies)
-    chain.timer.phases.clear()
-    done, spent = _measure(ranks, batch, seconds)
-    after = (recorder.transitions, chain.windows, chain.replays, chain.applies)
-    events, windows, replays, applies = (b - a for a, b in zip(before, after, strict=True))
-    return {
-        "model": model,
-        "neurons": neurons,
-        "weight_bits": bits,
-        "tau": tau,
-        "engine": engine,
-        "exchange": chain.exchange,
-        "device": "cpu",
-        "ranks": ranks.size,
-        "rate": done / spent,
-        "microseconds": {k: 1e6 * v / windows for k, v in chain.timer.phases.items()},
-        "target": chain.target,
-        "events": events / windows,
-        "replays": replays / windows,
-        "applies": applies / windows,
-        "consistent": chain.consistent(chain.final()),
-    }
-
-
-def _measure(
-    ranks: Communicator, batch: Callable[[], float], seconds: float
-) -> tuple[float, float]:
-    """Repeat `batch`, which returns a running count: (how much it grew, seconds), on all ranks."""
-    ranks.barrier()
-    start, begin = batch(), time.perf_counter()
-    while True:
-        done = batch() - start
-        spent = ranks.largest(time.perf_counter() - begin)
-        if spent >= seconds:
-            return done, spent
-
-
-def _loop(
-    ranks: Communicator, model: str, neurons: int, tau: float, seconds: float
-) -> dict[str, Any]:
-    """The plain loop, on the root while the others wait."""
-    rate = 0.0
-    if ranks.rank == 0:
-        network = Gaussian(neurons, 1.0, 0, model == "bm")
-        columns = np.empty((neurons, neurons), np.float32)
-        for i in range(0, neurons, 64):
-            columns[:, i : i + 64] = network.rows(i, min(i + 64, neurons)).T
-        loop = mpm_loop if model == "mpm" else bm_loop
-        generator = np.random.default_rng(0)
-        x = (generator.random(neurons) < 0.5).astype(np.float32)
-        loop(columns, x, tau, WARM_UP * seconds, generator)
-        rate = loop(columns, x, tau, seconds, generator)
-    return {
-        "model": model,
-        "neurons": neurons,
-        "weight_bits": None,
-        "tau": tau,
-        "engine": "loop",
-        "exchange": None,
-        "device": "cpu",
-        "ranks": 1,
-        "rate": ranks.largest(rate),
-        "ratio": 1.0,
-    }
-
-
-def mpm_loop(
-    columns: NDArray[np.float32],
-    x: NDArray[np.float32],
-    tau: float,
-    seconds: float,
-    generator: np.random.Generator,
-) -> float:
-    """Transitions a second of the direct method (Gillespie 1977); columns[j] = W[:, j]."""
-    z = x @ columns
-    sign = 1 - 2 * x
-    rates = np.empty_like(z)
-    sums = np.empty_like(z)
-    scale = np.float32(1 / (2 * tau))
-    model_time, transitions, begin = 0.0, 0, time.perf_counter()
-    while transitions % 256 or time.perf_counter() - begin < seconds:
-        np.multiply(sign, z, out=rates)
-        rates *= scale
-        np.exp(rates, out=rates)
-        np.cumsum(rates, out=sums)
-        total = sums[-1]
-        model_time += generator.standard_exponential() / total
-        i = min(int(sums.searchsorted(generator.random() * total)), len(x) - 1)
-        if sign[i] > 0:
-            z += columns[i]
-        else:
-            z -= columns[i]
-        sign[i] = -sign[i]
-        transitions += 1
-    x[:] = (1 - sign) / 2
-    return transitions / (time.perf_counter() - begin)
-
-
-def bm_loop(
-    columns: NDArray[np.float32],
-    x: NDArray[np.float32],
-    tau: float,
-    seconds: float,
-    generator: np.random.Generator,
-) -> float:
-    """Neuron updates a second of a sequential Gibbs scan; columns[j] = W[:, j]."""
-    z = x @ columns
-    state = [value > 0 for value in x]
-    updates, begin = 0, time.perf_counter()
-    while time.perf_counter() - begin < seconds:
-        uniforms = generator.random(len(x)).tolist()
-        for i, u in enumerate(uniforms):
-            new = u * (1 + math.exp(-z[i] / tau)) < 1
-            if new != state[i]:
-                state[i] = new
-                if new:
-                    z += columns[i]
-                else:
-                    z -= columns[i]
-        updates += len(x)
-    x[:] = state
-    return updates / (time.perf_counter() - begin)

@@ -1,8 +1,8 @@
-"""Speed on GPUs: the plain loop, race, and relax with each exchange, side by side in one run.
+"""What a benchmark on GPUs needs besides chains, by CuPy: the plain loop, a copy's rate, joules.
 
-The network is `gaussian` with g = 1, as in `bench`. The plain loop is what a scientist writes who
-knows CuPy and NCCL: float32, one transition at a time, the host in the loop, one collective a
-transition. The limit is what reading the events' columns once would take at the rate of a copy.
+The plain loop is what a scientist writes who knows CuPy and NCCL: float32, one transition at a
+time, the host in the loop, one collective a transition. The limit is what reading the events'
+columns once would take at the rate of a copy.
 """
 
 import ctypes
@@ -11,119 +11,82 @@ from typing import Any
 
 import cupy
 import numpy as np
+from numpy.typing import NDArray
 
-from distsim.chains.gpu import DeviceChain
-from distsim.config.options import Config
+from distsim.gpu.capacity import stride
+from distsim.gpu.dense import DeviceColumns
+from distsim.gpu.driver import free_unused
 from distsim.gpu.launcher import PEERS
-from distsim.networks.gaussian import Gaussian
+from distsim.ranks import partition
 from distsim.ranks.communicator import Communicator
 from distsim.ranks.nccl import connect_gpus
-from distsim.recording.recorder import Recorder
+from distsim.weights.shard import Shard, load
+from distsim.weights.source import Network
 
-WARM_UP = 6  # looks at the device
+_WARM_UP = 20  # transitions of the plain loop
+_BATCH = 50  # its transitions between two looks at the clock
+_COPY_BYTES, _COPIES = 1 << 30, 8
 
 
-def rows(
-    ranks: Communicator,
-    model: str,
-    neurons: int,
-    weight_bits: int,
-    tau: float,
-    seconds: float,
-    window: int | None,
-) -> list[dict[str, Any]]:
-    """The rows of one network (see bench.run), alike on all ranks; the loop is that of an MPM."""
-    found: list[dict[str, Any]] = []
-    ways = [("race", "nccl"), ("relax", "nccl")]
+def ways(ranks: Communicator) -> list[tuple[str, str]]:
+    """The engines and exchanges that there are on these ranks: nccl, and peer on one host."""
+    found = [("race", "nccl"), ("relax", "nccl")]
     if ranks.minimum(ranks.here()[1]) == ranks.size <= PEERS:
-        ways.append(("relax", "peer"))
-    for engine, exchange in ways:
-        config = Config(
-            model=model,
-            network="gaussian",
-            neurons=neurons,
-            tau=tau,
-            transitions=2**62,
-            engine=engine,
-            exchange=exchange,
-            weight_bits=weight_bits,
-            initial="random",
-            window=window,
+        found.append(("relax", "peer"))
+    return found
+
+
+# ------------------------------------------------------------------------------------ what it takes
+class Meter:
+    """The joules of a measurement, and how near to a copy's rate columns were read.
+
+    To be made before anything else runs on the GPUs: it measures the copy's rate.
+    """
+
+    def __init__(self, ranks: Communicator) -> None:
+        self._ranks = ranks
+        self._copy_rate = _copy_rate()
+        self.start()
+
+    def start(self) -> None:
+        """The measurement begins."""
+        self._joules = _joules()
+
+    def stop(self, done: float, columns: float, neurons: int, bits: int) -> dict[str, Any]:
+        """What it took: limit and joules, as `bench.run` describes them.
+
+        done: transitions or updates of it; columns: how many it read a second, of so many neurons'
+        weights of so many bits.
+        """
+        first, stop = (
+            partition.start(rank, neurons, self._ranks.size)
+            for rank in (self._ranks.rank, self._ranks.rank + 1)
         )
-        network = Gaussian(neurons, 1.0, 0, model == "bm")
-        states = (np.random.default_rng(0).random(neurons) < 0.5).astype(np.uint8)
-        chain = DeviceChain(network, config, ranks, states)
-        same = {
-            "model": model,
-            "neurons": neurons,
-            "weight_bits": weight_bits,
-            "tau": tau,
-            "device": "gpu",
-            "ranks": ranks.size,
-        }
-        if not found and model == "mpm":
-            rate = _plain_loop(ranks, chain, tau, seconds)
-            found.append({**same, "engine": "loop", "exchange": "nccl", "rate": rate})
-        row = {**same, "engine": engine, "exchange": exchange, **_engine(ranks, chain, seconds)}
-        found.append(row)
-        chain.close()
-    loop = found[0]["rate"] if model == "mpm" else None
-    return [{**row, "ratio": row["rate"] / loop if loop else None} for row in found]
+        column = stride(stop - first, bits) * bits / 8
+        return {"limit": columns * column / self._copy_rate, "joules": self._spent(done)}
 
-
-def _engine(ranks: Communicator, chain: DeviceChain, seconds: float) -> dict[str, Any]:
-    copy_rate = _copy_rate()  # before anything else runs on the GPU
-    recorder = Recorder(2**62, None, None)
-    for _ in range(WARM_UP):
-        chain.advance(recorder)
-
-    def counts() -> np.ndarray[Any, np.dtype[np.float64]]:
-        done = recorder.transitions if chain.config.model == "mpm" else chain.now()
-        counted = (done, recorder.transitions, chain.windows, chain.replays, chain.applies)
-        return np.array(counted, np.float64)
-
-    phases, energy, before, begin = dict(chain.timer.phases), _joules(), counts(), _now()
-    while ranks.maximum(int(_now() - begin < seconds)):
-        chain.advance(recorder)
-    done, events, windows, replays, applies = counts() - before
-    spent = ranks.largest(_now() - begin)
-    used = None if energy is None else (_joules() or 0.0) - energy
-    joules = None if used is None else ranks.total(int(1000 * used)) / 1000 / done
-    column = chain.shard.storage.stride * chain.shard.storage.bits / 8
-    return {
-        "rate": done / spent,
-        "target": chain.target,
-        "events": events / windows,
-        "replays": replays / windows,
-        "applies": applies / windows,
-        "microseconds": {
-            phase: 1e6 * (time - phases.get(phase, 0.0)) / windows
-            for phase, time in chain.timer.phases.items()
-        },
-        "limit": events / spent * column / copy_rate,
-        "joules": joules,
-        "consistent": chain.consistent(chain.final()),
-    }
-
-
-def _now() -> float:
-    return time.perf_counter()
+    def _spent(self, done: float) -> float | None:
+        before, after = self._joules, _joules()
+        told = before is not None and after is not None
+        if self._ranks.minimum(int(told)) == 0:
+            return None
+        spent = (after or 0.0) - (before or 0.0)
+        return self._ranks.total(int(1000 * spent)) / 1000 / done
 
 
 def _copy_rate() -> float:
     """Bytes read and written a second by a copy on this GPU."""
-    size = 1 << 30
-    source, target = cupy.empty(size, cupy.uint8), cupy.empty(size, cupy.uint8)
+    source, target = (cupy.empty(_COPY_BYTES, cupy.uint8) for _ in range(2))
     begin, end = cupy.cuda.Event(), cupy.cuda.Event()
     cupy.copyto(target, source)
     begin.record()
-    for _ in range(8):
+    for _ in range(_COPIES):
         cupy.copyto(target, source)
     end.record()
     end.synchronize()
-    rate = 8 * 2 * size / (1e-3 * cupy.cuda.get_elapsed_time(begin, end))
+    rate = _COPIES * 2 * _COPY_BYTES / (1e-3 * cupy.cuda.get_elapsed_time(begin, end))
     del source, target
-    cupy.get_default_memory_pool().free_all_blocks()
+    free_unused()
     return float(rate)
 
 
@@ -142,42 +105,62 @@ def _joules() -> float | None:
     return millijoules.value / 1000
 
 
-def _plain_loop(ranks: Communicator, chain: DeviceChain, tau: float, seconds: float) -> float:
-    """Transitions a second of the plain loop on the weights of a chain."""
-    columns = chain.shard.storage.array()
-    n, unit = chain.shard.size, np.float32(chain.shard.unit)
-    z = cupy.asarray(chain.device.responses(0)).astype(cupy.float32) * unit
-    x = cupy.asarray(chain.device.states()).astype(cupy.float32)
-    send, receive = cupy.zeros(1, cupy.uint64), cupy.zeros(1, cupy.uint64)
-    gpus = connect_gpus(ranks) if ranks.size > 1 else None
+# ----------------------------------------------------------------------------------- the plain loop
+def loop_rate(
+    ranks: Communicator, network: Network, bits: int, tau: float, seconds: float
+) -> float:
+    """Transitions a second that `mpm_loop` makes of a network from random states."""
+    states = (np.random.default_rng(0).random(network.neurons) < 0.5).astype(np.uint8)
+    shard = load(network, bits, ranks, DeviceColumns)
+    try:
+        return mpm_loop(ranks, shard, states, tau, seconds)
+    finally:
+        del shard
+        free_unused()
+
+
+def mpm_loop(
+    ranks: Communicator,
+    shard: Shard[DeviceColumns],
+    states: NDArray[np.uint8],
+    tau: float,
+    seconds: float,
+) -> float:
+    """Transitions a second of the first of all waiting times; states: uint8[N] at the start."""
     stream = cupy.cuda.Stream(non_blocking=True)
-
-    def transition() -> None:
-        key = 2**64 - 1  # waiting time, neuron, new state
-        if n:
-            rates = cupy.exp((1 - 2 * x) * z / np.float32(2 * tau))
-            waits = -cupy.log1p(-cupy.random.random(n, dtype=cupy.float32)) / rates
-            i = int(cupy.argmin(waits))
-            who = (chain.shard.first + i) << 1 | (1 - int(x[i]))
-            key = int(np.float32(waits[i].get()).view(np.uint32)) << 32 | who
-        send.fill(key)
-        if gpus is not None:
-            gpus.minimum(send.data.ptr, receive.data.ptr, 1, stream.ptr)
-            key = int(receive[0])
-        j, state = (key & 0xFFFFFFFF) >> 1, key & 1
-        if chain.shard.first <= j < chain.shard.first + n:
-            x[j - chain.shard.first] = state
-        z[...] += ((2 * state - 1) * unit) * columns[j, :n]
-
     with stream:
-        for _ in range(20):
+        columns = shard.storage.array()
+        first, n, unit = shard.first, shard.size, np.float32(shard.unit)
+        z = cupy.asarray(shard.responses(states)).astype(cupy.float32) * unit
+        x = cupy.asarray(states[first : first + n]).astype(cupy.float32)
+        send, receive = cupy.zeros(1, cupy.uint64), cupy.zeros(1, cupy.uint64)
+        gpus = connect_gpus(ranks) if ranks.size > 1 else None
+
+        def transition() -> None:
+            key = 2**64 - 1  # waiting time, neuron, new state
+            if n:
+                rates = cupy.exp((1 - 2 * x) * z / np.float32(2 * tau))
+                waits = -cupy.log1p(-cupy.random.random(n, dtype=cupy.float32)) / rates
+                i = int(cupy.argmin(waits))
+                who = (first + i) << 1 | (1 - int(x[i]))
+                key = int(np.float32(waits[i].get()).view(np.uint32)) << 32 | who
+            send.fill(key)
+            if gpus is not None:
+                gpus.minimum(send.data.ptr, receive.data.ptr, 1, stream.ptr)
+                key = int(receive[0])
+            j, state = (key & 0xFFFFFFFF) >> 1, key & 1
+            if first <= j < first + n:
+                x[j - first] = state
+            z[...] += ((2 * state - 1) * unit) * columns[j, :n]
+
+        for _ in range(_WARM_UP):
             transition()
         stream.synchronize()
         ranks.barrier()
-        count, begin = 0, _now()
-        while ranks.maximum(int(_now() - begin < seconds)):
-            for _ in range(50):
+        count, begin = 0, time.perf_counter()
+        while ranks.maximum(int(time.perf_counter() - begin < seconds)):
+            for _ in range(_BATCH):
                 transition()
-            count += 50
+            count += _BATCH
         stream.synchronize()
-        return count / ranks.largest(_now() - begin)
+        return count / ranks.largest(time.perf_counter() - begin)

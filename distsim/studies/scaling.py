@@ -1,23 +1,11 @@
-"""Scaling: the speed on 1, 2, 4 ... ranks, measured, explained by a model, predicted for more.
+"""Scaling: the speed on 1, 2, 4 ... ranks: what is measured, the runs, the file.
 
     strong    N neurons on P ranks
     weak      as many bytes of weights a rank as N neurons have on the fewest ranks measured, P_0:
               N sqrt(P / P_0) neurons on P ranks
 
-A transition is a column of N weights, so the work of a run is transitions x N, and with r
-transitions a second
-
-    speed-up = r N / (r_0 N_0),    efficiency = speed-up P_0 / P.
-
-For strong scaling this is the ratio of the rates; for weak, that of the model times a second.
-The model is fitted by least squares of the relative errors, no parameter being negative:
-
-    time of a window = a + (b + c log2 P) rounds + bytes / bandwidth
-
-rounds: replays, each with a collective, which passes about log2 P stages; bytes: what a rank reads
-of the events' columns. (Where all measurements have as many rounds, only a + b rounds is known, and
-enough to predict.) A measurement is one start of `distsim run` by the launcher, and one line
-in a file of JSON lines.
+A measurement is one start of `distsim run` by the launcher, and one line in a file of JSON lines.
+`scaling_series` makes speed-ups, a model and predictions of them, `scaling_report` what is shown.
 """
 
 from __future__ import annotations
@@ -26,15 +14,12 @@ import json
 import math
 import os
 import shlex
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from distsim.config.options import flag
 from distsim.config.sources import PREFIX
@@ -44,8 +29,6 @@ from distsim.files.places import check_writable
 ENGINES = ("relax", "race")
 SHORTEST = 1000  # transitions of a first trial
 GROWTH = 8  # of the next, while trials are too short to tell the rate
-FURTHER = (2, 4, 8)  # predictions, in terms of the most ranks measured
-COLLECTIVE = "exchange"  # the phase of the collectives
 START = b'{"options": '  # of a line of the file
 Line = dict[str, Any]  # a measurement in the file
 
@@ -96,66 +79,6 @@ class Task:
     weak: tuple[int, int] | None
 
 
-@dataclass(frozen=True)
-class Point:
-    """A measurement (medians of its repeats), or a prediction (no repeats).
-
-    rate, low, high: transitions a second; events, rounds, columns (events whose columns are
-    read), seconds: of a window; shares: phase -> part of the time; modelled: rate by the model.
-    """
-
-    neurons: int
-    ranks: int
-    nodes: int
-    per_node: int | None
-    repeats: int
-    rate: float
-    low: float
-    high: float
-    events: float
-    rounds: float
-    columns: float
-    seconds: float
-    shares: dict[str, float] = field(default_factory=dict)
-    modelled: float | None = None
-    speed_up: float = 1.0
-    efficiency: float = 1.0
-
-
-@dataclass(frozen=True)
-class Model:
-    """a, b, c in seconds, per_byte: 1 / bandwidth; error: root mean square of the relative errors
-    at the points it was fitted to; nodes: the most of these."""
-
-    a: float
-    b: float
-    c: float
-    per_byte: float
-    error: float
-    points: int
-    nodes: int
-
-    def seconds(self, point: Point, weight_bytes: int) -> float:
-        """Time of a window."""
-        return float(_terms(point, weight_bytes) @ (self.a, self.b, self.c, self.per_byte))
-
-
-@dataclass(frozen=True)
-class Series:
-    """Points of one engine by number of ranks, and what the model says beyond them."""
-
-    kind: str  # strong or weak
-    engine: str
-    neurons: int  # on the fewest ranks
-    options: dict[str, Any]
-    points: list[Point]
-    predictions: list[Point]
-    model: Model | None
-
-
-# ------------------------------------------------------------------------------------- measuring
-
-
 def measure(path: str, plan: Plan, say: Callable[[str], None]) -> None:
     """Add the plan's measurements to a file, but for those it holds.
 
@@ -194,14 +117,16 @@ def measure(path: str, plan: Plan, say: Callable[[str], None]) -> None:
 
 
 def tasks(plan: Plan) -> Iterator[Task]:
-    """The points of all series. A strong and a weak one share that with the fewest ranks."""
+    """Those of all series. A strong and a weak one share that with the fewest ranks."""
     fewest = min(plan.ranks)
     for engine in ENGINES:
         for neurons in plan.neurons:
             for ranks in sorted(set(plan.ranks)):
                 yield Task(engine, neurons, ranks, None)
                 if ranks > fewest:
-                    yield Task(engine, _weak(neurons, ranks, fewest), ranks, (neurons, fewest))
+                    yield Task(
+                        engine, weak_neurons(neurons, ranks, fewest), ranks, (neurons, fewest)
+                    )
 
 
 def read(path: str) -> list[Line]:
@@ -241,7 +166,7 @@ def _prepare(path: str) -> None:
         raise InputError(f"measurements {path}: {error.strerror}") from None
 
 
-def _weak(neurons: int, ranks: int, fewest: int) -> int:
+def weak_neurons(neurons: int, ranks: int, fewest: int) -> int:
     """Neurons on so many ranks with as many weights a rank as `neurons` have on the fewest."""
     return round(neurons * math.sqrt(ranks / fewest))
 
@@ -297,159 +222,3 @@ def _run(task: Task, plan: Plan, transitions: int) -> dict[str, Any]:
             f"allowed: a command that starts {{ranks}}, here {task.ranks}"
         )
     return summary
-
-
-# ------------------------------------------------------------------------------------- analysing
-
-
-def collect(path: str) -> list[Series]:
-    """All series of a file's measurements. Raises InputError."""
-    lines = read(path)
-    if not lines:
-        raise InputError(f"no measurements in {path}; allowed: a file of `distsim scaling --ranks`")
-    return analyse(lines)
-
-
-def analyse(lines: Sequence[Line]) -> list[Series]:
-    """All series of the measurements, strong ones first."""
-    found: list[Series] = []
-    setups = {json.dumps(setup, sort_keys=True): setup for setup in map(_setup, lines)}
-    for options in setups.values():
-        for engine in ENGINES:
-            mine = [line for line in lines if (_setup(line), line["engine"]) == (options, engine)]
-            if mine:
-                found += _engine_series(engine, options, mine)
-    return sorted(found, key=lambda series: series.kind)
-
-
-def _setup(line: Line) -> dict[str, Any]:
-    """The options of a measurement, with the device and the exchange that it ran with."""
-    ran = {"device": line["device"], "exchange": line["exchange"]}
-    return {name: value for name, value in (line["options"] | ran).items() if value is not None}
-
-
-def _engine_series(engine: str, options: dict[str, Any], lines: list[Line]) -> list[Series]:
-    groups: dict[tuple[int, int, int], list[Line]] = {}
-    for line in lines:
-        groups.setdefault((line["neurons"], line["ranks"], line["nodes"]), []).append(line)
-    points = {key: median_point(group) for key, group in sorted(groups.items())}
-    model = fit(list(points.values()), options["weight_bits"] // 8)
-    if model is not None:
-        points = {key: _modelled(point, model, options) for key, point in points.items()}
-    members: dict[tuple[str, int, int], set[tuple[int, int, int]]] = {}
-    for key, group in groups.items():
-        for weak in {line["weak"] and tuple(line["weak"]) for line in group}:
-            name = ("strong", key[0], 0) if weak is None else ("weak", *weak)
-            members.setdefault(name, set()).add(key)
-    found = []
-    for (kind, *start), keys in sorted(members.items()):
-        if kind == "weak":  # the start may have run on another device, or with another exchange
-            keys |= {key for key in groups if [*key[:2]] == start}
-        measured = _scaled([points[key] for key in sorted(keys, key=lambda key: key[1:])])
-        neurons = measured[0].neurons
-        beyond = _beyond(kind, engine, measured, model, options)
-        found.append(Series(kind, engine, neurons, options, measured, beyond, model))
-    return found
-
-
-def median_point(lines: list[Line]) -> Point:
-    """The repeats of one measurement."""
-    one = lines[0]
-    rates = [line["transitions_per_second"] for line in lines]
-    events = _median(line["transitions"] / line["windows"] for line in lines)
-    applies = _median(line["applies"] / line["windows"] for line in lines)
-    phases = [line["phases"] for line in lines]
-    times = {name: _median(each.get(name, 0.0) for each in phases) for name in phases[0]}
-    return Point(
-        neurons=one["neurons"],
-        ranks=one["ranks"],
-        nodes=one["nodes"],
-        per_node=one["per_node"],
-        repeats=len(lines),
-        rate=_median(rates),
-        low=min(rates),
-        high=max(rates),
-        events=events,
-        rounds=_median(line["replays"] / line["windows"] for line in lines),
-        columns=applies if one["engine"] == "race" else applies * events,
-        seconds=_median(line["seconds"] / line["windows"] for line in lines),
-        shares={name: time / max(sum(times.values()), 1e-12) for name, time in times.items()},
-    )
-
-
-def fit(points: Sequence[Point], weight_bytes: int) -> Model | None:
-    """The model of these points; None if there are fewer than its parameters."""
-    from scipy.optimize import nnls
-
-    terms = np.array([_terms(point, weight_bytes) for point in points])
-    if len(points) < terms.shape[1]:
-        return None
-    relative = terms / np.array([[point.seconds] for point in points])
-    scale = np.maximum(np.linalg.norm(relative, axis=0), 1e-300)  # a column may be all zeros
-    solution, distance = nnls(relative / scale, np.ones(len(points)))
-    a, b, c, per_byte = (solution / scale).tolist()
-    error = distance / math.sqrt(len(points))
-    return Model(a, b, c, per_byte, error, len(points), max(point.nodes for point in points))
-
-
-def _terms(point: Point, weight_bytes: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """What a, b, c and 1 / bandwidth are multiplied by, float64[4]."""
-    volume = point.columns * weight_bytes * -(-point.neurons // point.ranks)
-    return np.array([1.0, point.rounds, point.rounds * math.log2(point.ranks), volume])
-
-
-def _modelled(point: Point, model: Model, options: dict[str, Any]) -> Point:
-    seconds = model.seconds(point, options["weight_bits"] // 8)
-    return replace(point, modelled=point.events / seconds)
-
-
-def _scaled(points: Sequence[Point]) -> list[Point]:
-    """With speed-up and efficiency, in terms of the first."""
-    first = points[0]
-    work = first.rate * first.neurons
-    ratios = [point.rate * point.neurons / work for point in points]
-    return [
-        replace(point, speed_up=ratio, efficiency=ratio * first.ranks / point.ranks)
-        for point, ratio in zip(points, ratios, strict=True)
-    ]
-
-
-def _beyond(
-    kind: str,
-    engine: str,
-    points: list[Point],
-    model: Model | None,
-    options: dict[str, Any],
-) -> list[Point]:
-    """Predictions for more ranks than were measured.
-
-    A window has the last point's events, times the root of how many times the neurons
-    (distsim.window), and its rounds; for race, these are the events.
-    """
-    first, last = points[0], points[-1]
-    if model is None or last.ranks == first.ranks:
-        return []
-    found = []
-    for factor in FURTHER:
-        ranks = last.ranks * factor
-        neurons = last.neurons if kind == "strong" else _weak(first.neurons, ranks, first.ranks)
-        more = math.sqrt(neurons / last.neurons)
-        point = replace(
-            last,
-            neurons=neurons,
-            ranks=ranks,
-            nodes=last.nodes if last.per_node is None else -(-ranks // last.per_node),
-            repeats=0,
-            events=last.events * more,
-            rounds=last.rounds * (more if engine == "race" else 1.0),
-            columns=last.columns * more,
-            shares={},
-        )
-        seconds = model.seconds(point, options["weight_bits"] // 8)
-        rate = point.events / seconds
-        found.append(replace(point, seconds=seconds, rate=rate, low=rate, high=rate, modelled=rate))
-    return _scaled([first, *found])[1:]
-
-
-def _median(values: Any) -> float:
-    return float(statistics.median(values))

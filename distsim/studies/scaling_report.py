@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from distsim.pictures.figure import pyplot as load_pyplot
-from distsim.pictures.figure import save
-from distsim.studies.scaling import COLLECTIVE, Model, Point, Series
+from distsim.pictures.figure import ACCENT, INK, PALE, new_figure, save
+from distsim.studies.scaling_series import COLLECTIVE, Model, Series, Speed
 
-INK, PALE = "#1b2a41", "#d9dee5"
-LINES = ("#c8553d", "#2a6f97", "#588157", "#8f5fa8", "#b08900", "#5c677d")
+LINES = (ACCENT, "#2a6f97", "#588157", "#8f5fa8", "#b08900", "#5c677d")
 PHASES = {  # from what is calculated to what is waited for
     "open": "#cfd8e3",
     "draw": "#9fb3c8",
@@ -21,13 +19,18 @@ PHASES = {  # from what is calculated to what is waited for
     "deepen": "#8f5fa8",
     "record": "#e0c56e",
     "commit": "#b08900",
-    COLLECTIVE: "#c8553d",
+    COLLECTIVE: ACCENT,
 }
 
 
 def as_json(found: Sequence[Series]) -> dict[str, Any]:
-    """All series with their points, models and predictions."""
-    return {"series": [asdict(series) for series in found]}
+    """All series with their speeds, models and predictions; a speed is a point of a series here."""
+    written = [asdict(series) for series in found]
+    for one in written:
+        one["points"] = one.pop("speeds")
+        if one["model"] is not None:
+            one["model"]["points"] = one["model"].pop("fitted")
+    return {"series": written}
 
 
 def table(found: Sequence[Series]) -> str:
@@ -39,11 +42,11 @@ def table(found: Sequence[Series]) -> str:
 def _block(series: Series) -> str:
     neurons = f"{series.neurons:,} neurons"
     if series.kind == "weak":
-        neurons = f"weights a rank of {neurons} on {series.points[0].ranks}"
+        neurons = f"weights a rank of {neurons} on {series.speeds[0].ranks}"
     rows = [["ranks", "nodes", "neurons", "transitions/s", "range", "speed-up", "efficiency"]]
     rows[0] += ["model", "collective"]
-    rows += [_row(point) for point in (*series.points, *series.predictions)]
-    notes = ["the other phases", *(_phases(point) for point in series.points)]
+    rows += [_row(speed) for speed in (*series.speeds, *series.predictions)]
+    notes = ["the other phases", *(_phases(speed) for speed in series.speeds)]
     notes += ["PREDICTION of the model"] * len(series.predictions)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [f"{series.kind} scaling, {series.engine}, {neurons} ({_setup(series)})"]
@@ -70,24 +73,24 @@ def _differing(series: Series, found: Sequence[Series]) -> str:
     return f", {_named(own)}" if own else ""
 
 
-def _row(point: Point) -> list[str]:
-    share = point.shares.get(COLLECTIVE, 0.0)
+def _row(speed: Speed) -> list[str]:
+    share = speed.shares.get(COLLECTIVE, 0.0)
     return [
-        f"{point.ranks:,}",
-        f"{point.nodes:,}",
-        f"{point.neurons:,}",
-        f"{point.rate:,.0f}",
-        f"{100 * (point.high - point.low) / point.rate:.0f}%" if point.repeats > 1 else "-",
-        f"{point.speed_up:.2f}",
-        f"{100 * point.efficiency:.0f}%",
-        "-" if point.modelled is None else f"{point.modelled:,.0f}",
-        f"{100 * share:.0f}%" if point.shares else "-",
+        f"{speed.ranks:,}",
+        f"{speed.nodes:,}",
+        f"{speed.neurons:,}",
+        f"{speed.rate:,.0f}",
+        f"{100 * (speed.high - speed.low) / speed.rate:.0f}%" if speed.repeats > 1 else "-",
+        f"{speed.speed_up:.2f}",
+        f"{100 * speed.efficiency:.0f}%",
+        "-" if speed.modelled is None else f"{speed.modelled:,.0f}",
+        f"{100 * share:.0f}%" if speed.shares else "-",
     ]
 
 
-def _phases(point: Point) -> str:
+def _phases(speed: Speed) -> str:
     """The phases but for the collectives, largest first; the small ones are left out."""
-    shares = sorted(point.shares.items(), key=lambda item: -item[1])
+    shares = sorted(speed.shares.items(), key=lambda item: -item[1])
     return ", ".join(
         f"{name} {100 * share:.0f}%"
         for name, share in shares
@@ -104,12 +107,12 @@ def _model_text(series: Series) -> str:
     lines = [
         title,
         f"  {equation(model)}",
-        f"  fitted to {model.points} measurements, off by {100 * model.error:.0f}% (rms)",
+        f"  fitted to {model.fitted} measurements, off by {100 * model.error:.0f}% (rms)",
     ]
-    if any(point.nodes > model.nodes for point in series.predictions):
+    if any(speed.nodes > model.nodes for speed in series.predictions):
         lines.append(
-            f"  measured on {model.nodes} node(s): predictions for more nodes take the network "
-            "between them to be as fast as what was measured"
+            f"  measured on {model.nodes} node(s): predictions for more nodes take what "
+            "connects them to be as fast as what was measured"
         )
     return "\n".join(lines)
 
@@ -123,18 +126,11 @@ def equation(model: Model) -> str:
 
 def picture(found: Sequence[Series], output: str) -> None:
     """Speed-up over ranks, and where the time goes. Raises InputError."""
-    pyplot = load_pyplot()
     kinds = [kind for kind in ("strong", "weak") if any(one.kind == kind for one in found)]
-    bars = max(sum(len(s.points) for s in found if s.kind == kind) for kind in kinds)
-    figure, axes = pyplot.subplots(
-        2,
-        len(kinds),
-        squeeze=False,
-        figsize=(6.5 * len(kinds), 4.8 + 0.28 * bars + 1.0),
-        height_ratios=(4.8, 0.28 * bars + 1.0),
-        layout="constrained",
-        facecolor="white",
-    )
+    bars = max(sum(len(s.speeds) for s in found if s.kind == kind) for kind in kinds)
+    heights = (4.8, 0.28 * bars + 1.0)
+    figure = new_figure(6.5 * len(kinds), sum(heights))
+    axes = figure.subplots(2, len(kinds), squeeze=False, height_ratios=heights)
     for column, kind in enumerate(kinds):
         mine = [series for series in found if series.kind == kind]
         _draw_speed_up(axes[0][column], kind, mine)
@@ -146,20 +142,20 @@ def picture(found: Sequence[Series], output: str) -> None:
 
 
 def _draw_speed_up(axes: Any, kind: str, found: Sequence[Series]) -> None:
-    least = min(series.points[0].ranks for series in found)
-    most = max(point.ranks for s in found for point in (*s.points, *s.predictions))
+    least = min(series.speeds[0].ranks for series in found)
+    most = max(speed.ranks for s in found for speed in (*s.speeds, *s.predictions))
     axes.plot([least, most], [1, most / least], color=PALE, linewidth=3, label="ideal", zorder=1)
     for number, series in enumerate(found):
         color = LINES[number % len(LINES)]
-        beyond = [series.points[-1], *series.predictions]
+        beyond = [series.speeds[-1], *series.predictions]
         label = f"{series.engine}, {series.neurons:,} neurons"
         if kind == "weak":
-            label += f" on {series.points[0].ranks}"
+            label += f" on {series.speeds[0].ranks}"
         label += _differing(series, found)
-        for points, style, face in ((beyond, "--", "white"), (series.points, "-", color)):
+        for speeds, style, face in ((beyond, "--", "white"), (series.speeds, "-", color)):
             axes.plot(
-                [point.ranks for point in points],
-                [point.speed_up for point in points],
+                [speed.ranks for speed in speeds],
+                [speed.speed_up for speed in speeds],
                 style,
                 marker="o",
                 markersize=5,
@@ -182,9 +178,9 @@ def _draw_speed_up(axes: Any, kind: str, found: Sequence[Series]) -> None:
 
 def _draw_phases(axes: Any, found: Sequence[Series]) -> None:
     bars = [
-        (f"{s.engine}, {point.neurons:,} on {point.ranks}{_differing(s, found)}", point.shares)
+        (f"{s.engine}, {speed.neurons:,} on {speed.ranks}{_differing(s, found)}", speed.shares)
         for s in found
-        for point in s.points
+        for speed in s.speeds
     ]
     measured = {name for _, shares in bars for name in shares}
     order = [*PHASES, *sorted(measured - set(PHASES))]

@@ -46,7 +46,7 @@ SAME = of_role(Role.STREAM, Role.NETWORK)  # of a point and of a run that is to 
 LASTING = of_role(Role.STREAM, Role.NETWORK, Role.LENGTH)  # of a point that is done
 
 
-class State(IntEnum):
+class Standing(IntEnum):
     """How far a point has come: nothing yet, a checkpoint, its line of JSON."""
 
     NEW = 0
@@ -151,9 +151,10 @@ def chosen(points: Sequence[Point], index: int | None) -> Sequence[Point]:
     return points[index : index + 1]
 
 
-def state(point: Point, ranks: Communicator) -> State:
+def standing(point: Point, ranks: Communicator) -> Standing:
     """How far a point has come; its folder is made. Raises InputError on every rank alike."""
-    return State(ranks.maximum(agreed(ranks, lambda: _prepare(point) if ranks.rank == 0 else 0)))
+    mine = agreed(ranks, lambda: _prepare(point) if ranks.rank == 0 else 0)
+    return Standing(ranks.maximum(mine))
 
 
 def _prepare(point: Point) -> int:
@@ -161,13 +162,13 @@ def _prepare(point: Point) -> int:
         point.result.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"sweep: folder {point.result.parent}: {error.strerror}") from None
-    return _state(point)
+    return _standing(point)
 
 
-def _state(point: Point) -> State:
+def _standing(point: Point) -> Standing:
     if result(point) is not None:
-        return State.DONE
-    return State.BEGUN if os.path.exists(point.checkpoint) else State.NEW
+        return Standing.DONE
+    return Standing.BEGUN if os.path.exists(point.checkpoint) else Standing.NEW
 
 
 def resumed(point: Point, ranks: Communicator) -> tuple[Config, Checkpoint]:
@@ -199,10 +200,10 @@ def save(point: Point, ranks: Communicator, summary: Summary) -> None:
     agreed(ranks, write if ranks.rank == 0 else lambda: None, OutputError)
 
 
-def title(point: Point, state: State) -> str:
+def title(point: Point, standing: Standing) -> str:
     """Which point, and what is to be done with it."""
     values = ", ".join(f"{name} {_text(value)}" for name, value in point.values.items())
-    doing = {State.NEW: "runs", State.BEGUN: "goes on", State.DONE: "is done"}[state]
+    doing = {Standing.NEW: "runs", Standing.BEGUN: "goes on", Standing.DONE: "is done"}[standing]
     return f"point {point.index} {f'({values}) ' if values else ''}{doing}"
 
 
@@ -242,15 +243,15 @@ def _options(point: Point) -> dict[str, Any]:
 def collect(points: Sequence[Point]) -> dict[str, Any]:
     """points: own values and result of each that is done; begun, missing: the numbers of those
     that can be resumed, and of those that have nothing. Raises InputError."""
-    states = {point.index: _state(point) for point in points}
+    standings = {point.index: _standing(point) for point in points}
     return {
         "points": [
             {"values": point.values, **(result(point) or {})}
             for point in points
-            if states[point.index] == State.DONE
+            if standings[point.index] == Standing.DONE
         ],
-        "begun": [index for index, state in states.items() if state == State.BEGUN],
-        "missing": [index for index, state in states.items() if state == State.NEW],
+        "begun": [index for index, one in standings.items() if one == Standing.BEGUN],
+        "missing": [index for index, one in standings.items() if one == Standing.NEW],
     }
 
 

@@ -20,12 +20,7 @@ from distsim.files.events import Events, read
 from distsim.runs.results import Result
 from distsim.runs.simulation import simulate
 from distsim.studies import enumeration
-from distsim.studies.statistics import (
-    BOUND,
-    chi_square,
-    occupation,
-)
-from distsim.studies.verify import (
+from distsim.studies.small_networks import (
     Small,
     bm_p_values,
     boltzmann_p_value,
@@ -36,6 +31,11 @@ from distsim.studies.verify import (
     random_network,
     step_path,
     transient_p_value,
+)
+from distsim.studies.statistics import (
+    BOUND,
+    chi_square,
+    occupation,
 )
 
 ENGINES = ("race", "relax")

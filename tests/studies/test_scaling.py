@@ -17,6 +17,7 @@ from distsim.cli.launch import Launch
 from distsim.errors import InputError
 from distsim.studies import scaling, scaling_report
 from distsim.studies.scaling import Line, Plan, RunError, Task
+from distsim.studies.scaling_series import analyse
 
 A, B, C, BANDWIDTH = 20e-6, 2e-6, 5e-6, 4e9  # of a made-up machine
 OPTIONS = {"model": "mpm", "tau": 1.0, "weight_bits": 8}
@@ -114,7 +115,7 @@ def test_measurements_are_added_once(tmp_path: Path) -> None:
     assert len(said) == 6
     scaling.measure(file, plan(launcher=fake(tmp_path), repeats=3), said.append)
     assert len(scaling.read(file)) == 18
-    assert {series.points[0].repeats for series in scaling.analyse(scaling.read(file))} == {3}
+    assert {series.speeds[0].repeats for series in analyse(scaling.read(file))} == {3}
 
 
 def test_runs_are_as_long_as_asked_for(tmp_path: Path) -> None:
@@ -124,12 +125,12 @@ def test_runs_are_as_long_as_asked_for(tmp_path: Path) -> None:
 
 
 def test_speed_up_and_efficiency_count_columns() -> None:
-    strong, *_, weak = (series for series in scaling.analyse(lines()) if series.engine == "relax")
-    one, two, four = strong.points
+    strong, *_, weak = (series for series in analyse(lines()) if series.engine == "relax")
+    one, two, four = strong.speeds
     assert four.speed_up == pytest.approx(four.rate / one.rate)
     assert two.efficiency == pytest.approx(two.rate / one.rate / 2)
-    assert [point.neurons for point in weak.points] == [10_000, 20_000]
-    assert weak.points[1].speed_up == pytest.approx(2 * weak.points[1].rate / one.rate)
+    assert [speed.neurons for speed in weak.speeds] == [10_000, 20_000]
+    assert weak.speeds[1].speed_up == pytest.approx(2 * weak.speeds[1].rate / one.rate)
 
 
 def test_what_ran_elsewhere_is_another_series() -> None:
@@ -139,13 +140,13 @@ def test_what_ran_elsewhere_is_another_series() -> None:
         for device, exchange in (("cpu", None), ("gpu", "nccl"), ("gpu", "peer"))
         for ranks in (1, 2)
     ]
-    found = scaling.analyse(measured)
+    found = analyse(measured)
     assert [one.options for one in found] == [
         {**OPTIONS, "device": "cpu"},
         {**OPTIONS, "device": "gpu", "exchange": "nccl"},
         {**OPTIONS, "device": "gpu", "exchange": "peer"},
     ]
-    assert all([point.repeats for point in one.points] == [1, 1] for one in found)
+    assert all([speed.repeats for speed in one.speeds] == [1, 1] for one in found)
     assert "weight bits 8, device gpu, exchange nccl)" in scaling_report.table(found)
 
 
@@ -153,35 +154,47 @@ def test_a_weak_series_may_start_beyond_the_fewest_ranks() -> None:
     """The start of 1 rank exchanged otherwise, so the series begins with 4."""
     ran = {"device": "gpu", "exchange": "nccl"}
     measured = [line("relax", n, ranks, [1000, 1]) | ran for n, ranks in ((2000, 4), (4000, 16))]
-    (series,) = scaling.analyse([line("relax", 1000, 1), *measured])[1:]
+    (series,) = analyse([line("relax", 1000, 1), *measured])[1:]
     assert (series.kind, series.neurons) == ("weak", 2000)
     assert "weights a rank of 2,000 neurons on 4 (" in scaling_report.table([series])
 
 
 def test_the_model_is_found_again_and_predicts() -> None:
-    for series in scaling.analyse(lines()):
+    for series in analyse(lines()):
         model = series.model
         assert model is not None
         assert model.error < 1e-6
         assert model.b == pytest.approx(B, rel=1e-3)
         assert model.c == pytest.approx(C, rel=1e-3)
         assert model.per_byte == pytest.approx(1 / BANDWIDTH, rel=1e-3)
-        assert [point.ranks for point in series.predictions] == [8, 16, 32]
-        assert [point.nodes for point in series.predictions] == [2, 4, 8]
-        for point in series.predictions:
-            expected = line(series.engine, point.neurons, point.ranks)
-            assert point.rate == pytest.approx(expected["transitions_per_second"], rel=1e-3)
+        assert [speed.ranks for speed in series.predictions] == [8, 16, 32]
+        assert [speed.nodes for speed in series.predictions] == [2, 4, 8]
+        for speed in series.predictions:
+            expected = line(series.engine, speed.neurons, speed.ranks)
+            assert speed.rate == pytest.approx(expected["transitions_per_second"], rel=1e-3)
+
+
+def test_the_line_of_json_has_its_keys() -> None:
+    found = scaling_report.as_json(analyse(lines()))["series"]
+    assert found[0].keys() == {
+        "kind", "engine", "neurons", "options", "points", "predictions", "model",
+    }  # fmt: skip
+    assert found[0]["model"].keys() == {"a", "b", "c", "per_byte", "error", "points", "nodes"}
+    assert [one["ranks"] for one in found[0]["points"]] == [1, 2, 4]
+    assert found[0]["model"]["points"] == 7
+    few = [one for one in lines() if one["ranks"] == 1]
+    assert {one["model"] for one in scaling_report.as_json(analyse(few))["series"]} == {None}
 
 
 def test_too_few_measurements_make_no_model() -> None:
     few = [one for one in lines() if one["ranks"] == 1]
-    series = scaling.analyse(few)
+    series = analyse(few)
     assert all(one.model is None and not one.predictions for one in series)
     assert "none; it needs 4 measurements" in scaling_report.table(series)
 
 
 def test_only_predictions_are_marked_as_such() -> None:
-    text = scaling_report.table(scaling.analyse(lines()))
+    text = scaling_report.table(analyse(lines()))
     for row in text.splitlines():
         words = row.split()
         if words and words[0].isdigit():

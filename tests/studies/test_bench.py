@@ -1,0 +1,180 @@
+"""distsim bench: its rows, and what is asked of a chain on either device, in which order."""
+
+import itertools
+import sys
+import types
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from distsim.chains.chain import Chain
+from distsim.chains.opening import open_chain
+from distsim.config.options import Config
+from distsim.networks.gaussian import Gaussian
+from distsim.ranks.communicator import Communicator, Serial
+from distsim.studies import bench, plain_loops
+
+EVERY = {
+    "model", "neurons", "weight_bits", "tau", "engine", "exchange", "device", "ranks", "rate",
+    "ratio",
+}  # fmt: skip
+OF_ENGINES = {"target", "events", "replays", "applies", "microseconds", "consistent"}
+ON_GPUS = {"limit", "joules"}
+
+
+def measure(device: str, models: tuple[str, ...] = ("mpm", "bm")) -> list[dict[str, Any]]:
+    return bench.run(Serial(), models, [40, 50], [32, 8], 1.0, 0.01, device, 20)
+
+
+def check(rows: list[dict[str, Any]], more: set[str]) -> None:
+    for row in rows:
+        loop = row["engine"] == "loop"
+        assert row.keys() == EVERY | (set() if loop else OF_ENGINES | more)
+        assert row["rate"] > 0
+        if not loop:
+            assert row["consistent"]
+            assert row["target"] == 20
+            assert row["events"] > 0
+            assert row["applies"] > 0
+            assert sum(row["microseconds"].values()) > 0
+
+
+def test_rows_on_the_cpu() -> None:
+    rows = measure("cpu")
+    check(rows, set())
+    names = [
+        (row["model"], row["neurons"], row["engine"], row["weight_bits"], row["exchange"])
+        for row in rows
+    ]
+    assert names == [
+        (model, neurons, engine, bits, None)
+        for model in ("mpm", "bm")
+        for neurons in (40, 50)
+        for engine, bits in (
+            ("loop", None), ("race", 32), ("relax", 32), ("race", 8), ("relax", 8)
+        )
+    ]  # fmt: skip
+    for first in range(0, len(rows), 5):
+        for row in rows[first : first + 5]:
+            assert row["ratio"] == row["rate"] / rows[first]["rate"]
+    text = bench.table(rows).splitlines()
+    assert len(text) == 1 + len(rows)
+    assert text[1].split()[:5] == ["mpm", "40", "float32", "loop", "1"]
+    assert "replay" in text[3]
+
+
+def test_a_rate_counts_transitions_of_an_mpm_and_steps_of_a_bm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a clock that moves by a second from look to look, each after eight windows."""
+    seconds = itertools.count()
+    clock = types.SimpleNamespace(perf_counter=lambda: float(next(seconds)))
+    monkeypatch.setattr(bench, "time", clock)
+    for row in measure("cpu"):
+        if row["engine"] != "loop":
+            windows = 8 * row["events"]
+            assert row["rate"] == windows if row["model"] == "mpm" else row["rate"] > windows
+
+
+class Fake:
+    """A chain on GPUs that is one on the CPU: notes what is asked of it."""
+
+    def __init__(self, chain: Chain, exchange: str, asked: list[str]) -> None:
+        self._chain, self.exchange, self._asked = chain, exchange, asked
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("advance", "consistent", "close"):
+            self._asked.append(name)
+        return getattr(self._chain, name)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What `bench` asks of chains, meters and loops where all is on GPUs, in order."""
+    asked: list[str] = []
+
+    class Meter:
+        def __init__(self, ranks: Communicator) -> None:
+            asked.append("copy")
+
+        def start(self) -> None:
+            asked.append("start")
+
+        def stop(self, done: float, columns: float, neurons: int, bits: int) -> dict[str, float]:
+            asked.append("stop")
+            return {"limit": columns * neurons * bits, "joules": 1e-6 * done}
+
+    def rate(*arguments: Any) -> float:
+        asked.append("loop")
+        return 100.0
+
+    def opened(network: Any, config: Config, ranks: Communicator) -> Fake:
+        assert config.device == "gpu"
+        asked.append(f"{config.engine} {config.exchange}")
+        chain = open_chain(network, replace(config, device="cpu", exchange="auto"), ranks)
+        return Fake(chain, config.exchange, asked)
+
+    module = types.ModuleType("distsim.studies.bench_gpu")
+    module.ways = lambda _: [("race", "nccl"), ("relax", "peer")]  # type: ignore[attr-defined]
+    module.Meter = Meter  # type: ignore[attr-defined]
+    module.loop_rate = rate  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "distsim.studies.bench_gpu", module)
+    monkeypatch.setattr("distsim.studies.bench_gpu", module, raising=False)
+    monkeypatch.setattr(bench, "on_gpu", lambda device, ranks: True)
+    monkeypatch.setattr(bench, "open_chain", opened)
+    return asked
+
+
+def test_rows_on_gpus(asked: list[str]) -> None:
+    rows = measure("auto")
+    check(rows, ON_GPUS)
+    assert {row["device"] for row in rows} == {"gpu"}
+    one = [("loop", "nccl"), ("race", "nccl"), ("relax", "peer")]
+    names = [(row["model"], row["weight_bits"], row["engine"], row["exchange"]) for row in rows]
+    assert names == [
+        *(("mpm", bits, *name) for _ in (40, 50) for bits in (32, 8) for name in one),
+        *(("bm", bits, *name) for _ in (40, 50) for bits in (32, 8) for name in one[1:]),
+    ]
+    assert {row["ratio"] for row in rows if row["model"] == "bm"} == {None}
+    assert {row["ratio"] for row in rows if row["engine"] == "loop"} == {1.0}
+    assert all(row["ratio"] == row["rate"] / 100 for row in rows if row["model"] == "mpm")
+
+
+def test_a_copy_is_measured_first_and_a_chain_closed_last(asked: list[str]) -> None:
+    bench.run(Serial(), ["mpm"], [40], [8], 1.0, 1e-9, "gpu", None)
+    once = ["copy", *["advance"] * 6, "start", "advance", "stop", "consistent", "close"]
+    assert asked == ["race nccl", *once, "relax peer", *once, "loop"]
+
+
+@pytest.mark.gpu
+def test_rows_of_this_gpu() -> None:
+    rows = measure("gpu")
+    check(rows, ON_GPUS)
+    for row in rows:
+        assert 0 < row.get("limit", 0.5) < 2
+
+
+@pytest.mark.parametrize(("model", "active"), [("mpm", 2), ("bm", 3)])
+def test_plain_loops_follow_their_law(model: str, active: int) -> None:
+    """Three neurons hold each other active: those of a BM stay so; of an MPM, whose loop makes an
+    even number of transitions, one leaves at last and comes back at once."""
+    columns = np.full((3, 3), 60, np.float32)
+    np.fill_diagonal(columns, 0)
+    x = np.array([1, 1, 0], np.float32)
+    assert plain_loops.LOOPS[model](columns, x, 1.0, 1e-3, np.random.default_rng(1)) > 0
+    assert sorted(x.tolist()) == [0] * (3 - active) + [1] * active
+
+
+def test_a_plain_loop_is_given_the_columns_of_the_network() -> None:
+    network = Gaussian(70, 1.0, 0, False)
+    given = []
+
+    def loop(columns: Any, x: Any, tau: float, seconds: float, generator: Any) -> float:
+        given.append((columns.copy(), seconds))
+        return 7.0
+
+    assert plain_loops.rate(network, loop, 1.0, 2.0, 0.5) == 7.0
+    assert [seconds for _, seconds in given] == [0.5, 2.0]
+    np.testing.assert_array_equal(given[0][0], network.rows(0, 70).T.astype(np.float32))
