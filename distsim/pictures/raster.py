@@ -111,7 +111,7 @@ def _draw_raster(axes: Any, events: Events) -> None:
 def _draw_steps(
     axes: Any, values: NDArray[np.float64], edges: NDArray[np.float64], name: str, colour: str
 ) -> None:
-    axes.fill_between(edges[:-1], values, step="post", color=PALE, linewidth=0)
+    axes.stairs(values, edges, fill=True, color=PALE)
     axes.stairs(values, edges, color=colour, linewidth=1.2, baseline=None)
     axes.set_ylim(0, max(1e-9, 1.15 * float(values.max())))
     axes.set_ylabel(name, color=INK)
