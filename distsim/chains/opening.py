@@ -9,6 +9,7 @@ from distsim.chains.chain import Chain
 from distsim.chains.cpu import HostChain
 from distsim.config.options import Config
 from distsim.errors import InputError
+from distsim.kernels import cache
 from distsim.kernels.states import random_states
 from distsim.ranks.agreement import agreed, gathered
 from distsim.ranks.communicator import Communicator
@@ -38,6 +39,7 @@ def open_chain(
 
     states: of all neurons, uint8[N]; without them those that the configuration names.
     """
+    agreed(ranks, lambda: _refuse(cache.lack) if cache.lack else None)
     gpu = on_gpu(config.device, ranks)
     if config.exchange != "auto" and not gpu:
         raise InputError(

@@ -1,8 +1,9 @@
 """The output file of a run: every event, the state at both ends, the configuration.
 
-What it holds: `files.events`. The file grows under FILE.partial and takes its own name when it is whole and on the disk, so
-under its own name it is whole or absent. Whatever ends the process, the partial file is an HDF5
-file with all events up to a block (see `files.journal`); a run that goes on from a checkpoint cuts it back.
+What it holds: `files.events`. The file grows under FILE.partial and takes its own name when it is
+whole and on the disk, so under its own name it is whole or absent. Whatever ends the process, the
+partial file is an HDF5 file with all events up to a block (see `files.journal`); a run that goes on
+from a checkpoint cuts it back.
 Not compressed: events come faster than a compressor.
 """
 
