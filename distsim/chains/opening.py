@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from distsim.chains.chain import Chain
 from distsim.chains.cpu import HostChain
+from distsim.chains.rehearsal import rehearse
 from distsim.config.options import Config
 from distsim.errors import InputError
 from distsim.kernels import cache
@@ -48,7 +49,9 @@ def open_chain(
     if states is None:
         states = _initial(config, network.neurons, ranks)
     if not gpu:
-        return HostChain(network, config, ranks, states)
+        chain = HostChain(network, config, ranks, states)
+        rehearse(config, chain.shard.kind, several_ranks=ranks.size > 1)
+        return chain
     from distsim.chains.gpu import DeviceChain
 
     return DeviceChain(network, config, ranks, states)

@@ -101,9 +101,9 @@ def test_folder_missing(tmp_path: Path) -> None:
 
 FULL_DISK = """
 import resource, sys, numpy as np
-from distsim.config import Config
+from distsim.config.options import Config
 from distsim.errors import OutputError
-from distsim.output import EventFile
+from distsim.runs.output import EventFile
 file = EventFile.begin(sys.argv[1], Config(), np.zeros(10, np.uint8))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 many = 200_000
@@ -130,8 +130,8 @@ def test_full_disk(limit: int, tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys, numpy as np
-from distsim.config import Config
-from distsim.output import EventFile
+from distsim.config.options import Config
+from distsim.runs.output import EventFile
 file = EventFile.begin(sys.argv[1], Config(), np.zeros(10, np.uint8))
 for start in range(0, 1_000_000, 100_000):
     block = np.arange(start, start + 100_000)
