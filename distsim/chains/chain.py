@@ -1,5 +1,7 @@
 """The contract of a chain, on any device: a network in motion, advanced to a run's end.
 
+Once it is open, nothing of it is left to load or to compile.
+
 | member | meaning |
 |---|---|
 | config, ranks | what it was opened with |
@@ -9,11 +11,13 @@
 | windows, replays, applies | counters |
 | timer | where the time went |
 | go_on(position) | stand where an earlier chain stood, before the first `advance` |
-| advance(recorder) | one window or more, or what of them belongs to the run |
+| advance(recorder) | one window or more, or what of them belongs to the run; InputError on every |
+| | rank alike for a run that waits for events of a network at rest |
 | now() | model time or steps at the end of the last window |
 | position(recorder) | where it would be resumed, on all ranks: the start of a window |
 | final() | states of all neurons, uint8[N], at the end |
 | consistent(final) | whether z == W x + b holds exactly on every rank |
+| connections() | how many weights are not zero as simulated; how many neurons have none |
 | network_digest() | of the weights and biases that are simulated: the same for any ranks |
 | close() | gives back what it holds, on all ranks alike |
 """
@@ -74,6 +78,8 @@ class Chain(Protocol):
     def final(self) -> NDArray[np.uint8]: ...
 
     def consistent(self, final: NDArray[np.uint8]) -> bool: ...
+
+    def connections(self) -> tuple[int, int]: ...
 
     def network_digest(self) -> str: ...
 

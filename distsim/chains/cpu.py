@@ -1,6 +1,7 @@
 """A chain on the CPU: a window at a time, from the law's clock to the recorder."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from distsim.engines.relax import Relax
 from distsim.engines.timer import Timer
 from distsim.kernels.states import commit
 from distsim.laws.opening import open_law
+from distsim.laws.window import END_OF_TIME
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
@@ -42,13 +44,16 @@ class HostChain:
         config: Config,
         ranks: Communicator,
         states: NDArray[np.uint8],
+        kind: type[np.int32] | type[np.int64] | None = None,
     ) -> None:
-        """`states`: of all neurons, uint8[N]."""
+        """states: of all neurons, uint8[N]; kind: of z, where another network has the say."""
         self.config = config
         self.ranks = ranks
         self.timer = Timer()
         check_memory(network.name, network.neurons, config.weight_bits, ranks)
         self.shard = load(network, config.weight_bits, ranks, DenseColumns)
+        if kind is not None:
+            self.shard = replace(self.shard, kind=kind)
         self.initial = states
         self.x = states[self.shard.first : self.shard.first + self.shard.size].copy()
         self.z = self.shard.responses(states)
@@ -56,6 +61,7 @@ class HostChain:
         self.engine: Engine = _ENGINES[config.engine](self.shard, ranks, self.timer)
         self.windows = self.replays = self.applies = 0
         self._left: Position | None = None  # where a run that ended inside a window goes on
+        self._quiet = False  # no event in the last window
 
     @property
     def target(self) -> int:
@@ -67,8 +73,11 @@ class HostChain:
         self.applies = position.applies
 
     def advance(self, recorder: Recorder) -> None:
-        """One window, or what of it belongs to the run."""
+        """One window, or what of it belongs to the run. Raises InputError for a run that waits for
+        events of a network at rest, on every rank alike."""
         self.timer.start()
+        if recorder.limit is not None and (self._quiet or self.now() >= END_OF_TIME):
+            self._check_motion()
         window = self.law.open(self.z, self.x)
         self.timer.stamp("open")
         solution = self.engine.solve(self.law, window, self.z, self.x)
@@ -88,7 +97,13 @@ class HostChain:
         self.windows += 1
         self.replays += solution.replays
         self.applies += solution.applies
+        self._quiet = solution.events.size == 0
         self.timer.stamp("commit")
+
+    def _check_motion(self) -> None:
+        standstill = self.law.standstill(self.z, self.x)
+        if standstill is not None:
+            raise standstill
 
     def now(self) -> float:
         return self.law.now()
@@ -109,6 +124,9 @@ class HostChain:
 
     def network_digest(self) -> str:
         return self.shard.digest(self.ranks)
+
+    def connections(self) -> tuple[int, int]:
+        return self.shard.connections(self.ranks)
 
     def final(self) -> NDArray[np.uint8]:
         return self.ranks.gather(self.x)

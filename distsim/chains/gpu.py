@@ -281,7 +281,7 @@ class DeviceChain:
         """Enlarge what became too small, on all ranks alike, and do the window once more."""
         halted = int(state["halted"])
         if halted & AT_REST:
-            raise at_rest(float(state["octaves"]), float(state["high"]))
+            raise at_rest(float(state["octaves"]))
         capacity = dict(self._capacity)
         for name, bit in (
             ("slots", SLOTS), ("tickets", TICKETS), ("events", EVENTS)
@@ -332,6 +332,10 @@ class DeviceChain:
             last=float(state[left + "last"]),
             total=int(state[left + "digest"]),
         )
+
+    def connections(self) -> tuple[int, int]:
+        """How many weights are not zero as simulated, and how many neurons have none."""
+        return self.shard.connections(self.ranks)
 
     def network_digest(self) -> str:
         """The digest of the weights and biases that are simulated: the same for any ranks."""

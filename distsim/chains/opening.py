@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from distsim.chains.chain import Chain
 from distsim.chains.cpu import HostChain
+from distsim.chains.rehearsal import rehearse
 from distsim.config.options import Config
 from distsim.errors import InputError
+from distsim.kernels import cache
 from distsim.kernels.states import random_states
 from distsim.ranks.agreement import agreed, gathered
 from distsim.ranks.communicator import Communicator
@@ -38,6 +40,7 @@ def open_chain(
 
     states: of all neurons, uint8[N]; without them those that the configuration names.
     """
+    agreed(ranks, lambda: _refuse(cache.lack) if cache.lack else None)
     gpu = on_gpu(config.device, ranks)
     if config.exchange != "auto" and not gpu:
         raise InputError(
@@ -46,7 +49,9 @@ def open_chain(
     if states is None:
         states = _initial(config, network.neurons, ranks)
     if not gpu:
-        return HostChain(network, config, ranks, states)
+        chain = HostChain(network, config, ranks, states)
+        rehearse(config, chain.shard.kind, several_ranks=ranks.size > 1)
+        return chain
     from distsim.chains.gpu import DeviceChain
 
     return DeviceChain(network, config, ranks, states)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import io
 import os
 import struct
 from typing import TYPE_CHECKING
+
+from distsim.files.claim import lock
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -40,12 +41,10 @@ class Disk(io.RawIOBase):
         self._changes: list[tuple[int, bytes]] = []
         self._position = 0
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise OSError(errno.EBUSY, "another run is writing it") from None
+            lock(self._file.fileno())
         except OSError:
-            pass  # a file system without locks
+            self._file.close()
+            raise
         if new:
             self._file.truncate(0)
         else:

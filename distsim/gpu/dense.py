@@ -14,6 +14,7 @@ from distsim.kernels.gaussian import Formula
 _BLOCKS = 16  # a multiprocessor, of a kernel that makes weights: enough to hide its latency
 _TILE = 32  # rows and columns that a block of store_rows turns over in shared memory
 _ROWS = 128  # threads, each with a row, of the kernels that go through all columns
+_COUNTED = 1 << 24  # weights at a time whose zeros are looked for
 _PARTS = 64  # into which these cut the columns
 
 
@@ -60,6 +61,16 @@ class DeviceColumns:
         sums, squares = cupy.zeros(self.size, cupy.uint64), cupy.zeros(self.size)
         self._by_rows("magnitudes", sums, squares)
         return sums.get().astype(np.int64), float(squares.sum())
+
+    def degrees(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        onto = cupy.zeros(self.size, cupy.int64)
+        out = cupy.zeros(self.neurons, cupy.int64)
+        step = max(1, _COUNTED // self.stride)
+        for start in range(0, self.neurons, step):
+            there = self.array()[start : start + step, : self.size] != 0
+            onto += there.sum(axis=0)
+            out[start : start + step] = there.sum(axis=1)
+        return onto.get(), out.get()
 
     def multiply(self, states: NDArray[np.uint8], z: NDArray[Any]) -> None:
         sums = cupy.zeros(self.size, cupy.uint64)

@@ -61,6 +61,19 @@ def magnitudes(columns, absolute):
     return squares
 
 
+@njit(cache=True)
+def degrees(columns, onto, out):
+    """onto: int64[n], out: int64[N] += the weights that are not zero, by row and by column."""
+    for j in range(columns.shape[0]):
+        w = columns[j]
+        count = np.int64(0)
+        for i in range(onto.size):
+            there = np.int64(w[i] != 0)
+            onto[i] += there
+            count += there
+        out[j] += count
+
+
 @njit(inline="always")
 def _factor(k):
     """The k-th of a sequence of odd numbers without a pattern."""

@@ -14,16 +14,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.errors import InputError
 from distsim.kernels.boltzmann import Scan, earliest_visit, visits
+from distsim.kernels.elementary import LN2
 from distsim.kernels.events import LIMIT
 from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
 from distsim.laws.law import Clock
 from distsim.laws.tickets import Tickets
 from distsim.laws.window import Window, follow, target_events
+from distsim.ranks.communicator import Communicator
 from distsim.weights.shard import Shard
 
+# The largest logit(u), of u = 1 - 2^-53: the tickets' uniforms are (k + 1/2) / 2^52. The least is
+# its negative.
+LARGEST_LOGIT = 53 * LN2
 _SHORT_SWEEP = 4096  # steps: a window may have so many, however few the neurons
+
+
+def at_rest(step: int) -> InputError:
+    """The error for a network that no longer changes."""
+    return InputError(
+        f"the network is at rest: after step {step} no neuron's response is within reach of a "
+        "threshold, and none will change state; allowed: a larger tau, another network, or a "
+        "length in steps or sweeps"
+    )
+
+
+def may_change(
+    scale: float, rest: NDArray[np.float64], z: NDArray[Any], x: NDArray[np.uint8]
+) -> bool:
+    """Whether any of these neurons has a ticket among all possible ones that changes its state.
+
+    Without such a neuron on any rank z stays, and so do all states, for ever. scale: T in weight
+    units; rest: float64[n]; z: int[n]; x: uint8[n].
+    """
+    if scale > 0.0:  # a ticket changes state 0 at z >= its threshold, and state 1 below it
+        reach = scale * LARGEST_LOGIT
+        lowest = np.ceil(np.clip(-reach - rest, -LIMIT, LIMIT)).astype(np.int64)
+        highest = np.ceil(np.clip(reach - rest, -LIMIT, LIMIT)).astype(np.int64)
+    else:
+        lowest = np.floor(-rest).astype(np.int64) + 1
+        highest = -np.floor(rest).astype(np.int64)
+    return bool(np.where(x == 0, z >= lowest, z < highest).any())
 
 
 class Boltzmann:
@@ -33,9 +66,16 @@ class Boltzmann:
     bounded = False
 
     def __init__(
-        self, shard: Shard[Any], tau: float, seed: int, target: int | None, scan: str
+        self,
+        shard: Shard[Any],
+        tau: float,
+        seed: int,
+        target: int | None,
+        ranks: Communicator,
+        scan: str,
     ) -> None:
         self.shard = shard
+        self.ranks = ranks
         self.scale = tau / shard.unit
         self.target = target or target_events(shard.neurons, shard.strength, tau)
         self.most = max(shard.neurons, _SHORT_SWEEP)
@@ -70,6 +110,12 @@ class Boltzmann:
     def now(self) -> float:
         """Steps done, at the end of the last window."""
         return self.clock.high
+
+    def standstill(self, z: NDArray[Any], x: NDArray[np.uint8]) -> InputError | None:
+        """Where no ticket can change a state."""
+        if self.ranks.maximum(may_change(self.scale, self.shard.rest, z, x)):
+            return None
+        return at_rest(self.clock.number)
 
     def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
         """The tickets of all visits to local neurons."""

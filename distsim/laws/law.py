@@ -12,6 +12,8 @@
 | times(window, events) | model times or steps of events, float64[events] |
 | close(window, events, early) | moves the clock to the window's end |
 | now() | model time or steps at the end of the last window |
+| standstill(z, x) | the error of a run that waits for events where none will come, or None; for |
+| | all ranks alike, after a window without events |
 | draw(window, z, x, tickets) | the tickets that an engine starts with |
 | deepen(window, x, events, bounds, tickets) | of a bounded law: what z within its bounds may |
 | | reach besides; a bound on all s z |
@@ -27,6 +29,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.errors import InputError
 from distsim.kernels.boltzmann import Scan
 from distsim.kernels.replay import Bounds
 from distsim.laws.tickets import Tickets
@@ -63,6 +66,8 @@ class Law(Protocol):
     def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None: ...
 
     def now(self) -> float: ...
+
+    def standstill(self, z: NDArray[Any], x: NDArray[np.uint8]) -> InputError | None: ...
 
     def draw(
         self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets

@@ -45,11 +45,18 @@ from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
 from distsim.laws.law import Clock
 from distsim.laws.tickets import Tickets
-from distsim.laws.window import CAP_BITS, START_BITS, Window, follow, target_events
+from distsim.laws.window import (
+    CAP_BITS,
+    END_OF_TIME,
+    START_BITS,
+    WIDEST,
+    Window,
+    follow,
+    target_events,
+)
 from distsim.ranks.communicator import Communicator
 from distsim.weights.shard import Shard
 
-_WIDEST = 1000  # binary exponent of the widest window that a double can time
 _MARGIN = 1.0  # the widest margin, in units of 2 tau: a factor of e in a rate
 _TABLES = 7  # bounds of first tickets are kept for so many widths besides the last
 _LIMIT = int(LIMIT)
@@ -65,12 +72,12 @@ def check_temperature(shard: Shard[Any], tau: float) -> None:
         )
 
 
-def at_rest(octaves: float, now: float) -> InputError:
+def at_rest(octaves: float) -> InputError:
     """The error for a network that no longer changes; octaves: log2 of its largest rate."""
     return InputError(
-        f"the network is at rest: its largest rate is 2^{octaves:.0f} and no neuron has changed "
-        f"state by model time {now:.3g}; allowed: rates that make a transition before model time "
-        "2^1000 (a larger tau, or another network)"
+        f"the network is at rest: its largest rate is 2^{octaves:.0f}, and model time 2^{WIDEST} "
+        "has come before the run's last transition; allowed: rates that make it earlier (a larger "
+        "tau, or another network), or a length in time"
     )
 
 
@@ -104,16 +111,18 @@ class McCullochPitts:
 
     # ------------------------------------------------------------------------- the window rule
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
-        """The next window: the rule's width, or less where a rate is above 2^4 / D."""
+        """The next window: the rule's width, or less where a rate is above 2^4 / D.
+
+        Where all rates are too small for a double to time the rule's, it is 2^1000 wide. Its
+        tickets are as exact as any, and a run may end inside.
+        """
         top = self.ranks.maximum(largest_response(z, x))
         octaves = top / (self.scale * LN2)  # log2 of the largest rate
         if self.clock.exponent is None:  # all N neurons at the largest rate make `target` events
             exponent = math.floor(self.octaves_per_neuron - octaves)
             self.clock = replace(self.clock, exponent=exponent)
         assert self.clock.exponent is not None
-        exponent = min(self.clock.exponent, math.floor(START_BITS - octaves))
-        if exponent > _WIDEST:
-            raise at_rest(octaves, self.clock.high)
+        exponent = min(self.clock.exponent, math.floor(START_BITS - octaves), WIDEST)
         cap = (CAP_BITS - exponent) * LN2 * self.scale
         return Window(
             number=self.clock.number,
@@ -153,6 +162,12 @@ class McCullochPitts:
         """Model time at the end of the last window."""
         return self.clock.high
 
+    def standstill(self, z: NDArray[Any], x: NDArray[np.uint8]) -> InputError | None:
+        """At the end of model time."""
+        if self.clock.high < END_OF_TIME:
+            return None
+        return at_rest(self.ranks.maximum(largest_response(z, x)) / (self.scale * LN2))
+
     # ----------------------------------------------------------------------------- the tickets
     def _source(self, window: Window) -> Source:
         """What the compiled loops draw the window's tickets from."""
@@ -181,14 +196,14 @@ class McCullochPitts:
         """Draw what responses within their bounds may reach. Returns a bound on all s z."""
         source, top = self._source(window), 0
 
-        def draw() -> tuple[int, int, bool]:
+        def more() -> tuple[int, int, bool]:
             nonlocal top
             *drawn, top = more_arrivals(
                 source, window.cap, x, events, bounds, self._bound, tickets.held, tickets.room
             )
             return tuple(drawn)
 
-        tickets.fill(draw)
+        tickets.fill(more)
         return int(top)
 
     # ---------------------------------------------------------------------------------- a race

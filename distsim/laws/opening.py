@@ -15,4 +15,4 @@ def open_law(config: Config, shard: Shard[Any], ranks: Communicator) -> Law:
     if config.model == "mpm":
         return McCullochPitts(shard, config.tau, config.seed, config.window, ranks)
     assert config.scan is not None
-    return Boltzmann(shard, config.tau, config.seed, config.window, config.scan)
+    return Boltzmann(shard, config.tau, config.seed, config.window, ranks, config.scan)

@@ -17,6 +17,8 @@ from typing import NamedTuple
 SMALLEST_TARGET, LARGEST_TARGET = 16, 1024
 CAP_BITS = 6  # a window of the MPM ends when a rate comes above 2^6 / D
 START_BITS = 4  # and starts with all rates at or under 2^4 / D
+WIDEST = 1000  # binary exponent of the widest window of an MPM, whatever the rule: doubles end at
+END_OF_TIME = math.ldexp(1.0, WIDEST)  # 2^1024. Its clock stands within a window of this at most
 
 
 def target_events(neurons: int, strength: float, tau: float) -> int:

@@ -1,4 +1,4 @@
-"""What all ranks do alike: errors, what one of them read, and when they stop.
+"""What all ranks do alike: errors that any of them met, what one of them read, when they stop.
 
 A signal reaches one rank, or several at different moments; a full disk is seen by the root alone.
 So each rank has a wish, and now and then all take the strongest one: one all-reduce every so many
@@ -16,8 +16,8 @@ import numpy as np
 from distsim.errors import InputError, OutputError
 from distsim.ranks.communicator import Communicator
 
-_EVERY = 0.1  # seconds between two agreements
-_BITS = 30  # of the number of windows until the next agreement, at most
+_EVERY = 0.1  # seconds between two decisions
+_BITS = 30  # of the number of windows until the next one, at most
 _MOST = (1 << _BITS) - 1
 
 
@@ -42,7 +42,7 @@ class Decision:
 _GO_ON = Decision(Wish.GO_ON)
 
 
-class Agreement:
+class Decisions:
     """Has all ranks take the same decision at the same window."""
 
     def __init__(self, ranks: Communicator) -> None:
@@ -50,7 +50,7 @@ class Agreement:
         self._windows = self._left = 1
         self._moment = monotonic()
 
-    def reach(self, wish: Callable[[], tuple[Wish, int]]) -> Decision:
+    def after_window(self, wish: Callable[[], tuple[Wish, int]]) -> Decision:
         """The decision after this window. `wish` gives this rank's, and a signal or 0.
 
         A word for the maximum over the ranks: wish, signal, rank, and how few windows to wait.

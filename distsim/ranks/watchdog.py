@@ -53,7 +53,7 @@ class Watchdog:
         self._doing = doing
         self._limit = _MANY
         self._near = _neighbours(ranks)
-        self._guard = _guard(ranks.size, self._near) if ranks.rank == min(self._near) else None
+        self._witness = _witness(ranks.size, self._near) if ranks.rank == min(self._near) else None
         self._end, self._over = os.pipe()  # written to when the run is over
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -83,9 +83,9 @@ class Watchdog:
         self._thread.join()
         os.close(self._over)
         os.close(self._end)
-        if self._guard is not None:
+        if self._witness is not None:
             with contextlib.suppress(OSError):  # it has ended already
-                self._guard.communicate(b".")
+                self._witness.communicate(b".")
         if error is None or isinstance(error, InputError | OutputError):  # the same on every rank
             self._ranks.barrier()  # before any process ends, which would look like a death
 
@@ -144,7 +144,7 @@ class Watchdog:
             self._ranks.abort(FAILED)
 
 
-def _guard(size: int, near: dict[int, int]) -> subprocess.Popen[bytes] | None:
+def _witness(size: int, near: dict[int, int]) -> subprocess.Popen[bytes] | None:
     """A process that outlives these ranks, where nobody else says which of them has died."""
     if len(near) == 1 or not launcher_is_silent() or not hasattr(os, "pidfd_open"):
         return None

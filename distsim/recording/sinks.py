@@ -16,25 +16,29 @@ class Sink(Protocol):
     ) -> None: ...
 
 
-class Memory:
-    """Keeps all events."""
+class Collected:
+    """All events, in memory."""
 
     def __init__(self) -> None:
-        self.blocks: list[tuple[Any, ...]] = [
+        self._blocks: list[tuple[NDArray[Any], ...]] = [
             (np.empty(0), np.empty(0, np.int64), np.empty(0, np.uint8))
         ]
 
     def append(
         self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
     ) -> None:
-        self.blocks.append((time.copy(), neuron.copy(), state.copy()))
+        self._blocks.append((time.copy(), neuron.copy(), state.copy()))
+
+    def columns(self) -> list[NDArray[Any]]:
+        """time: float64[K], neuron: int64[K], state: uint8[K]."""
+        return [np.concatenate(column) for column in zip(*self._blocks, strict=True)]
 
 
-class Guarded:
-    """A sink whose first error is kept for an agreed stop: the other ranks know nothing of it."""
+class Deferred:
+    """A sink whose first error waits for a stop on all ranks, of which only this one knows it."""
 
     def __init__(self, sink: Sink) -> None:
-        self.sink = sink
+        self._sink = sink
         self.error: OutputError | None = None
 
     def append(
@@ -42,7 +46,7 @@ class Guarded:
     ) -> None:
         if self.error is None:
             try:
-                self.sink.append(time, neuron, state)
+                self._sink.append(time, neuron, state)
             except OutputError as error:
                 self.error = error
 

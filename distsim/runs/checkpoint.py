@@ -69,7 +69,7 @@ def pack(checkpoint: Checkpoint) -> bytes:
 def unpack(data: bytes, path: str) -> Checkpoint:
     """The run in the bytes of a file. Raises InputError."""
     body, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
-    name, _, rest = body.partition(b"\n")
+    name, _, content = body.partition(b"\n")
     if not name.startswith(_NAME):
         raise InputError(f"checkpoint {path}: not a checkpoint of distsim")
     if name != _NAME + _FORMAT:
@@ -79,7 +79,7 @@ def unpack(data: bytes, path: str) -> Checkpoint:
         )
     if hashlib.blake2b(body, digest_size=_CHECKSUM).digest() != checksum:
         raise InputError(f"checkpoint {path}: damaged or truncated: its checksum does not hold")
-    line, _, packed = rest.partition(b"\n")
+    line, _, packed = content.partition(b"\n")
     header = json.loads(line)
     states = np.unpackbits(np.frombuffer(packed, np.uint8), count=header["neurons"])
     clock = header["position"].pop("clock")
@@ -110,7 +110,7 @@ def write(path: str, data: bytes) -> None:
             Path(temporary).write_bytes(data)
             sync(temporary)  # before the one that is there gives way
             if _intact(path):
-                _keep(path, path + PREVIOUS)
+                _name_also(path, path + PREVIOUS)
     except OSError as error:
         raise OutputError(f"checkpoint {path}: {error.strerror}") from error
 
@@ -171,7 +171,7 @@ def _offer(path: str) -> str:
     return f"; the one before it is whole: distsim resume {previous}"
 
 
-def _keep(path: str, previous: str) -> None:
+def _name_also(path: str, previous: str) -> None:
     """Give a file a second name, without a moment in which it has none."""
     temporary = previous + WRITING
     with contextlib.suppress(FileNotFoundError):

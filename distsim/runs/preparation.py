@@ -1,22 +1,104 @@
 """What must hold before the first window: files, network, length, and the run that goes on."""
 
+import contextlib
+import errno
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.chains.chain import Chain
+from distsim.chains.opening import open_chain
 from distsim.config.options import LENGTHS, Config, flag
 from distsim.config.sources import check_output
 from distsim.errors import InputError, OutputError
+from distsim.files.claim import Claim
+from distsim.laws.window import END_OF_TIME
 from distsim.networks.catalogue import open_network
 from distsim.networks.checks import check_model
 from distsim.ranks import partition
+from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
+from distsim.recording.recorder import Recorder
 from distsim.runs.checkpoint import Checkpoint, remove
 from distsim.runs.output import EventFile
+from distsim.runs.progress import Display
+from distsim.runs.same_inputs import check_alike
 from distsim.weights.source import Network
 
 
+class Prepared(NamedTuple):
+    """A run at its first window, or at that from which it goes on. digest: of its network."""
+
+    network: Network
+    chain: Chain
+    recorder: Recorder
+    digest: str
+
+
+def prepare(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Prepared:
+    """Load the network and open the chain. Raises InputError on every rank alike."""
+    check_alike(config, ranks)
+    network = agreed(ranks, lambda: open_checked(config, ranks, saved))
+    recorder = Recorder(*length(config, network), None)
+    chain = open_chain(network, config, ranks, None if saved is None else saved.position.states)
+    digest = "" if config.checkpoint is None and saved is None else chain.network_digest()
+    if saved is not None:
+        agreed(ranks, lambda: check_same(saved, digest, network, config))
+        chain.go_on(saved.position)
+        recorder.go_on(saved.position.transitions, saved.position.last, saved.position.total)
+    return Prepared(network, chain, recorder, digest)
+
+
+@contextlib.contextmanager
+def claimed(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Iterator[None]:
+    """The name of the run's checkpoints is meanwhile nobody else's. Raises InputError on every
+    rank alike if another run has it."""
+    claim = agreed(ranks, lambda: _claim(config, saved) if ranks.rank == 0 else None)
+    try:
+        yield
+    finally:
+        if claim is not None:
+            claim.release()
+
+
+def _claim(config: Config, saved: Checkpoint | None) -> Claim | None:
+    if config.checkpoint is None:
+        return None
+    try:
+        return Claim(config.checkpoint)
+    except OSError as error:
+        busy = error.errno == errno.EBUSY
+        if saved is None and not busy:
+            check_output(config)  # has more to say of a place where nothing can be written
+        allowed = "; allowed: another file, or this one when that run has ended" if busy else ""
+        raise InputError(f"checkpoint {config.checkpoint}: {error.strerror}{allowed}") from None
+
+
+class Compilation:
+    """Hears of each kernel that is compiled, and passes it on. kernels: how many so far."""
+
+    def __init__(self, show: Display | None) -> None:
+        self.kernels = 0
+        self._show = show
+
+    def __call__(self, kernel: str) -> None:
+        self.kernels += 1
+        if self._show is not None:
+            self._show.compiling(kernel)
+
+    def doing(self) -> str:
+        """For a watchdog."""
+        return "loading, compiling kernels" if self.kernels else "loading"
+
+
 def length(config: Config, network: Network) -> tuple[int | None, float | None]:
-    """The run's length: (transitions, end in time or steps)."""
+    """The run's length: (transitions, end in time or steps). Raises InputError."""
+    if config.time is not None and config.time > END_OF_TIME:
+        raise InputError(
+            f"{flag('time')}: {config.time:g} given; allowed: up to 2^1000, {END_OF_TIME:.4g}"
+        )
     if config.sweeps is not None:
         return None, float(config.sweeps * network.neurons)
     return config.transitions, config.time if config.steps is None else float(config.steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -11,27 +10,55 @@ if TYPE_CHECKING:
 
 
 BAR = 30  # characters
-ON_TERMINAL, ELSEWHERE = 0.2, 30.0  # seconds between two reports
+ON_TERMINAL, ELSEWHERE = 0.2, 30.0  # seconds between two lines
+SURE = 1.0  # seconds that a rate and an estimate need
+COMPILING = "compiling kernels (once, about 25 s)"
+_CLEAR = "\r\033[K"  # what stands on the line of a terminal
 
 
-def display(stream: TextIO = sys.stderr) -> Callable[[Progress], None]:
-    """A function that shows each Progress it is called with, if it is time to."""
-    terminal = stream.isatty()
-    every = ON_TERMINAL if terminal else ELSEWHERE
-    shown = 0.0
+class Display:
+    """Shows each Progress that it is called with, if it is time to, and what precedes them."""
 
-    def show(progress: Progress) -> None:
-        nonlocal shown
-        done = progress.fraction >= 1
-        if terminal and done and shown:
-            stream.write("\r\033[K")
-        elif not done and progress.seconds - shown >= every:
-            shown = progress.seconds
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._shown = 0.0  # seconds of the run
+        self._compiles = False
+        self._line = False  # whether one stands on a terminal
+
+    def __call__(self, progress: Progress) -> None:
+        every = ON_TERMINAL if self._terminal else ELSEWHERE
+        if progress.fraction >= 1:
+            self.clear()
+        elif progress.seconds - self._shown >= every:
+            self._shown = progress.seconds
             line = describe(progress)
-            stream.write(f"\r\033[K{bar(progress.fraction)} {line}" if terminal else f"{line}\n")
-        stream.flush()
+            self._write(f"{bar(progress.fraction)} {line}" if self._terminal else line)
 
-    return show
+    def compiling(self, kernel: str) -> None:
+        """A kernel is about to be compiled, before the first window or, at worst, later."""
+        if self._terminal:
+            self._write(f"{COMPILING}: {kernel}")
+        elif not self._compiles:
+            self._write(COMPILING)
+        self._compiles = True
+
+    def clear(self) -> None:
+        """Take the line away that stands on a terminal."""
+        if self._line:
+            self._stream.write(_CLEAR)
+            self._stream.flush()
+            self._line = False
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{_CLEAR}{line}" if self._terminal else f"{line}\n")
+        self._stream.flush()
+        self._line = self._terminal
+
+
+def display(stream: TextIO | None = None) -> Display:
+    """What shows how far a run is, on standard error."""
+    return Display(sys.stderr if stream is None else stream)
 
 
 def bar(fraction: float) -> str:
@@ -40,16 +67,14 @@ def bar(fraction: float) -> str:
 
 
 def describe(progress: Progress) -> str:
-    """Events, rate and time left, on one line."""
-    left = "?"
+    """Events, rate and time left, on one line; the first second tells neither rate nor time."""
+    head = f"{100 * progress.fraction:.0f}%  {progress.transitions:,} transitions"
     done = progress.fraction - progress.resumed
-    if done > 0:
-        left = duration(progress.seconds * (1 - progress.fraction) / done)
+    if progress.seconds < SURE:
+        return head
     rate = (progress.transitions - progress.before) / progress.seconds
-    return (
-        f"{100 * progress.fraction:.0f}%  {progress.transitions:,} transitions, "
-        f"{rate:,.0f} a second, {left} left"
-    )
+    left = duration(progress.seconds * (1 - progress.fraction) / done) if done > 0 else "?"
+    return f"{head}, {rate:,.0f} a second, {left} left"
 
 
 def duration(seconds: float) -> str:

@@ -21,7 +21,7 @@ def summary(run: Summary, output: str | None) -> str:
     windows = max(run.windows, 1)
     lines = {
         "model": f"{run.model}, tau {run.tau:g}, seed {run.seed}",
-        "network": f"{run.network}, {run.neurons:,} neurons",
+        "network": _network(run),
         "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}{exchange}",
         "length": length,
         "speed": f"{speed}; {run.seconds:.2f} s in all",
@@ -45,6 +45,13 @@ def stopped(run: Summary) -> str:
     if run.checkpoint is None:
         return f"{run.stopped}; cannot be resumed: no --checkpoint FILE was given"
     return f"{run.stopped}; goes on with: distsim resume {run.checkpoint}"
+
+
+def _network(run: Summary) -> str:
+    neurons = plural(run.neurons, "neuron") + (" with names" if run.named else "")
+    connections = plural(run.connections, "connection")
+    without = f", {run.unconnected:,} without any" if run.unconnected else ""
+    return f"{run.network}, {neurons}, {connections}{without}"
 
 
 def _output(run: Summary, output: str | None) -> str:

@@ -1,9 +1,15 @@
 """What a run says of itself: while it runs, at its end, and to Python."""
 
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
+
+from distsim.chains.chain import Chain
+from distsim.recording import digest
+from distsim.recording.recorder import Recorder
+from distsim.weights.source import Network
 
 
 @dataclass(frozen=True)
@@ -25,13 +31,18 @@ class Progress:
 class Summary:
     """What a run was and did; `consistent`: z == W x held exactly at its end.
 
-    Of a resumed run, seconds and rates are those since then. stopped: why it ended before its
-    length was reached; checkpoint: the file from which it can go on.
+    connections: weights that are not zero as simulated; unconnected: neurons that have none;
+    named: whether neurons have names besides their numbers. seconds and rates: of the loop over
+    windows, of a resumed run since then. stopped: why it ended before its length was reached;
+    checkpoint: the file from which it can go on.
     """
 
     model: str
     network: str
     neurons: int
+    connections: int
+    unconnected: int
+    named: bool
     tau: float
     seed: int
     engine: str
@@ -69,3 +80,70 @@ class Result:
     @property
     def digest(self) -> str:
         return self.summary.digest
+
+
+class Meter:
+    """Measures a run from now on: what it had done before, and what it took."""
+
+    def __init__(self, chain: Chain, recorder: Recorder) -> None:
+        self._chain = chain
+        self._recorder = recorder
+        self._connections, self._unconnected = chain.connections()
+        self._before, self._since = recorder.transitions, chain.now()
+        self._resumed = recorder.fraction(self._since)
+        self._begin = self._end = perf_counter()
+
+    def progress(self) -> Progress:
+        now = self._chain.now()
+        return Progress(
+            transitions=self._recorder.transitions,
+            time=now,
+            fraction=self._recorder.fraction(now),
+            seconds=perf_counter() - self._begin,
+            before=self._before,
+            resumed=self._resumed,
+        )
+
+    def stop(self) -> None:
+        """What comes is no part of the rates."""
+        self._end = perf_counter()
+
+    def summary(
+        self, network: Network, final: NDArray[np.uint8], stopped: str | None = None
+    ) -> Summary:
+        """final: the states at the end, uint8[N]; stopped: why the run ended early."""
+        chain, recorder = self._chain, self._recorder
+        config = chain.config
+        end = recorder.last if recorder.until is None else recorder.until
+        if stopped is not None:
+            end = chain.now()
+        steps = int(end) if config.model == "bm" else None
+        seconds = self._end - self._begin
+        return Summary(
+            model=config.model,
+            network=network.name,
+            neurons=network.neurons,
+            connections=self._connections,
+            unconnected=self._unconnected,
+            named=network.names is not None,
+            tau=config.tau,
+            seed=config.seed,
+            engine=config.engine,
+            device=chain.place,
+            exchange=chain.exchange,
+            ranks=chain.ranks.size,
+            transitions=recorder.transitions,
+            time=end,
+            steps=steps,
+            seconds=seconds,
+            transitions_per_second=(recorder.transitions - self._before) / seconds,
+            steps_per_second=None if steps is None else (steps - self._since) / seconds,
+            windows=chain.windows,
+            replays=chain.replays,
+            applies=chain.applies,
+            consistent=chain.consistent(final),
+            digest=digest.text(recorder.total + digest.of_state(final)),
+            phases=chain.timer.phases,
+            stopped=stopped,
+            checkpoint=config.checkpoint,
+        )

@@ -1,24 +1,24 @@
 """One run, from configuration to summary: the loop over windows. Read this first.
 
-network file -> network -> (partition) -> shard
+network file -> network -> (partition) -> shard -> chain                     `preparation`
 per window:  open -> solve (draw, replay, exchange, apply) -> record -> commit -> close
--> recorder -> output file;  keeper -> checkpoint, and the decision to stop
+-> recorder -> output file, checkpoint, the decision to stop                 `lifecycle`
+-> progress, summary                                                         `results`
 """
 
-import time as clock
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from distsim.chains.chain import Chain
 from distsim.chains.opening import open_chain
 from distsim.config.kinds import short
 from distsim.config.options import DETAILS, Config, Role, check_names, of_role
-from distsim.errors import InputError, OutputError
+from distsim.errors import InputError
 from distsim.files.arrays import ArrayFile
+from distsim.kernels import cache
 from distsim.networks.catalogue import open_network
 from distsim.networks.checks import check_model
 from distsim.networks.matrices import from_array
@@ -26,59 +26,95 @@ from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator, Serial
 from distsim.ranks.signals import Signals
 from distsim.ranks.watchdog import Watchdog
-from distsim.recording import digest
 from distsim.recording.recorder import Recorder
-from distsim.recording.sinks import Guarded, Memory
+from distsim.recording.sinks import Collected
 from distsim.runs.checkpoint import Checkpoint
-from distsim.runs.lifecycle import Keeper
-from distsim.runs.preparation import check_same, create_output, length, open_checked
-from distsim.runs.results import Progress, Result, Summary
-from distsim.runs.same_inputs import check_alike
+from distsim.runs.lifecycle import Lifecycle
+from distsim.runs.preparation import Compilation, claimed, create_output, length, prepare
+from distsim.runs.progress import Display
+from distsim.runs.results import Meter, Result, Summary
 from distsim.weights.source import Network
+
+
+def advance_to_end(chain: Chain, recorder: Recorder, goes_on: Callable[[], bool]) -> None:
+    """The loop over windows: to the run's length, or until after one `goes_on` is False."""
+    while not recorder.finished(chain.now()):
+        chain.advance(recorder)
+        if not goes_on():
+            break
 
 
 def run(
     config: Config,
     ranks: Communicator,
-    report: Callable[[Progress], None] | None = None,
+    show: Display | None = None,
     signals: Signals | None = None,
     saved: Checkpoint | None = None,
 ) -> Summary:
     """Run one chain on all ranks, with its output file and its checkpoints.
 
-    `report` is called on the root, again and again; `signals` may ask for a stop; `saved` is an
-    earlier run to go on with. Raises InputError on every rank alike for what cannot be done as
-    asked, before anything is written, and OutputError for what could not be written later.
+    show: tells on the root how far the run is; signals: may ask for a stop; saved: an earlier run
+    to go on with. Raises InputError on every rank alike for what cannot be done as asked, before
+    anything is written, and OutputError for what could not be written later.
     """
-    begun = clock.monotonic()
-    with Watchdog(config.watchdog, ranks, lambda: ArrayFile.blocks, lambda: "loading") as watchdog:
-        check_alike(config, ranks)
-        network = agreed(ranks, lambda: open_checked(config, ranks, saved))
-        states = None if saved is None else saved.position.states
-        chain = open_chain(network, config, ranks, states)
-        recorder = Recorder(*length(config, network), None)
-        name = "" if config.checkpoint is None and saved is None else chain.network_digest()
-        if saved is not None:
-            agreed(ranks, lambda: check_same(saved, name, network, config))
-            chain.go_on(saved.position)
-            recorder.go_on(saved.position.transitions, saved.position.last, saved.position.total)
+    begun = monotonic()
+    compilation = Compilation(show)
+    with (
+        Watchdog(
+            config.watchdog,
+            ranks,
+            progress=lambda: (ArrayFile.blocks, compilation.kernels),
+            doing=compilation.doing,
+        ) as watchdog,
+        claimed(config, ranks, saved),
+        cache.compiling(compilation),
+    ):
+        network, chain, recorder, digest = prepare(config, ranks, saved)
         file = agreed(ranks, lambda: create_output(config, ranks, chain.initial, saved))
-        recorder.sink = None if file is None else Guarded(file)
         watchdog.look_at(
             progress=lambda: (chain.windows, chain.timer.stamps),
             doing=lambda: f"after `{chain.timer.phase}` in window {chain.windows}",
         )
-        keeper = Keeper(config, ranks, name, recorder, file, watchdog, signals, begun)
-        try:
-            summary, final = _drive(chain, network, recorder, report, keeper)
-            keeper.close(lambda file: file.finish(final, summary.digest))
-        except OutputError as error:
-            keeper.fail()
-            raise OutputError(f"{error}{keeper.way_on()}") from error
-        except BaseException:
-            keeper.fail()
-            raise
+        lifecycle = Lifecycle(
+            config,
+            ranks,
+            recorder,
+            file,
+            network=digest,
+            watchdog=watchdog,
+            signals=signals,
+            begun=begun,
+        )
+        with lifecycle.closed_after_errors():
+            summary = _run(chain, recorder, lifecycle, network, show)
         chain.close()
+    return summary
+
+
+def _run(
+    chain: Chain,
+    recorder: Recorder,
+    lifecycle: Lifecycle,
+    network: Network,
+    show: Display | None,
+) -> Summary:
+    """A run that is prepared, from its first window to its files."""
+    meter = Meter(chain, recorder)
+
+    def goes_on() -> bool:
+        stays = lifecycle.goes_on(chain)
+        if stays and show is not None:
+            show(meter.progress())
+        return stays
+
+    advance_to_end(chain, recorder, goes_on)
+    final = chain.final()
+    recorder.flush()
+    chain.ranks.barrier()
+    meter.stop()
+    lifecycle.end(chain)
+    summary = meter.summary(network, final, lifecycle.stopped)
+    lifecycle.close(lambda file: file.finish(final, summary.digest))
     return summary
 
 
@@ -110,70 +146,14 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
         config = Config(network="array", **options)
         source = from_array(network, bias)
     check_model(source, config.model, 0, source.neurons)
-    chain = open_chain(source, config, Serial())
-    memory = Memory()
-    summary, final = _drive(chain, source, Recorder(*length(config, source), memory))
-    chain.close()
-    time, neuron, state = (np.concatenate(column) for column in zip(*memory.blocks, strict=True))
+    collected = Collected()
+    recorder = Recorder(*length(config, source), collected)
+    with contextlib.closing(open_chain(source, config, Serial())) as chain:
+        meter = Meter(chain, recorder)
+        advance_to_end(chain, recorder, goes_on=lambda: True)
+        final = chain.final()
+        recorder.flush()
+        meter.stop()
+        summary = meter.summary(source, final)
+    time, neuron, state = collected.columns()
     return Result(time, neuron, state, chain.initial, final, summary)
-
-
-def _drive(
-    chain: Chain,
-    network: Network,
-    recorder: Recorder,
-    report: Callable[[Progress], None] | None = None,
-    keeper: Keeper | None = None,
-) -> tuple[Summary, NDArray[np.uint8]]:
-    """The loop over windows, from the chain's state to the recorder's end, or to a stop."""
-    config = chain.config
-    begin = clock.perf_counter()
-    before, since = recorder.transitions, chain.now()
-    resumed = recorder.fraction(since)
-    while not recorder.finished(chain.now()):
-        chain.advance(recorder)
-        if keeper is not None and not keeper.goes_on(chain):
-            break
-        if report is not None and chain.ranks.rank == 0:
-            seconds = clock.perf_counter() - begin
-            now = chain.now()
-            fraction = recorder.fraction(now)
-            report(Progress(recorder.transitions, now, fraction, seconds, before, resumed))
-    final = chain.final()
-    recorder.flush()
-    chain.ranks.barrier()
-    seconds = clock.perf_counter() - begin
-    if keeper is not None:
-        keeper.end(chain)
-
-    stopped = None if keeper is None else keeper.stopped
-    end = recorder.last if recorder.until is None else recorder.until
-    if stopped is not None:
-        end = chain.now()
-    steps = int(end) if config.model == "bm" else None
-    summary = Summary(
-        model=config.model,
-        network=network.name,
-        neurons=network.neurons,
-        tau=config.tau,
-        seed=config.seed,
-        engine=config.engine,
-        device=chain.place,
-        exchange=chain.exchange,
-        ranks=chain.ranks.size,
-        transitions=recorder.transitions,
-        time=end,
-        steps=steps,
-        seconds=seconds,
-        transitions_per_second=(recorder.transitions - before) / seconds,
-        steps_per_second=None if steps is None else (steps - since) / seconds,
-        windows=chain.windows,
-        replays=chain.replays,
-        applies=chain.applies,
-        consistent=chain.consistent(final),
-        digest=digest.text(recorder.total + digest.of_state(final)),
-        phases=chain.timer.phases,
-        stopped=stopped,
-        checkpoint=config.checkpoint,
-    )
-    return summary, final

@@ -35,6 +35,11 @@ class DenseColumns:
         squares = dense.magnitudes(self.columns, absolute)
         return absolute, float(squares)
 
+    def degrees(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        onto, out = np.zeros(self.size, np.int64), np.zeros(self.neurons, np.int64)
+        dense.degrees(self.columns, onto, out)
+        return onto, out
+
     def multiply(self, states: NDArray[np.uint8], z: NDArray[Any]) -> None:
         dense.multiply(self.columns, states, z)
 

@@ -59,6 +59,14 @@ class Shard(Generic[AnyStorage]):
         self.storage.multiply(states, z)
         return z
 
+    def connections(self, ranks: Communicator) -> tuple[int, int]:
+        """How many weights are not zero as integers, and how many neurons have none of them."""
+        onto, out = self.storage.degrees()
+        connected = out > 0
+        connected[self.first : self.first + self.size] |= onto > 0
+        of_ranks = ranks.gather(connected.view(np.uint8)).reshape(ranks.size, self.neurons)
+        return ranks.total(int(onto.sum())), int(self.neurons - of_ranks.any(axis=0).sum())
+
     def digest(self, ranks: Communicator) -> str:
         """The digest of the network as integers: the same on any number of ranks."""
         part = self.storage.digest(self.first)

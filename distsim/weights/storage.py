@@ -9,6 +9,7 @@
 | store_rows(rows, start) | rows of integers, [count, N], of the local neurons from `start` on |
 | generate(formula, first, unit) | all rows of a network that is a formula, n from `first` on |
 | magnitudes() | int64[n], the sum of magnitudes of each row; the sum of all squares |
+| degrees() | int64[n], how many weights of each row are not zero; int64[N], of each column |
 | multiply(states, z) | z: int[n] += W x, for the states of all neurons, uint8[N] |
 | digest(first) | the sum over i, j of W_ij a_i b_j modulo 2^64, a and b odd: equal on any split |
 
@@ -48,6 +49,8 @@ class Storage(Protocol):
     def generate(self, formula: Formula, first: int, unit: float) -> None: ...
 
     def magnitudes(self) -> tuple[NDArray[np.int64], float]: ...
+
+    def degrees(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 
     def multiply(self, states: NDArray[np.uint8], z: NDArray[Any]) -> None: ...
 

@@ -192,16 +192,16 @@ def test_a_rank_that_stalls_ends_all_within_the_watchdogs_time(
 
 LOADING = """
 import os, sys
-import distsim.__main__, distsim.runs.simulation as simulation
+import distsim.__main__, distsim.runs.preparation as preparation
 rank, number = map(int, (sys.argv.pop(1), sys.argv.pop(1)))
-open_chain = simulation.open_chain
+open_chain = preparation.open_chain
 
 def fail(network, config, ranks, states=None):
     if ranks.rank == rank:
         os.kill(os.getpid(), number)
     return open_chain(network, config, ranks, states)
 
-simulation.open_chain = fail
+preparation.open_chain = fail
 distsim.__main__.main()
 """
 
@@ -230,7 +230,7 @@ def test_a_rank_that_stalls_or_dies_while_it_loads_ends_all(
 @pytest.mark.parametrize(
     ("told", "wanted"), [(b"", "rank 1 of 2 (process {}) has died"), (b".", "")]
 )
-def test_a_rank_that_died_before_the_guard_looked_is_named(told: bytes, wanted: str) -> None:
+def test_a_rank_that_died_before_the_witness_looked_is_named(told: bytes, wanted: str) -> None:
     """The other rank lives on: this process."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()

@@ -29,7 +29,7 @@ from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
 from distsim.recording import digest
 from distsim.recording.recorder import Recorder
-from distsim.recording.sinks import Memory
+from distsim.recording.sinks import Collected
 from distsim.runs import simulation
 from distsim.runs.simulation import simulate
 
@@ -274,15 +274,13 @@ def recorded(
         return windows[-1]
 
     chain.law.open = spy  # type: ignore[method-assign, assignment]
-    memory = Memory()
+    collected = Collected()
     limit = None if config.transitions is None else config.transitions
-    recorder = Recorder(limit, config.steps, memory)
+    recorder = Recorder(limit, config.steps, collected)
     while not recorder.finished(chain.law.now()):
         chain.advance(recorder)
     recorder.flush()
-    events = [
-        event for block in memory.blocks for event in zip(*(c.tolist() for c in block), strict=True)
-    ]
+    events = list(zip(*(column.tolist() for column in collected.columns()), strict=True))
     return chain, windows, events
 
 

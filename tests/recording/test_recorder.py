@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from distsim.recording import digest
 from distsim.recording.recorder import BLOCK, Recorder
-from distsim.recording.sinks import Memory
+from distsim.recording.sinks import Collected
 
 
 def some(count: int, start: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -18,27 +18,35 @@ def some(count: int, start: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
     return 0.5 * (index + 1.0), words | index % np.uint64(2)
 
 
-def columns(memory: Memory) -> list[NDArray[Any]]:
-    return [np.concatenate(column) for column in zip(*memory.blocks, strict=True)]
+class Sizes(Collected):
+    """With the size of each block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes = [0]
+
+    def append(self, time: NDArray[Any], neuron: NDArray[Any], state: NDArray[Any]) -> None:
+        self.sizes.append(len(time))
+        super().append(time, neuron, state)
 
 
 @pytest.mark.parametrize(
     "sizes", [[5], [0, 3, 0, 2], [BLOCK], [BLOCK - 1, 3, 2 * BLOCK + 5], [10] * 7]
 )
 def test_all_events_arrive_in_order(sizes: list[int]) -> None:
-    memory = Memory()
-    recorder = Recorder(sum(sizes), None, memory)
+    collected = Sizes()
+    recorder = Recorder(sum(sizes), None, collected)
     done = 0
     for size in sizes:
         recorder.record(*some(size, done))
         done += size
     recorder.flush()
-    time, neuron, state = columns(memory)
+    time, neuron, state = collected.columns()
     index = np.arange(done)
     np.testing.assert_array_equal(time, 0.5 * (index + 1.0))
     np.testing.assert_array_equal(neuron, index % 7)
     np.testing.assert_array_equal(state, index % 2)
-    assert max(len(block[0]) for block in memory.blocks) <= BLOCK
+    assert max(collected.sizes) <= BLOCK
     assert recorder.transitions == done
     assert recorder.last == 0.5 * done
     empty = np.empty(0, np.uint8)

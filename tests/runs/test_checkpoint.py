@@ -28,7 +28,7 @@ from distsim.ranks.agreement import Wish
 from distsim.ranks.communicator import Serial
 from distsim.runs import checkpoint, simulation
 from distsim.runs.checkpoint import Checkpoint
-from distsim.runs.lifecycle import Keeper
+from distsim.runs.lifecycle import Lifecycle
 from distsim.runs.output import EventFile
 from distsim.runs.results import Summary
 
@@ -558,7 +558,7 @@ def test_a_refused_start_leaves_an_earlier_runs_checkpoint(here: Path) -> None:
 def test_a_signal_in_the_last_window_does_not_stop_a_finished_run(
     monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
-    monkeypatch.setattr(Keeper, "_wish", lambda self: (Wish.STOP, 0))
+    monkeypatch.setattr(Lifecycle, "_wish", lambda self: (Wish.STOP, 0))
     summary = run(**SMALL, transitions=1, output="run.h5")
     assert summary.stopped is None
     assert Path("run.h5").exists()
