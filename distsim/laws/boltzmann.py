@@ -18,9 +18,10 @@ from distsim.kernels.boltzmann import Scan, earliest_visit, visits
 from distsim.kernels.events import LIMIT
 from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
+from distsim.kernels.window import follow
 from distsim.laws.law import Clock
 from distsim.laws.tickets import Tickets
-from distsim.laws.window import Window, follow, target_events
+from distsim.laws.window import Window, target_events
 from distsim.weights.shard import Shard
 
 _SHORT_SWEEP = 4096  # steps: a window may have so many, however few the neurons
@@ -31,6 +32,7 @@ class Boltzmann:
 
     name = "bm"
     bounded = False
+    octaves_per_neuron = 0
 
     def __init__(
         self, shard: Shard[Any], tau: float, seed: int, target: int | None, scan: str
