@@ -16,6 +16,7 @@
 | consistent(final) | whether z == W x + b holds exactly on every rank |
 | network_digest() | of the weights and biases that are simulated: the same for any ranks |
 | close() | gives back what it holds, on all ranks alike |
+| abandon() | the same instead of it after an error, as far as it goes without the other ranks |
 """
 
 from dataclasses import dataclass
@@ -78,3 +79,5 @@ class Chain(Protocol):
     def network_digest(self) -> str: ...
 
     def close(self) -> None: ...
+
+    def abandon(self) -> None: ...

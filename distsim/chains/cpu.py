@@ -117,3 +117,6 @@ class HostChain:
 
     def close(self) -> None:
         """Nothing to give back; a chain on GPUs has."""
+
+    def abandon(self) -> None:
+        """As `close`."""

@@ -6,7 +6,10 @@ from enum import IntFlag, auto
 import numpy as np
 
 THREADS = 512  # of a block
+TEAMS = 2  # of them in `apply`: one loads while another checks
+RACE_BLOCKS, RELAX_BLOCKS = 2, 1  # on a multiprocessor at once
 SHARED = 65536  # bytes of a block's shared memory: events of a phase, or stretches of columns
+STORE_TILE, STORE_LINES = 32, 8  # rows that `store_rows` turns over, and takes at a time
 HEADER = 8  # words before a rank's log in an exchange
 PEERS, MOST_RANKS = 8, 64  # of a peer exchange, of any exchange of `relax`
 
@@ -50,11 +53,13 @@ _CONTEXT = """
     weights stride neurons first size ranks rank z0 z1 bound rest x slot_of levels slots
     slot_capacity tickets ticket_capacity heads links events0 events1 event_capacity out
     gathered log_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring ring_capacity
-    recording state live seed scale:f8 patience margin doubt target sequential per_neuron
-    cap_bits start_bits limit timed until:f8
+    recording state live seed scale:f8 patience margin doubt target most per_neuron sequential
+    limit timed until:f8
 """
 _STATE_FIELDS = [f"{field}:i8".split(":")[:2] for field in _STATE.split()]
 STATE = np.dtype([*((name, kind) for name, kind in _STATE_FIELDS), ("spent", "i8", len(STAGES))])
+assert STATE.fields is not None
+TAIL_OFFSET: int = STATE.fields["ring_tail"][1]  # bytes
 REALS = frozenset(field.removesuffix(":f8") for field in _CONTEXT.split() if ":f8" in field)
 
 
@@ -67,6 +72,7 @@ class Context(ctypes.Structure):
     ]
 
 
-SLOT_BYTES, TICKET_BYTES = 64, 40
+# Of `Slot`, `Ticket`, `Live`, which only kernels look into, and of the two above: kernels do not
+# compile if these disagree.
+SLOT_BYTES, TICKET_BYTES, LIVE_BYTES = 64, 40, 256
 STATE_BYTES, CONTEXT_BYTES = STATE.itemsize, ctypes.sizeof(Context)
-LIVE_BYTES = 256

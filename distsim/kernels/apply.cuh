@@ -8,14 +8,14 @@
 #pragma once
 #include "draw.cuh"
 
-#define TEAMS 2    // of a block: one loads while another checks
+// A block has TEAMS: one loads while another checks.
 #define TEAM (THREADS / TEAMS)
 #define TEAM_WARPS (TEAM / 32)
 #define TILE 2048  // events at a time: stretches of 256, whose sums of int8 fit 16 bits
 
 #if WEIGHT_BITS == 8
 typedef short part_t;
-#define SLACK APART  // that the highest sum may lack
+#define SLACK APART  // that the highest sum may lack: `Device.slack` in gpu/launcher.py
 #elif WEIGHT_BITS == 16
 typedef i32 part_t;
 #define SLACK 0
@@ -190,6 +190,8 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, u8 byte, z_t
 template <int BYTES, bool EXTREMES>
 __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 blocks, char* shared) {
     const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V, EACH = (SPAN + TEAM - 1) / TEAM;
+    static_assert(TEAMS * (TILE * sizeof(u32) + TEAM_WARPS * 3 * SPAN * sizeof(part_t)) <= SHARED,
+                  "columns and stretches of a block");
     int team = threadIdx.x / TEAM, thread = threadIdx.x % TEAM;
     int lane = threadIdx.x & 31, warp = thread >> 5;
     u32* columns = (u32*)shared + team * TILE;  // [TILE]: neuron << 1 | falls

@@ -51,13 +51,13 @@ extern "C" __global__ void weights_digest(const weight_t* weights, u64* total, i
 // A tile of rows[rows, neurons], read row by row, into its place in the columns.
 extern "C" __global__ void store_rows(const weight_t* rows, weight_t* weights, i64 count,
                                       i64 neurons, i64 start, i64 stride) {
-    __shared__ weight_t tile[32][33];
-    i64 j0 = (i64)blockIdx.x * 32, i0 = (i64)blockIdx.y * 32;
-    for (int r = threadIdx.y; r < 32; r += 8)
+    __shared__ weight_t tile[STORE_TILE][STORE_TILE + 1];
+    i64 j0 = (i64)blockIdx.x * STORE_TILE, i0 = (i64)blockIdx.y * STORE_TILE;
+    for (int r = threadIdx.y; r < STORE_TILE; r += STORE_LINES)
         if (i0 + r < count && j0 + threadIdx.x < neurons)
             tile[r][threadIdx.x] = rows[(i0 + r) * neurons + j0 + threadIdx.x];
     __syncthreads();
-    for (int c = threadIdx.y; c < 32; c += 8)
+    for (int c = threadIdx.y; c < STORE_TILE; c += STORE_LINES)
         if (j0 + c < neurons && i0 + threadIdx.x < count)
             weights[(j0 + c) * stride + start + i0 + threadIdx.x] = tile[threadIdx.x][c];
 }

@@ -129,7 +129,7 @@ struct Context {
     Ticket* tickets;
     i64 ticket_capacity;
     u64* heads;  // [size]: BM: draw << 32 | last visit + 1
-    i32* links;  // [steps]: BM: the visit before, or -1
+    i32* links;  // [most]: BM: the visit before, or -1
     u64* events[2];
     i64 event_capacity;
     u64* out;       // [HEADER + log_capacity]: this rank's header and log
@@ -143,7 +143,11 @@ struct Context {
     u64 seed;
     double scale;
     i64 patience;  // nanoseconds until a rank is given up for lost
-    i64 margin, doubt, target, sequential, per_neuron, cap_bits, start_bits, limit, timed;
+    // how far tickets are drawn above z; how near to its threshold z must start for a ticket to be
+    // decided by the events, not by the start
+    i64 margin, doubt;
+    i64 target, most, per_neuron, sequential;  // of the law
+    i64 limit, timed;                          // the run's length in events, or -1; or in time
     double until;
 };
 

@@ -19,7 +19,7 @@ __device__ inline void append(State* s, u64 event) {
     if (full || s->transitions + s->count == C.limit) s->stage = CLOSE;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
+extern "C" __global__ void __launch_bounds__(THREADS, RACE_BLOCKS) race() {
     __shared__ State state;
     State* s = &state;
     read_state(s);
@@ -29,9 +29,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
     u64 word = C.gathered[EARLIEST];
     bool beyond = false;
     if (stage == STEP && word != 0 && word != NO_EVENT && C.timed) {
-        double tick = BOLTZMANN ? 1.0 : power_of_two(s->width - MPM_TICK_BITS);
-        double high = BOLTZMANN ? (double)s->number : s->high, low = BOLTZMANN ? 0.0 : s->low;
-        beyond = time_of(word, high, low, tick, BOLTZMANN ? 0.0 : -0.5) > C.until;
+        Times of = window_times(s);
+        beyond = time_of(word, of.high, of.low, of.tick, of.offset) > C.until;
     }
     bool event = stage == STEP && word != 0 && word != NO_EVENT && !beyond;
     if (stage == DRAW) phase_draw(s, blockIdx.x, gridDim.x, true);

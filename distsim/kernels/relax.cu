@@ -100,7 +100,7 @@ __device__ __forceinline__ void go_on(State* s, Told& a, Source source, i64 bloc
 }
 
 // One round: first what the exchange brought (it follows each launch that ends at REPLAY or EXCHANGE).
-extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
+extern "C" __global__ void __launch_bounds__(THREADS, RELAX_BLOCKS) one_round() {
     __shared__ Told a;
     __shared__ State state;
     State* s = &state;
@@ -119,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
     write_state(s);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) resident(i64 rounds) {
+extern "C" __global__ void __launch_bounds__(THREADS, RELAX_BLOCKS) resident(i64 rounds) {
     __shared__ Told a;
     __shared__ State state;
     State* s = &state;
@@ -160,10 +160,7 @@ extern "C" __global__ void begin(i64 top, i64 again) {
     s->halted = s->overflow = s->slots = s->tickets = 0;
     s->new_slots = s->new_tickets = s->new_overflow = 0;
     s->commit = s->record = s->finishing = 0;
-    if (!again) {
-        open_window(s, C, top);
-        begin_window(s);
-    }
+    if (!again) open_window(s, C, top);
     begin_window(s);
     s->made = 0;
     s->stage = DRAW;

@@ -5,21 +5,31 @@
 #include "events.cuh"
 #include "layout.cuh"
 
+// 2^exponent, for exponents up to WIDEST; 0 at and under -WIDEST.
 __device__ __forceinline__ double power_of_two(i64 exponent) {
     return exponent > -WIDEST ? __longlong_as_double((exponent + 1023) << 52) : 0.0;
 }
 
-__device__ __forceinline__ i64 follow(i64 exponent, i64 events, i64 target,
-                                        bool may_grow) {
+// Binary exponent of the next width, after a window of width 2^exponent with so many events.
+__device__ __forceinline__ i64 follow(i64 exponent, i64 events, i64 target, bool may_grow) {
     if (2 * events > 3 * target) return exponent - 1;
     if (5 * events < 3 * target && may_grow) return exponent + 1;
     return exponent;
 }
 
+// high + low + passed as a double-double.
+__device__ __forceinline__ void advance(double& high, double& low, double passed) {
+    double total = high + passed;
+    double part = total - high;
+    low += (high - (total - part)) + (passed - part);
+    high = total + low;
+    low -= high - total;
+}
+
 // The next window, from the largest s z of all ranks.
 __device__ inline void open_window(State* s, const Context& c, i64 top) {
 #if BOLTZMANN
-    s->steps = min(1ll << s->exponent, c.neurons);
+    s->steps = min(1ll << s->exponent, c.most);
     s->width = s->exponent;
     s->most = s->steps;
     s->cap = (i64)LIMIT;
@@ -29,40 +39,44 @@ __device__ inline void open_window(State* s, const Context& c, i64 top) {
         s->exponent = (i64)floor((double)c.per_neuron - octaves);
         s->started = 1;
     }
-    i64 exponent = min(s->exponent, (i64)floor((double)c.start_bits - octaves));
+    i64 exponent = min(s->exponent, (i64)floor((double)START_BITS - octaves));
     s->octaves = octaves;
-    double cap = (double)(c.cap_bits - exponent) * LN2 * c.scale;
+    double cap = (double)(CAP_BITS - exponent) * LN2 * c.scale;
     s->width = exponent;
-    s->most = 4 * c.target;
+    s->most = c.most;
     s->cap = (i64)floor(fmax(-LIMIT, fmin(LIMIT, cap)));
 #endif
 }
 
-// Move the clock to the window's end, whose events are all `count` events of events[parity].
-__device__ inline void close_clock(State* s, const Context& c, const u64* events,
-                                   i64 count) {
+// What `time_of` takes besides an event of the window.
+struct Times {
+    double high, low, tick, offset;
+};
+
+__device__ __forceinline__ Times window_times(const State* s) {
 #if BOLTZMANN
-    s->record_high = (double)s->number;
-    s->record_low = 0.0;
-    s->record_tick = 1.0;
-    s->record_offset = 0.0;
-    bool may_grow = (1ll << s->exponent) < c.neurons;
+    return {(double)s->number, 0.0, 1.0, 0.0};
+#else
+    return {s->high, s->low, power_of_two(s->width - MPM_TICK_BITS), -0.5};
+#endif
+}
+
+// Move the clock to the window's end, whose events are all `count` of `events`.
+__device__ inline void close_clock(State* s, const Context& c, const u64* events, i64 count) {
+    Times times = window_times(s);
+    s->record_high = times.high;
+    s->record_low = times.low;
+    s->record_tick = times.tick;
+    s->record_offset = times.offset;
+#if BOLTZMANN
+    bool may_grow = (1ll << s->exponent) < c.most;
     s->number += s->steps;
     s->exponent = max(0ll, follow(s->exponent, count, c.target, may_grow));
     s->high = (double)s->number;
 #else
-    double high = s->high, low = s->low, tick = power_of_two(s->width - MPM_TICK_BITS);
-    s->record_high = high;
-    s->record_low = low;
-    s->record_tick = tick;
-    s->record_offset = -0.5;
     double passed = power_of_two(s->width);
-    if (s->early) passed = ((count ? (double)tick_of(events[count - 1]) : 0.0) - 0.5) * tick;
-    double total = high + passed;
-    double part = total - high;
-    low += (high - (total - part)) + (passed - part);
-    s->high = total + low;
-    s->low = low - (s->high - total);
+    if (s->early) passed = ((count ? (double)tick_of(events[count - 1]) : 0.0) - 0.5) * times.tick;
+    advance(s->high, s->low, passed);
     bool capped = s->width < s->exponent;
     i64 following = follow(s->width, count, c.target, !(s->early || capped));
     if (!(capped && following == s->width)) s->exponent = following;

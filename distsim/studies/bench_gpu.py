@@ -14,7 +14,7 @@ import numpy as np
 
 from distsim.chains.gpu import DeviceChain
 from distsim.config.options import Config
-from distsim.gpu.launcher import PEERS
+from distsim.gpu.layout import PEERS
 from distsim.networks.gaussian import Gaussian
 from distsim.ranks.communicator import Communicator
 from distsim.ranks.nccl import connect_gpus
