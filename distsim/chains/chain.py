@@ -20,6 +20,7 @@ Once it is open, nothing of it is left to load or to compile.
 | connections() | how many weights are not zero as simulated; how many neurons have none |
 | network_digest() | of the weights and biases that are simulated: the same for any ranks |
 | close() | gives back what it holds, on all ranks alike |
+| abandon() | the same instead of it after an error, as far as it goes without the other ranks |
 """
 
 from dataclasses import dataclass
@@ -84,3 +85,5 @@ class Chain(Protocol):
     def network_digest(self) -> str: ...
 
     def close(self) -> None: ...
+
+    def abandon(self) -> None: ...

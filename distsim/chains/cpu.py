@@ -13,8 +13,8 @@ from distsim.engines.race import Race
 from distsim.engines.relax import Relax
 from distsim.engines.timer import Timer
 from distsim.kernels.states import commit
+from distsim.kernels.window import END_OF_TIME
 from distsim.laws.opening import open_law
-from distsim.laws.window import END_OF_TIME
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
@@ -137,3 +137,6 @@ class HostChain:
 
     def close(self) -> None:
         """Nothing to give back; a chain on GPUs has."""
+
+    def abandon(self) -> None:
+        """As `close`."""

@@ -1,4 +1,4 @@
-"""A chain on GPUs, one rank a GPU, the host out of the loop: the twin of `simulation.Chain`.
+"""A chain on GPUs, one rank a GPU, the host out of the loop: the twin of `chains.cpu`.
 
 A round is a fixed sequence of kernels and one exchange; a state on the device (which window, what
 is next, how many events so far) lets each round do the right thing: window rule, clock, digest and
@@ -10,50 +10,42 @@ Two exchanges: NCCL's collectives between the kernels of a CUDA graph, or peer m
 resident kernel (one rank needs none and takes the resident kernel).
 """
 
-import math
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.chains.chain import Position
+from distsim.chains.gpu_setup import check_fit, choose_exchange, margins, open_peers
 from distsim.config.options import Config
 from distsim.engines.timer import Timer
-from distsim.errors import InputError
-from distsim.gpu import capacity
+from distsim.gpu.capacity import Room, active_neurons, enlarged, first_room
 from distsim.gpu.dense import DeviceColumns
-from distsim.gpu.driver import free_memory, free_unused
-from distsim.gpu.launcher import (
-    AT_REST,
-    EVENTS,
-    LOST_RANK,
-    MOST_RANKS,
-    PEERS,
-    SLOTS,
-    STAGES,
-    TICKETS,
-    Device,
-)
-from distsim.gpu.layout import HEADER
+from distsim.gpu.driver import free_unused
+from distsim.gpu.launcher import Device
+from distsim.gpu.layout import HEADER, STAGES, Halt
+from distsim.kernels.events import LIMIT
+from distsim.kernels.mcculloch_pitts import largest_response
 from distsim.laws.law import Clock
-from distsim.laws.mcculloch_pitts import at_rest, check_temperature
-from distsim.laws.window import CAP_BITS, LARGEST_TARGET, START_BITS, target_events
-from distsim.ranks.agreement import gathered
+from distsim.laws.opening import open_law
 from distsim.ranks.communicator import Communicator
 from distsim.ranks.nccl import Nccl, connect_gpus
 from distsim.recording.recorder import Recorder
 from distsim.weights.shard import load
 from distsim.weights.source import Network
 
-# In standard deviations of z's change in a window: how far tickets are drawn, and how near to its
-# threshold z must start for a ticket to be decided by the events, not by the start.
-_MARGIN, _GUARD = 3.25, 4.25
-_WIDEST = 3.0  # but no more than a factor of e^3 in a rate
-_RING = 1 << 21  # recorded events that wait for the host
-_GRAPH_ROUNDS = 32
-_LIMIT = 2**62
-_PATIENCE = 11e9  # of a kernel that waits for other ranks, in watchdogs: longer than any of these
+# Rounds between two looks at the state: few at first, so that what is too small is found soon, then
+# so many that a look costs nothing beside them, and a stop or a report does not have to wait.
+_FIRST_ROUNDS, _MOST_ROUNDS = 64, 2048
+_GRAPH_ROUNDS = 32  # of one CUDA graph: its launch costs little beside them
+_RACE_WORDS = 2  # that `race` exchanges a round: see `Word` in race.cu
+_RING = 1 << 21  # recorded events that wait for the host at most, and
+_RING_WINDOWS = 2  # at least so many of the longest windows: one is recorded while another waits
+# How long a kernel waits for other ranks, in watchdogs of a minute at least: longer than any of
+# these does.
+_PATIENCE, _SHORTEST_WATCHDOG, _NANOSECONDS = 11.0, 60.0, 1e9
 
 
 class DeviceChain:
@@ -76,122 +68,83 @@ class DeviceChain:
         self.windows = self.replays = self.applies = 0
         self._now = 0.0
         self._taken = 0  # recorded events that the sink has
-        self._rounds = 64
+        self._rounds = _FIRST_ROUNDS
+        self._race = config.engine == "race"
         self._nccl: Nccl | None = None
         self._begun = False
         self._running = False
         self._state: Any = None  # as last looked at
-        self._choose_exchange()
-        self._check_memory(network)
-        self.shard = load(network, config.weight_bits, ranks, DeviceColumns)
-        if config.model == "mpm":
-            check_temperature(self.shard, config.tau)
-        self._build()
+        self._held = ExitStack()  # what gives the GPU's memory back
+        self._held.callback(free_unused)
+        self.exchange: str | None = choose_exchange(config, ranks)
+        check_fit(network, config, ranks)
+        try:
+            self._build(network)
+        except BaseException:
+            self.abandon()
+            raise
 
     # ------------------------------------------------------------------------------------- set-up
-    def _choose_exchange(self) -> None:
-        """NCCL or peer memory. Raises InputError for what was asked and cannot be."""
-        ranks, here = self.ranks, self.ranks.here()[1]
-        wish, race = self.config.exchange, self.config.engine == "race"
-        if ranks.size > MOST_RANKS and not race:
-            raise InputError(
-                f"{ranks.size} ranks on GPUs given; allowed: up to {MOST_RANKS} for relax"
-            )
-        together = ranks.minimum(here) == ranks.size <= PEERS
-        if wish == "peer" and (race or not together):
-            raise InputError(
-                f"exchange peer given for engine {self.config.engine} and {ranks.size} ranks; "
-                f"allowed: nccl, or peer for relax on one host with up to {PEERS} GPUs"
-            )
-        peers = together and not race and wish != "nccl"
-        self.exchange: str | None = "peer" if peers else "nccl"
-
-    def _check_memory(self, network: Network) -> None:
-        """Refuse a network that does not fit, before anything is allocated."""
-        neurons, bits, size = network.neurons, self.config.weight_bits, self.ranks.size
-        window = self.config.window or LARGEST_TARGET
-        wanted = capacity.bytes_on_gpu(neurons, bits, window, size)
-        free = self.ranks.minimum(free_memory())
-        if wanted <= free:
-            return
-        enough = capacity.gpus_for(neurons, bits, window, size, free)
-        would = "no number of GPUs" if enough is None else f"{enough} GPUs"
-        raise InputError(
-            f"{network.name} of {neurons} neurons with weights of {bits} bits needs "
-            f"{wanted / 2**30:.1f} GiB on each of {size} GPU(s), {free / 2**30:.1f} GiB are free; "
-            f"{would} would do"
-        )
-
-    def _build(self) -> None:
-        """The device's constants, buffers and first state."""
+    def _build(self, network: Network) -> None:
+        """The weights, the law, and the device's constants, buffers and first state."""
         config, ranks = self.config, self.ranks
-        boltzmann = config.model == "bm"
-        n = self.shard.size
-        x = self.initial[self.shard.first : self.shard.first + n].copy()
-        z = self.shard.responses(self.initial)
-        self.target = config.window or target_events(
-            self.shard.neurons, self.shard.strength, config.tau
-        )
+        self.shard = shard = load(network, config.weight_bits, ranks, self._columns)
+        self.law = law = open_law(config, shard, ranks)
+        x = self.initial[shard.first : shard.first + shard.size].copy()
+        z = shard.responses(self.initial)
         self.device = Device(
-            self.shard.storage, z, x, self.shard.rest,
-            boltzmann=boltzmann, race=config.engine == "race",
-            neurons=self.shard.neurons, first=self.shard.first, ranks=ranks.size, rank=ranks.rank,
-            slots=-(-(5 if boltzmann else 3) * self.target // (2 * ranks.size)),
+            weights=shard.storage, z=z, x=x, rest=shard.rest, boltzmann=not law.bounded,
+            race=self._race, neurons=shard.neurons, first=shard.first, ranks=ranks.size,
+            rank=ranks.rank, most=law.most,
+            active=active_neurons(law.target, ranks.size, bounded=law.bounded),
         )  # fmt: skip
-        scale = (1.0 if boltzmann else 2.0) * config.tau / self.shard.unit
-        deviation = self.shard.spread * math.sqrt(1.5 * self.target)  # the most the rule aims at
-        slack = self.device.slack
-        margin = int(min(_LIMIT, _MARGIN * deviation, _WIDEST * scale)) + slack
-        guard = int(min(_LIMIT, _GUARD * deviation, _WIDEST * scale)) + slack
-        self.device.set(
-            seed=config.seed, scale=scale, margin=margin, guard=guard, target=self.target,
-            patience=min(_LIMIT, _PATIENCE * max(config.watchdog, 60.0)),
-            sequential=config.scan != "random",
-            per_neuron=self.target.bit_length() - self.shard.neurons.bit_length(),
-            cap_bits=CAP_BITS, start_bits=START_BITS,
+        self._held.callback(self.device.release)
+        margin, doubt = margins(law, shard, self.device.slack)
+        patience = _PATIENCE * _NANOSECONDS * max(config.watchdog, _SHORTEST_WATCHDOG)
+        self.device.set_constants(
+            seed=config.seed, scale=law.scale, margin=margin, doubt=doubt, target=law.target,
+            most=law.most, per_neuron=law.octaves_per_neuron, patience=min(LIMIT, patience),
+            sequential=law.scan is not None and law.scan.sequential,
         )  # fmt: skip
-        events = 2 * self.target  # of all ranks; what becomes too small is enlarged
-        if config.engine == "race":  # it makes no tickets, and looks at no end of its events
-            events = self.shard.neurons if boltzmann else 4 * self.target
-        elif ranks.size == 1:
-            events = 4 * self.target
-        share = -(-events // ranks.size) + 64
-        tickets = 0 if config.engine == "race" else 8 * share + 4096
-        self._reserve(slots=n + 1, tickets=tickets, events=share)
-        if boltzmann:
-            self.device.write_state(exponent=self.target.bit_length() - 1)
-        top = int(np.where(x == 0, z, -z).max()) if n else -_LIMIT
-        self._top = ranks.maximum(top)
+        self._set_clock(law.clock)
+        self._reserve(
+            first_room(shard.size, ranks.size, race=self._race, target=law.target, most=law.most)
+        )
+        self._top = ranks.maximum(largest_response(z, x))
 
-    def _reserve(self, *, slots: int, tickets: int, events: int) -> None:
-        self._capacity = {"slots": slots, "tickets": tickets, "events": events}
-        self.device.reserve(slots, tickets, events)
+    def _columns(self, neurons: int, size: int, bits: int) -> DeviceColumns:
+        columns = DeviceColumns(neurons, size, bits)
+        self._held.callback(columns.release)
+        return columns
+
+    def _set_clock(self, clock: Clock, **counters: float) -> None:
+        self.device.write_state(
+            number=clock.number, high=clock.high, low=clock.low,
+            started=clock.exponent is not None, exponent=clock.exponent or 0,
+            record_high=clock.high, **counters,
+        )  # fmt: skip
+        self._now = clock.high
+
+    def _reserve(self, room: Room) -> None:
+        self._room = room
+        self.device.reserve(room)
         if self.ranks.size == 1:
             return
         if self.exchange == "peer":
-            self._open_peers()
+            must = self.config.exchange == "peer"
+            areas = open_peers(self.device.peers, room.events, self.ranks, must=must)
+            self.device.reach_peers(areas)
+            self.exchange = "peer" if areas else "nccl"
         if self.exchange == "nccl" and self._nccl is None:
             self._nccl = connect_gpus(self.ranks)
-
-    def _open_peers(self) -> None:
-        """Peer memory, or NCCL where it cannot be had and was not asked for."""
-        error = None
-        try:
-            self.device.open_peers(lambda part: gathered(self.ranks, part), self.ranks.barrier)
-        except Exception as bad:  # of any GPU that cannot reach another
-            error = str(bad)
-        if self.ranks.minimum(error is None) == 1:
-            return
-        if self.config.exchange == "peer":
-            self.ranks.agree(error and f"exchange peer: {error}; allowed here: nccl")
-        self.exchange = "nccl"
 
     def _begin(self, recorder: Recorder) -> None:
         """What only the recorder knows: the run's length, and whether events are wanted."""
         wanted = self.ranks.maximum(int(recorder.sink is not None)) == 1
-        ring = max(_RING, 1 << (8 * self.target).bit_length()) if wanted else 0
+        windows = 1 << (_RING_WINDOWS * self.law.most - 1).bit_length()
+        ring = max(_RING, windows) if wanted else 0
         self.device.reserve_ring(ring, recording=recorder.sink is not None)
-        self.device.set(
+        self.device.set_constants(
             limit=-1 if recorder.limit is None else recorder.limit,
             timed=recorder.until is not None, until=recorder.until or 0.0,
         )  # fmt: skip
@@ -199,64 +152,76 @@ class DeviceChain:
         self.device.begin(self._top, again=False)
         self._begun = True
 
+    @property
+    def target(self) -> int:
+        return self.law.target
+
     # ----------------------------------------------------------------------------------- the loop
     def advance(self, recorder: Recorder) -> None:
         """Many windows, or what of them belongs to the run; the next are launched meanwhile."""
+        self._recorder = recorder
         if not self._begun:
             self._begin(recorder)
         if not self._running:
             self._launch()
-        state = self._look()
-        if state["halted"] & LOST_RANK:
+        state = self._await()
+        if state["halted"] & Halt.LOST_RANK:
             raise RuntimeError(f"rank {self.ranks.rank}: waited in vain for another rank's events")
         if state["halted"]:
-            self._take(state, recorder)
-            self._resume(state)
+            self._take_over(state)
+            self._enlarge(state)
             return
+        if recorder.limit is not None and state["transitions"] == recorder.transitions:
+            self._check_motion(state)
         if not state["finished"]:
-            self._rounds = min(2 * self._rounds, 2048)
-            self.device.set_tail(self._taken)
+            self._rounds = min(2 * self._rounds, _MOST_ROUNDS)
+            self.device.free_ring(self._taken)
             self._launch()
-        self._take(state, recorder)
+        self._take_over(state)
 
-    def _look(self) -> Any:
-        state = self.device.look()
+    def _check_motion(self, state: Any) -> None:
+        """Raise InputError for a network at rest, on every rank alike; after a look without events,
+        so that z and x have been what they are for some windows."""
+        self.law.clock = _clock(state)
+        z = self._responses(state)
+        standstill = None if state["finished"] else self.law.standstill(z, self.device.states())
+        if standstill is not None:
+            raise standstill
+
+    def _await(self) -> Any:
+        """The state when all that was launched is done."""
+        state = self.device.fetch_state()
         self._running = False
         return state
 
-    def _take(self, state: Any, recorder: Recorder) -> None:
-        """What the device has recorded up to a look, while it goes on."""
+    def _take_over(self, state: Any) -> None:
+        """What the device has recorded and counted up to this state, while it goes on."""
         head = int(state["ring_head"])
-        if recorder.sink is not None and head > self._taken:
-            entries = self.device.recorded(self._taken, head)
-            who = entries[:, 1]
-            recorder.sink.append(
-                np.ascontiguousarray(entries[:, 0]).view(np.float64),
-                (who >> np.uint64(1)).astype(np.int64),
-                (who & np.uint64(1)).astype(np.uint8),
-            )
+        columns = None
+        if self._recorder.sink is not None and head > self._taken:
+            columns = self.device.recorded(self._taken, head)
         self._taken = head
-        recorder.transitions = int(state["transitions"])
-        recorder.total = int(state["digest"])
-        recorder.last = float(state["last"])
+        self._recorder.take_over(
+            columns, int(state["transitions"]), float(state["last"]), int(state["digest"])
+        )
         # The clock of a window moves before its events are recorded: say what is recorded.
         self._now = float(state["record_high"] if state["record"] else state["high"])
         self.windows = int(state["windows"])
         self.replays = int(state["replays"])
         self.applies = int(state["applies"])
-        self._state, self._recorder = state, recorder
+        self._state = state
         self.timer.stamp("look")
         self.timer.phases = {
-            stage: spent * 1e-9
+            stage: spent / _NANOSECONDS
             for stage, spent in zip(STAGES, state["spent"].tolist(), strict=True)
             if spent
         }
 
-    def _rest(self) -> Any:
-        """The state when all that was launched is done and taken."""
+    def _settled(self) -> Any:
+        """The state when all that was launched is done and taken over."""
         if self._running:
-            self._take(self._look(), self._recorder)
-        return self.device.look() if self._state is None else self._state
+            self._take_over(self._await())
+        return self.device.fetch_state() if self._state is None else self._state
 
     def _launch(self) -> None:
         if self.exchange == "peer":
@@ -264,7 +229,7 @@ class DeviceChain:
         else:
             if not self.device.captured:
                 self.device.capture(_GRAPH_ROUNDS, self._collective())
-            self.device.replay_graph(max(1, self._rounds // _GRAPH_ROUNDS))
+            self.device.run_graph(max(1, self._rounds // _GRAPH_ROUNDS))
         self._running = True
 
     def _collective(self) -> Callable[[int, int, int], None] | None:
@@ -272,23 +237,16 @@ class DeviceChain:
         nccl = self._nccl
         if nccl is None:
             return None
-        if self.config.engine == "race":
-            return lambda send, receive, stream: nccl.minimum(send, receive, 2, stream)
-        words = HEADER + self._capacity["events"]
+        if self._race:
+            return lambda send, receive, stream: nccl.minimum(send, receive, _RACE_WORDS, stream)
+        words = HEADER + self._room.events
         return lambda send, receive, stream: nccl.all_gather(send, receive, words, stream)
 
-    def _resume(self, state: Any) -> None:
+    def _enlarge(self, state: Any) -> None:
         """Enlarge what became too small, on all ranks alike, and do the window once more."""
         halted = int(state["halted"])
-        if halted & AT_REST:
-            raise at_rest(float(state["octaves"]))
-        capacity = dict(self._capacity)
-        for name, bit in (
-            ("slots", SLOTS), ("tickets", TICKETS), ("events", EVENTS)
-        ):  # fmt: skip
-            if halted & bit:
-                capacity[name] = max(2 * capacity[name], int(state[f"need_{name}"]) + 64)
-        self._reserve(**capacity)
+        need = Room(*(int(state[f"need_{name}"]) for name in Room._fields))
+        self._reserve(enlarged(self._room, halted, need))
         self.device.upload()
         self.device.begin(0, again=True)
 
@@ -298,33 +256,22 @@ class DeviceChain:
 
     def go_on(self, position: Position) -> None:
         """Go on from where an earlier chain stood; its states were given at construction."""
-        clock = position.clock
         self.windows, self.replays = position.windows, position.replays
         self.applies = position.applies
-        self._now = clock.high
-        self.device.write_state(
-            number=clock.number, high=clock.high, low=clock.low,
-            started=clock.exponent is not None, exponent=clock.exponent or 0,
-            windows=position.windows, replays=position.replays,
+        self._set_clock(
+            position.clock, windows=position.windows, replays=position.replays,
             applies=position.applies, transitions=position.transitions, last=position.last,
-            digest=position.total, record_high=self._now,
+            digest=position.total,
         )  # fmt: skip
 
     def position(self, recorder: Recorder) -> Position:
         """Where this chain would be resumed, on all ranks: the start of a window."""
-        state = self._rest()
-        race = self.config.engine == "race"
-        inside = bool(state["finished"] and (state["cut"] or race))
+        state = self._settled()
+        inside = bool(state["finished"] and (state["cut"] or self._race))
         left = "left_" if inside or state["record"] else ""
-        clock = Clock(
-            number=int(state[left + "number"]),
-            high=float(state[left + "high"]),
-            low=float(state[left + "low"]),
-            exponent=int(state[left + "exponent"]),
-        )
         return Position(
-            states=self.ranks.gather(self.device.states(before=inside or race)).copy(),
-            clock=clock,
+            states=self.ranks.gather(self.device.states(before=inside or self._race)).copy(),
+            clock=_clock(state, left),
             windows=int(state[left + "windows"]),
             replays=int(state[left + "replays"]),
             applies=int(state[left + "applies"]),
@@ -343,23 +290,46 @@ class DeviceChain:
 
     def final(self) -> NDArray[np.uint8]:
         """The state of all neurons at the end; where it was stopped, at the window's start."""
-        state = self._rest()
-        before = self.config.engine == "race" and not state["finished"]
+        state = self._settled()
+        before = self._race and not state["finished"]
         return self.ranks.gather(self.device.states(before=before))
 
     def consistent(self, final: NDArray[np.uint8]) -> bool:
         """Whether z == W x + b holds exactly on every rank."""
-        state = self._rest()
-        closed = self.config.engine == "relax" and state["record"]  # z is ahead of x then
-        z = self.device.responses(int(state["current"]) ^ int(closed))
+        state = self._settled()
+        z = self._responses(state)
         states = self.ranks.gather(self.device.states())
         return self.ranks.minimum(int(np.array_equal(z, self.shard.responses(states)))) == 1
 
+    def _responses(self, state: Any) -> NDArray[Any]:
+        """z of this rank's neurons, int[n], for the states on the device."""
+        closed = not self._race and state["record"]  # the window's z is ahead of x then
+        return self.device.responses(int(state["current"]) ^ int(closed))
+
     def close(self) -> None:
         """Give the GPU's memory back, on all ranks alike; none exchanges any more."""
-        self._rest()
+        self._settled()
         self.ranks.barrier()
-        self.device.close_peers()
+        self.device.peers.close()
         self.ranks.barrier()
-        del self.device, self.shard
-        free_unused()
+        self._held.close()
+
+    def abandon(self) -> None:
+        """Give the GPU's memory back after a failure, without the other ranks.
+
+        Where there are any they may still write here, and a kernel may wait for them: then the end
+        of the process does it.
+        """
+        if self.ranks.size == 1:
+            with suppress(Exception):  # of a GPU that failed: why it did is on its way already
+                self._held.close()
+
+
+def _clock(state: Any, left: str = "") -> Clock:
+    """The law's clock on the device; left: `left_`, at the start of the last window."""
+    return Clock(
+        number=int(state[left + "number"]),
+        high=float(state[left + "high"]),
+        low=float(state[left + "low"]),
+        exponent=int(state[left + "exponent"]) if state["started"] else None,
+    )

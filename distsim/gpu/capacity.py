@@ -1,5 +1,8 @@
-"""The memory plan: how much of a GPU a network takes. Pure arithmetic, known without a GPU."""
+"""The memory plan: how much of a GPU a network takes, and a window. Pure arithmetic, no CuPy."""
 
+from typing import NamedTuple
+
+from distsim.gpu.layout import Halt
 from distsim.ranks import partition
 
 ALIGNMENT = 16  # bytes: what a column's length is rounded up to
@@ -34,3 +37,43 @@ def gpus_for(neurons: int, bits: int, window: int, size: int, free: int) -> int 
         else:
             low = middle + 1
     return low
+
+
+class Room(NamedTuple):
+    """What a rank holds of a window: slots, tickets, and words of its log of events."""
+
+    slots: int
+    tickets: int
+    events: int
+
+
+# Of first rooms, in which hardly any window of the rule's overflows; what does is enlarged.
+_ALONE, _SHARED = 4, 2  # words of all ranks' logs, in targets: they hold what replays took back too
+_UNEVEN = (
+    64  # words of a log besides, for a rank with more than its share, and when one is enlarged
+)
+_PER_EVENT, _TICKETS = 8, 4096  # tickets for a word of the log, and besides
+_VISITED, _LIFTED = 5, 3  # neurons with tickets of a BM, of an MPM, for two events aimed at
+
+
+def first_room(n: int, ranks: int, *, race: bool, target: int, most: int) -> Room:
+    """For n neurons of this rank; target, most: of the law. Each neuron may have a slot."""
+    words = (_ALONE if ranks == 1 else _SHARED) * target
+    share = -(-(most if race else words) // ranks) + _UNEVEN  # a race ends at most events
+    return Room(n + 1, 0 if race else _PER_EVENT * share + _TICKETS, share)
+
+
+def enlarged(room: Room, halted: int, need: Room) -> Room:
+    """More of what was too small, by the bits of `Halt`: at least twice as much."""
+    bits = Halt.SLOTS, Halt.TICKETS, Halt.EVENTS
+    return Room(
+        *(
+            max(2 * had, wanted + _UNEVEN) if halted & bit else had
+            for had, wanted, bit in zip(room, need, bits, strict=True)
+        )
+    )
+
+
+def active_neurons(target: int, ranks: int, *, bounded: bool) -> int:
+    """About how many neurons of a rank hold tickets in a window; bounded: of an MPM."""
+    return -(-(_LIFTED if bounded else _VISITED) * target // (2 * ranks))

@@ -9,18 +9,23 @@ from typing import Any
 
 import cupy
 
-_FOLDER = Path(__file__).parent
+from distsim import kernels
+from distsim.gpu.constants import FLAGS, constants, definitions
+
+_FOLDER = Path(kernels.__file__).parent
 
 
-def compile_module(name: str, **constants: int) -> Any:
-    """The kernels of one file with these -D constants. Raises RuntimeError with the log."""
+def compile_module(name: str, **given: int) -> Any:
+    """The kernels of one file, with these constants besides those of all kernels (`constants.py`).
+
+    Raises RuntimeError with the log.
+    """
     sources = b"".join(path.read_bytes() for path in sorted(_FOLDER.glob("*.cu*")))
     options = (
-        "-std=c++17",
-        "--fmad=false",  # contraction would change bits
+        *FLAGS,
         f"-I{_FOLDER}",
         f"-DSOURCES=0x{hashlib.sha256(sources).hexdigest()[:15]}",
-        *(f"-D{key}={value}" for key, value in constants.items()),
+        *definitions(constants(**given)),
     )
     module = cupy.RawModule(
         code=(_FOLDER / name).read_text(encoding="utf-8"), options=options, backend="nvrtc"

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from distsim.gpu.capacity import stride
 from distsim.gpu.compiler import compile_module
 from distsim.gpu.driver import multiprocessors
+from distsim.gpu.layout import STORE_LINES, STORE_TILE
 from distsim.kernels.gaussian import Formula
 
-_BLOCKS = 16  # a multiprocessor, of a kernel that makes weights: enough to hide its latency
-_TILE = 32  # rows and columns that a block of store_rows turns over in shared memory
+_BLOCKS, _THREADS = 16, 256  # a multiprocessor, of a kernel that makes weights: to hide its latency
 _ROWS = 128  # threads, each with a row, of the kernels that go through all columns
 _COUNTED = 1 << 24  # weights at a time whose zeros are looked for
 _PARTS = 64  # into which these cut the columns
@@ -25,10 +25,14 @@ class DeviceColumns:
         self.neurons, self.size, self.bits = neurons, size, bits
         self.stride = stride(size, bits)
         self.bytes = neurons * self.stride * bits // 8
-        self._memory = cupy.cuda.Memory(self.bytes)  # of its own: no pool rounds it up
+        self._memory: Any = cupy.cuda.Memory(self.bytes)  # of its own: no pool rounds it up
         self.pointer: int = self._memory.ptr
         cupy.cuda.runtime.memset(self.pointer, 0, self.bytes)
         self._module = compile_module("dense.cu", WEIGHT_BITS=bits)
+
+    def release(self) -> None:
+        """Give the memory back, which no kernel uses any more."""
+        self._memory = None
 
     def array(self) -> Any:
         """All columns as one array."""
@@ -42,19 +46,23 @@ class DeviceColumns:
         tile[:] = rows
         there = cupy.asarray(tile)
         self._launch(
-            "store_rows", (-(-self.neurons // _TILE), -(-count // _TILE)), (_TILE, 8),
-            there, np.uint64(self.pointer), np.int64(count), np.int64(self.neurons),
-            np.int64(start), np.int64(self.stride),
+            "store_rows", (-(-self.neurons // STORE_TILE), -(-count // STORE_TILE)),
+            (STORE_TILE, STORE_LINES), there, np.uint64(self.pointer), np.int64(count),
+            np.int64(self.neurons), np.int64(start), np.int64(self.stride),
         )  # fmt: skip
         cupy.cuda.get_current_stream().synchronize()
 
     def generate(self, formula: Formula, first: int, unit: float) -> None:
         if self.size:
-            self._launch(
-                "fill_gaussian", (multiprocessors() * _BLOCKS,), (256,),
-                np.uint64(formula.seed), np.int64(first), np.float64(formula.scale),
-                np.float64(unit), np.int32(formula.symmetric), np.uint64(self.pointer),
-                np.int64(self.neurons), np.int64(self.size), np.int64(self.stride),
+            self._maker = compile_module("gaussian.cu", WEIGHT_BITS=self.bits)
+            self._maker.get_function("fill_gaussian")(
+                (multiprocessors() * _BLOCKS,),
+                (_THREADS,),
+                (
+                    np.uint64(formula.seed), np.int64(first), np.float64(formula.scale),
+                    np.float64(unit), np.int32(formula.symmetric), np.uint64(self.pointer),
+                    np.int64(self.neurons), np.int64(self.size), np.int64(self.stride),
+                ),
             )  # fmt: skip
 
     def magnitudes(self) -> tuple[NDArray[np.int64], float]:

@@ -9,91 +9,104 @@ import cupy
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.gpu.capacity import Room
 from distsim.gpu.compiler import compile_module
 from distsim.gpu.dense import DeviceColumns
 from distsim.gpu.driver import multiprocessors
 from distsim.gpu.layout import (
-    CONTEXT,
     HEADER,
+    LIVE_BYTES,
+    REALS,
+    SHARED,
     SLOT_BYTES,
     STATE,
-    STATE_NAMES,
+    TAIL_OFFSET,
+    THREADS,
     TICKET_BYTES,
     Context,
+    StateBit,
 )
+from distsim.gpu.peers import Peers
+from distsim.gpu.shape import shape
 from distsim.kernels.mcculloch_pitts import lowest_levels
 
 os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # NVLink multicast: not to be relied on
-THREADS = 512
-PEERS, MOST_RANKS = 8, 64  # of a peer exchange, of any exchange of `relax`
-SHARED = 65536  # bytes of shared memory of a block: events of a phase, or stretches of columns
-STAGES = ("draw", "replay", "exchange", "order", "trim", "apply", "search", "step", "close")
-SLOTS, TICKETS, EVENTS, AT_REST, LOST_RANK = 1, 2, 4, 8, 16
+_SPARE = 16  # elements after those of the last neuron: some kernels touch whole words of them
+_WORD = 8  # bytes
+_ENTRY_WORDS = 2  # of a recorded event: its time, its neuron and state
+_UNBOUNDED = 1 << 62  # entries of a ring that is not kept, and never full
+_TO_DEVICE, _TO_HOST = 1, 2  # of cudaMemcpyKind
 
 
-# ------------------------------------------------------------------------------------ a chain
 class Device:
-    """What one rank's GPU holds of a chain, and the launches that move it on.
-
-    z: int32 or int64[n] at the start; x: uint8[n]; rest: float64[n]; slots: about how many
-    neurons of this rank will hold tickets.
-    """
+    """What one rank's GPU holds of a chain, and the launches that move it on."""
 
     def __init__(
         self,
-        weights: DeviceColumns, z: NDArray[Any], x: NDArray[np.uint8], rest: NDArray[np.float64],
-        *, boltzmann: bool, race: bool, neurons: int, first: int, ranks: int, rank: int, slots: int,
-    ) -> None:  # fmt: skip
+        *,
+        weights: DeviceColumns,
+        z: NDArray[Any],
+        x: NDArray[np.uint8],
+        rest: NDArray[np.float64],
+        boltzmann: bool,
+        race: bool,
+        neurons: int,
+        first: int,
+        ranks: int,
+        rank: int,
+        active: int,
+        most: int,
+    ) -> None:
+        """z: int32 or int64[n] at the start; x: uint8[n]; rest: float64[n]; active: about how many
+        neurons of this rank will hold tickets; most: the law's, steps of a BM's longest window."""
         self.weights = weights
-        self.ranks, self.rank = ranks, rank
+        self.ranks = ranks
         self.race = race
-        n = weights.size
-        column_bytes = next((b for b in (16, 8) if n * weights.bits // 8 >= 8192 * b), 4)
-        span = 32 * column_bytes * 8 // weights.bits
-        wanted = -(-n // THREADS) if race else max(8, -(-n // (2 * span)))
-        self.blocks = max(1, min((2 if race else 1) * multiprocessors(), wanted))
-        apart = 64 // column_bytes
-        # By how much `apply` may take z of int8 weights to rise too far: SLACK of apply.cuh.
-        self.slack = apart if weights.bits == 8 else 0
-        # As many threads a neuron as let all neurons with tickets be replayed at once.
-        group = next((g for g in (128, 64) if self.blocks * THREADS // g >= slots), 32)
-        constants = {
-            "WEIGHT_BITS": weights.bits,
-            "Z_BITS": 8 * z.itemsize,
-            "BOLTZMANN": int(boltzmann),
-            "COLUMN_BYTES": column_bytes,
-            "APART": apart,
-            "GROUP": group,
-        }
-        self._relax = compile_module("relax.cu", **constants)
-        self._module = compile_module("race.cu", **constants) if race else self._relax
-        self.stream = cupy.cuda.Stream(non_blocking=True)
-        self._copies = cupy.cuda.Stream(non_blocking=True)
+        self.peers = Peers(ranks, rank)
         self._graph: Any = None
-        self._opened: list[int] = []  # other ranks' areas
-        self._kept: dict[str, Any] = {}  # device arrays, by the name of their pointer
-        self.context = Context(
-            weights=weights.pointer, stride=weights.stride, neurons=neurons, first=first, size=n,
-            ranks=ranks, rank=rank,
-        )  # fmt: skip
-        padded = n + 16
-        self.keep("z0", self._padded(z, padded))
-        self.keep("z1", cupy.zeros(padded, z.dtype))
-        self.keep("bound", cupy.zeros(padded, z.dtype))
-        self.keep("rest", self._padded(rest, padded))
-        self.keep("x", self._padded(21 * x, padded))  # X_START | X_END | X_BEFORE
-        self.keep("slot_of", cupy.zeros(padded, np.int32))
-        self.keep("levels", cupy.asarray(lowest_levels()))
-        if boltzmann:
-            self.keep("heads", cupy.zeros(padded, np.uint64))
-            self.keep("links", cupy.zeros(neurons + 1, np.int32))
-        self.keep("state", cupy.zeros(STATE.itemsize, np.uint8))
-        self.keep("live", cupy.zeros(64, np.int64))  # `Live` of chain.cuh
-        self._pinned = np.frombuffer(
-            cupy.cuda.alloc_pinned_memory(STATE.itemsize), np.uint8, STATE.itemsize
-        )
-        self._tail = np.frombuffer(cupy.cuda.alloc_pinned_memory(8), np.int64, 1)
-        self.reserve_ring(0, recording=False)
+        self._arrays: dict[str, Any] = {}  # on the device, by the name of their pointer
+        try:
+            n = weights.size
+            self.shape = shape(
+                n, weights.bits, race=race, multiprocessors=multiprocessors(), active=active
+            )
+            constants = {
+                "WEIGHT_BITS": weights.bits,
+                "Z_BITS": 8 * z.itemsize,
+                "BOLTZMANN": int(boltzmann),
+                "COLUMN_BYTES": self.shape.column_bytes,
+                "APART": self.shape.apart,
+                "GROUP": self.shape.group,
+            }
+            self._relax = compile_module("relax.cu", **constants)
+            self._module = compile_module("race.cu", **constants) if race else self._relax
+            self.stream = cupy.cuda.Stream(non_blocking=True)
+            self._copies = cupy.cuda.Stream(non_blocking=True)
+            self.context = Context(
+                weights=weights.pointer, stride=weights.stride, neurons=neurons, first=first,
+                size=n, ranks=ranks, rank=rank,
+            )  # fmt: skip
+            padded = n + _SPARE
+            bits = StateBit.START | StateBit.END | StateBit.BEFORE
+            self._bind("z0", self._padded(z, padded))
+            self._bind("z1", cupy.zeros(padded, z.dtype))
+            self._bind("bound", cupy.zeros(padded, z.dtype))
+            self._bind("rest", self._padded(rest, padded))
+            self._bind("x", self._padded(np.uint8(bits) * x, padded))
+            self._bind("slot_of", cupy.zeros(padded, np.int32))
+            self._bind("levels", cupy.asarray(lowest_levels()))
+            if boltzmann:
+                self._bind("heads", cupy.zeros(padded, np.uint64))
+                self._bind("links", cupy.zeros(most, np.int32))
+            self._bind("state", cupy.zeros(STATE.itemsize, np.uint8))
+            self._bind("live", cupy.zeros(LIVE_BYTES, np.uint8))
+            pinned = cupy.cuda.alloc_pinned_memory(STATE.itemsize)
+            self._fetched = np.frombuffer(pinned, np.uint8, STATE.itemsize)
+            self._tail = np.frombuffer(cupy.cuda.alloc_pinned_memory(_WORD), np.int64, 1)
+            self.reserve_ring(0, recording=False)
+        except BaseException:
+            self.release()  # what holds the error holds this object too
+            raise
 
     @staticmethod
     def _padded(values: NDArray[Any], size: int) -> Any:
@@ -101,77 +114,65 @@ class Device:
         array[: values.size] = values
         return cupy.asarray(array)
 
-    def keep(self, name: str, array: Any) -> None:
+    def _bind(self, name: str, array: Any) -> None:
         """Hold an array whose pointer the kernels know by this name."""
-        self._kept[name] = array
+        self._arrays[name] = array
         setattr(self.context, name, array.data.ptr)
 
-    def set(self, **values: float) -> None:
-        """Constants of the run."""
-        for name, value in values.items():
-            real = f"{name}:f8" in CONTEXT.split()
-            setattr(self.context, name, value if real else int(value) % 2**64)
+    @property
+    def slack(self) -> int:
+        """By how much `apply` may take z to rise too far: SLACK of apply.cuh."""
+        return self.shape.apart if self.weights.bits == 8 else 0
 
-    def reserve(self, slots: int, tickets: int, events: int) -> None:
+    def set_constants(self, **values: float) -> None:
+        """Constants of the run, for the next `upload`."""
+        for name, value in values.items():
+            setattr(self.context, name, value if name in REALS else int(value) % 2**64)
+
+    def reserve(self, room: Room) -> None:
         """Room for the window: slots and tickets of this rank, words of a rank's log."""
-        self.context.slot_capacity = slots
-        self.keep("slots", cupy.zeros(slots * SLOT_BYTES, np.uint8))
-        self.context.ticket_capacity = tickets
-        self.keep("tickets", cupy.zeros(tickets * TICKET_BYTES, np.uint8))
-        self.context.log_capacity = events
-        self.context.event_capacity = self.ranks * events
-        self.keep("events0", cupy.zeros(self.ranks * events, np.uint64))
-        self.keep("events1", cupy.zeros(self.ranks * events, np.uint64))
-        self.keep("out", cupy.zeros(HEADER + events, np.uint64))
+        log, all_logs = room.events, self.ranks * room.events
+        self.context.slot_capacity = room.slots
+        self.context.ticket_capacity = room.tickets
+        self.context.log_capacity = log
+        self.context.event_capacity = all_logs
+        self._bind("slots", cupy.zeros(room.slots * SLOT_BYTES, np.uint8))
+        self._bind("tickets", cupy.zeros(room.tickets * TICKET_BYTES, np.uint8))
+        self._bind("events0", cupy.zeros(all_logs, np.uint64))
+        self._bind("events1", cupy.zeros(all_logs, np.uint64))
+        self._bind("out", cupy.zeros(HEADER + log, np.uint64))
         if self.ranks == 1:
-            self.keep("gathered", self._kept["out"])
+            self._bind("gathered", self._arrays["out"])
         else:
-            self.keep("gathered", cupy.zeros(self.ranks * (HEADER + events), np.uint64))
+            self._bind("gathered", cupy.zeros(self.ranks * HEADER + all_logs, np.uint64))
         self._graph = None
 
-    def open_peers(
-        self, exchange: Callable[[bytes], list[bytes]], wait: Callable[[], None]
-    ) -> None:
-        """Areas for a peer exchange, each rank's open to all ranks of this host.
-
-        exchange: this rank's handle to all ranks' handles; wait: a barrier. Raises CuPy's error
-        where a GPU cannot reach another's memory.
-        """
-        runtime = cupy.cuda.runtime
-        self.close_peers()
-        wait()  # no rank writes any more into what is freed now
-        size = 16 * self.ranks * (2 * HEADER + self.context.log_capacity)
-        self._area = cupy.cuda.Memory(size)
-        runtime.memset(self._area.ptr, 0, size)
-        runtime.deviceSynchronize()
-        handles = exchange(runtime.ipcGetMemHandle(self._area.ptr))
-        for rank, handle in enumerate(handles):
-            address = self._area.ptr
-            if rank != self.rank:
-                address = runtime.ipcOpenMemHandle(handle)
-                self._opened.append(address)
+    def reach_peers(self, areas: list[int]) -> None:
+        """Exchange through these areas of all ranks, by their addresses."""
+        for rank, address in enumerate(areas):
             setattr(self.context, f"peer{rank}", address)
-        wait()
-
-    def close_peers(self) -> None:
-        for address in self._opened:
-            cupy.cuda.runtime.ipcCloseMemHandle(address)
-        self._opened = []
 
     def reserve_ring(self, entries: int, *, recording: bool) -> None:
         """Room for recorded events, a power of two; 0: they are not kept."""
         self.context.recording = recording
-        self.context.ring_capacity = entries or 1 << 62
-        self.keep("ring", cupy.zeros(max(1, 2 * entries if recording else 0), np.uint64))
+        self.context.ring_capacity = entries or _UNBOUNDED
+        self._bind("ring", cupy.zeros(max(1, _ENTRY_WORDS * entries * recording), np.uint64))
 
     def upload(self) -> None:
         """Tell the kernels all pointers and constants."""
         self.stream.synchronize()
         size = ctypes.sizeof(self.context)
         for module in (self._module, self._relax):
-            constant = module.get_global("C")
-            cupy.cuda.runtime.memcpy(constant.ptr, ctypes.addressof(self.context), size, 1)
+            there = module.get_global("C").ptr
+            cupy.cuda.runtime.memcpy(there, ctypes.addressof(self.context), size, _TO_DEVICE)
         cupy.cuda.Device().synchronize()
+
+    def release(self) -> None:
+        """Give all memory back, which no kernel uses any more."""
+        self._graph = None
+        self._arrays.clear()
+        self.peers.close()
+        self.peers.release()
 
     # --------------------------------------------------------------------------------- launches
     def begin(self, top: int, *, again: bool) -> None:
@@ -183,7 +184,8 @@ class Device:
         function, shared = self._module.get_function(name), 0
         if name != "race":
             function.max_dynamic_shared_size_bytes = shared = SHARED
-        function((self.blocks,), (THREADS,), given, shared_mem=shared, stream=self.stream)
+        grid = (self.shape.blocks,)
+        function(grid, (THREADS,), given, shared_mem=shared, stream=self.stream)
 
     def capture(self, rounds: int, exchange: Callable[[int, int, int], None] | None) -> None:
         """A CUDA graph of so many rounds; `exchange(from, to, stream)` is the ranks' collective."""
@@ -200,61 +202,69 @@ class Device:
     def captured(self) -> bool:
         return self._graph is not None
 
-    def replay_graph(self, times: int) -> None:
+    def run_graph(self, times: int) -> None:
         for _ in range(times):
             self._graph.launch(self.stream)
 
     def run_resident(self, rounds: int) -> None:
         self._launch("resident", np.int64(rounds))
 
-    # ------------------------------------------------------------------------------------ looking
-    def look(self) -> Any:
+    # --------------------------------------------------------------------------------- the state
+    def fetch_state(self) -> Any:
         """The state when all that was launched is done: a record of STATE."""
         source = self.context.state
         cupy.cuda.runtime.memcpyAsync(
-            self._pinned.ctypes.data, source, STATE.itemsize, 2, self.stream.ptr
+            self._fetched.ctypes.data, source, STATE.itemsize, _TO_HOST, self.stream.ptr
         )
         self.stream.synchronize()
-        return self._pinned.view(STATE)[0].copy()
+        return self._fetched.view(STATE)[0].copy()
 
-    def set_tail(self, taken: int) -> None:
+    def free_ring(self, taken: int) -> None:
         """Recorded events up to here may be overwritten by what is launched next."""
         self._tail[0] = taken
-        place = self.context.state + 8 * STATE_NAMES.index("ring_tail")
-        cupy.cuda.runtime.memcpyAsync(place, self._tail.ctypes.data, 8, 1, self.stream.ptr)
+        place = self.context.state + TAIL_OFFSET
+        cupy.cuda.runtime.memcpyAsync(
+            place, self._tail.ctypes.data, _WORD, _TO_DEVICE, self.stream.ptr
+        )
 
     def write_state(self, **values: float) -> None:
         """Set fields of the state, when nothing runs."""
-        state = np.frombuffer(self._kept["state"].get().tobytes(), STATE).copy()
+        state = np.frombuffer(self._arrays["state"].get().tobytes(), STATE).copy()
         for name, value in values.items():
             state[name] = value
-        self._kept["state"].set(state.view(np.uint8))
+        self._arrays["state"].set(state.view(np.uint8))
         cupy.cuda.Device().synchronize()
 
-    def recorded(self, start: int, stop: int) -> NDArray[np.uint64]:
-        """uint64[stop - start, 2]: recorded (time, neuron << 1 | state), while kernels run."""
-        capacity = self.context.ring_capacity
-        entries = np.empty((stop - start, 2), np.uint64)
-        base = self.context.ring
-        while start < stop:
-            place = start % capacity
-            count = min(stop - start, capacity - place)
-            into = entries[entries.shape[0] - (stop - start) :]
-            pinned = cupy.cuda.alloc_pinned_memory(16 * count)
+    def recorded(
+        self, start: int, stop: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8]]:
+        """Time, neuron and state of recorded events start .. stop - 1, while kernels run."""
+        capacity, size = self.context.ring_capacity, _WORD * _ENTRY_WORDS
+        entries = np.empty((stop - start, _ENTRY_WORDS), np.uint64)
+        done = 0
+        while start + done < stop:
+            place = (start + done) % capacity
+            count = min(stop - start - done, capacity - place)
+            pinned = cupy.cuda.alloc_pinned_memory(size * count)
+            source = self.context.ring + size * place
             cupy.cuda.runtime.memcpyAsync(
-                pinned.ptr, base + 16 * place, 16 * count, 2, self._copies.ptr
+                pinned.ptr, source, size * count, _TO_HOST, self._copies.ptr
             )
             self._copies.synchronize()
-            into[:count] = np.frombuffer(pinned, np.uint64, 2 * count).reshape(-1, 2)
-            start += count
-        return entries
+            part = np.frombuffer(pinned, np.uint64, _ENTRY_WORDS * count)
+            entries[done : done + count] = part.reshape(-1, _ENTRY_WORDS)
+            done += count
+        time, who = np.ascontiguousarray(entries.T)
+        state = who & np.uint64(1)
+        return time.view(np.float64), (who >> np.uint64(1)).astype(np.int64), state.astype(np.uint8)
 
     def states(self, *, before: bool = False) -> NDArray[np.uint8]:
         """uint8[n] at the start of the window, or of the one before."""
-        x: NDArray[np.uint8] = self._kept["x"].get()[: self.weights.size]
-        return (x & (16 if before else 1)).astype(bool).astype(np.uint8)
+        x: NDArray[np.uint8] = self._arrays["x"].get()[: self.weights.size]
+        bit = StateBit.BEFORE if before else StateBit.START
+        return (x & np.uint8(bit)).astype(bool).astype(np.uint8)
 
     def responses(self, current: int) -> NDArray[Any]:
         """z[n] at the start of the window."""
-        z: NDArray[Any] = self._kept[f"z{current}"].get()[: self.weights.size]
+        z: NDArray[Any] = self._arrays[f"z{current}"].get()[: self.weights.size]
         return z

@@ -1,5 +1,6 @@
 // apply: add the events' columns to z, with the extremes on the way; a neuron that may have
-// reached a ticket not drawn draws deeper. A twin of cpu.apply, cpu.reached and cpu.crossing.
+// reached a ticket not drawn draws deeper. The twin of kernels/apply.py, and of `reached` in
+// kernels/mcculloch_pitts.py.
 //
 // A team of warps takes a chunk of neurons, each of its warps a stretch of the events; sums and
 // extremes of the stretches meet in shared memory. This is where the memory is read: all weights of
@@ -7,14 +8,14 @@
 #pragma once
 #include "draw.cuh"
 
-#define TEAMS 2    // of a block: one loads while another checks
+// A block has TEAMS: one loads while another checks.
 #define TEAM (THREADS / TEAMS)
 #define TEAM_WARPS (TEAM / 32)
 #define TILE 2048  // events at a time: stretches of 256, whose sums of int8 fit 16 bits
 
 #if WEIGHT_BITS == 8
 typedef short part_t;
-#define SLACK APART  // that the highest sum may lack
+#define SLACK APART  // that the highest sum may lack: `Device.slack` in gpu/launcher.py
 #elif WEIGHT_BITS == 16
 typedef i32 part_t;
 #define SLACK 0
@@ -151,7 +152,7 @@ __device__ __noinline__ void find_crossing(const State* s, i64 i, int x) {
     for (i64 k = 0; k < count; k++) {
         u64 event = events[k];
         i64 j = neuron_of(event);
-        total += sign_of(event) * (i64)C.weights[j * C.stride + i];
+        total += sign_of(event) * weight(C.columns, i, j);
         if (j == C.first + i) x ^= 1;
         if ((x ? -total : total) > cap) {
             atomicMin(&findings(s)->cross, k);
@@ -169,7 +170,7 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, u8 byte, z_t
     reach = min(reach, cap);
     bool deeper = reach >= (i64)bound;
     if (byte & X_ACTIVE) {
-        bool far = up - (i64)start > C.guard || down + (i64)start > C.guard;
+        bool far = up - (i64)start > C.doubt || down + (i64)start > C.doubt;
         if (deeper || far) {
             Slot* slot = C.slots + C.slot_of[i];
             if (deeper) slot->need = reach;
@@ -189,6 +190,8 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, u8 byte, z_t
 template <int BYTES, bool EXTREMES>
 __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 blocks, char* shared) {
     const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V, EACH = (SPAN + TEAM - 1) / TEAM;
+    static_assert(TEAMS * (TILE * sizeof(u32) + TEAM_WARPS * 3 * SPAN * sizeof(part_t)) <= SHARED,
+                  "columns and stretches of a block");
     int team = threadIdx.x / TEAM, thread = threadIdx.x % TEAM;
     int lane = threadIdx.x & 31, warp = thread >> 5;
     u32* columns = (u32*)shared + team * TILE;  // [TILE]: neuron << 1 | falls
@@ -207,7 +210,7 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
         }
         wait();
     };
-    i64 chunks = (C.stride + SPAN - 1) / SPAN, first = team * blocks + block;
+    i64 chunks = (C.columns.stride + SPAN - 1) / SPAN, first = team * blocks + block;
     if (first >= chunks) return;
     for (i64 chunk = first; chunk < chunks; chunk += TEAMS * blocks) {
         z_t start[EACH], total[EACH], high[EACH], low[EACH], bound[EACH];  // of a thread's neurons
@@ -223,8 +226,8 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
         }
         if (count <= TILE && chunk == first) load_columns(0, (int)count);
         i64 place = chunk * SPAN + lane * V;
-        bool inside = place < C.stride;
-        const weight_t* row = C.weights + place;
+        bool inside = place < C.columns.stride;
+        const weight_t* row = C.columns.weights + place;
         for (i64 from = 0; from < max(count, 1ll); from += TILE) {
             int tile = (int)min((i64)TILE, count - from);
             if (count > TILE) load_columns(from, tile);
@@ -237,7 +240,7 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
                 for (int u = 0; u < APART; u++) {
                     raw[u].clear();
                     if (k + u >= k1 || !inside) continue;
-                    raw[u].load(row + (i64)(columns[k + u] >> 1) * C.stride);
+                    raw[u].load(row + (i64)(columns[k + u] >> 1) * C.columns.stride);
                 }
             };
             auto add = [&](const Raw<BYTES>* raw, int k) {

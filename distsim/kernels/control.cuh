@@ -1,11 +1,13 @@
-// What happens between two phases: one thread decides what comes next. The window rule and the
-// clock are those of mcculloch_pitts.py, boltzmann.py and window.py, operation by operation.
+// What happens between two phases: one thread decides what comes next. It has no twin: on a CPU
+// engines/relax.py and chains/cpu.py are the order of things.
 //
 // Each block works with a copy of the state in shared memory, read when a kernel begins. After each
 // phase all blocks meet, read what they found, and decide alike; after an exchange with peers each
 // decides from the headers. At a kernel's end one of them writes the state back.
 #pragma once
 #include "chain.cuh"
+#include "record.cuh"
+#include "window.cuh"
 
 #define STATE_WORDS (int)(sizeof(State) / 8)
 #define FINDING_WORDS (int)(sizeof(Findings) / 8)
@@ -94,12 +96,6 @@ __device__ __forceinline__ void begin_replays(State* s) {
     s->top = -(i64)LIMIT;
 }
 
-__device__ inline i64 follow(i64 exponent, i64 events, bool may_grow) {
-    if (2 * events > 3 * C.target) return exponent - 1;
-    if (5 * events < 3 * C.target && may_grow) return exponent + 1;
-    return exponent;
-}
-
 // No events are known.
 __device__ inline void begin_window(State* s) {
     s->early = s->last_pass = s->cut = 0;
@@ -107,60 +103,6 @@ __device__ inline void begin_window(State* s) {
     s->now = s->before = s->ordered = 0;
     s->heard = 0;
     s->tag = (s->tag + 2) | 1;  // never that of memory not written yet
-}
-
-// The next window, from the largest s z of all ranks.
-__device__ inline void open_window(State* s, i64 top) {
-#if BOLTZMANN
-    s->steps = min(1ll << s->exponent, C.neurons);
-    s->width = s->exponent;
-    s->most = s->steps;
-    s->cap = (i64)LIMIT;
-#else
-    double octaves = (double)top / (C.scale * LN2);
-    if (!s->started) {
-        s->exponent = (i64)floor((double)C.per_neuron - octaves);
-        s->started = 1;
-    }
-    i64 exponent = min(s->exponent, (i64)floor((double)C.start_bits - octaves));
-    s->octaves = octaves;
-    double cap = (double)(C.cap_bits - exponent) * LN2 * C.scale;
-    s->width = exponent;
-    s->most = 4 * C.target;
-    s->cap = (i64)floor(fmax(-LIMIT, fmin(LIMIT, cap)));
-#endif
-    begin_window(s);
-}
-
-// Move the clock to the window's end, whose events are all `count` events of events[parity].
-__device__ inline void close_clock(State* s, const u64* events, i64 count) {
-#if BOLTZMANN
-    s->record_high = (double)s->number;
-    s->record_low = 0.0;
-    s->record_tick = 1.0;
-    s->record_offset = 0.0;
-    bool may_grow = (1ll << s->exponent) < C.neurons;
-    s->number += s->steps;
-    s->exponent = max(0ll, follow(s->exponent, count, may_grow));
-    s->high = (double)s->number;
-#else
-    double high = s->high, low = s->low, tick = power_of_two(s->width - MPM_TICK_BITS);
-    s->record_high = high;
-    s->record_low = low;
-    s->record_tick = tick;
-    s->record_offset = -0.5;
-    double passed = power_of_two(s->width);
-    if (s->early) passed = ((count ? (double)tick_of(events[count - 1]) : 0.0) - 0.5) * tick;
-    double total = high + passed;
-    double part = total - high;
-    low += (high - (total - part)) + (passed - part);
-    s->high = total + low;
-    s->low = low - (s->high - total);
-    bool capped = s->width < s->exponent;
-    i64 following = follow(s->width, count, !(s->early || capped));
-    if (!(capped && following == s->width)) s->exponent = following;
-    s->number++;
-#endif
 }
 
 __device__ inline void leave(State* s) {
@@ -203,7 +145,7 @@ __device__ inline void close_window(State* s, i64 top) {
     if (!s->cut) {
         i64 count = s->count;
         leave(s);
-        close_clock(s, events, count);
+        close_clock(s, C, events, count);
         i64 kept = kept_events(s, events, count);
         if (kept < count) {
             s->count = kept;
@@ -221,7 +163,9 @@ __device__ inline void close_window(State* s, i64 top) {
     s->slots = s->tickets = 0;
     s->commit = s->record = 1;
     s->stage = DRAW;
-    if (!over) open_window(s, top);
+    if (over) return;
+    open_window(s, C, top);
+    begin_window(s);
 }
 
 // After `draw`: the window's events are recorded and its states committed.
@@ -235,10 +179,6 @@ __device__ inline void control_draw(State* s, i64 next) {
     s->draws++;
     if (s->finishing) {
         s->finished = 1;
-        return;
-    }
-    if (s->width > 1000) {  // of the widest window that a double can time
-        s->halted |= AT_REST;
         return;
     }
     begin_replays(s);
@@ -334,7 +274,7 @@ __device__ inline void control_order(State* s, const Headers& all) {
 }
 
 // After `apply` on all ranks: replay with deeper tickets, cut at the crossing of the cap, or close.
-__device__ inline void control_agree(State* s, const Headers& all) {
+__device__ inline void control_exchange(State* s, const Headers& all) {
     if (overflows(s, all)) return;
     if (all.deeper && !s->last_pass) {
         replay_again(s);
@@ -362,12 +302,12 @@ __device__ inline void control_trim(State* s) {
 __device__ inline void control_apply(State* s) {
     s->applies++;
     if (C.ranks > 1) {
-        s->stage = AGREE;
+        s->stage = EXCHANGE;
         return;
     }
     u64 words[HEADER];
     Headers all = nothing_told();
     for (int k = 0; k < HEADER; k++) words[k] = header_word(s, k);
     include(all, words);
-    control_agree(s, all);
+    control_exchange(s, all);
 }

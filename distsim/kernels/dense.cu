@@ -1,53 +1,7 @@
-// Weights and states on the device: the networks' and set-up's twins of kernels/cpu.py.
+// A rank's weights on the device, filled and gone through once: the twin of kernels/dense.py.
+#include "dense.cuh"
 #include "elementary.cuh"
-
-#if WEIGHT_BITS == 8
-typedef signed char weight_t;
-#elif WEIGHT_BITS == 16
-typedef short weight_t;
-#else
-typedef int weight_t;
-#endif
-
-// The rank's shard of the Gaussian network, weights[neurons, stride] (out), n of stride used.
-// A thread makes the weights of four neurons that share a draw, from one neuron.
-extern "C" __global__ void fill_gaussian(u64 seed, i64 first, double scale, double unit,
-                                         int symmetric, weight_t* weights, i64 neurons, i64 n,
-                                         i64 stride) {
-    i64 from = first >> 2, groups = ((first + n + 3) >> 2) - from;
-    i64 total = groups * neurons, threads = (i64)gridDim.x * blockDim.x;
-    for (i64 t = (i64)blockIdx.x * blockDim.x + threadIdx.x; t < total; t += threads) {
-        i64 j = t / groups, group = from + t % groups;
-        double weight[4];
-        if (symmetric) {
-#pragma unroll
-            for (int k = 0; k < 4; k++)
-                weight[k] = gaussian_weight(seed, (u32)(4 * group + k), (u32)j, scale, true);
-        } else {
-            Words words = draw(seed, (u32)group, j, 0, WEIGHT);
-            Pair low = normal_pair(words.a, words.b), high = normal_pair(words.c, words.d);
-            weight[0] = scale * low.first;
-            weight[1] = scale * low.second;
-            weight[2] = scale * high.first;
-            weight[3] = scale * high.second;
-        }
-        weight_t* column = weights + j * stride;
-        i64 i = 4 * group - first;
-#if WEIGHT_BITS == 8
-        if (i >= 0 && i + 3 < n && (i & 3) == 0) {  // stride is a multiple of 16
-            u32 packed = 0;
-#pragma unroll
-            for (int k = 0; k < 4; k++)
-                packed |= ((u32)(int)rint(weight[k] / unit) & 255u) << (8 * k);
-            *(u32*)(column + i) = packed;
-            continue;
-        }
-#endif
-#pragma unroll
-        for (int k = 0; k < 4; k++)
-            if (i + k >= 0 && i + k < n) column[i + k] = (weight_t)rint(weight[k] / unit);
-    }
-}
+#include "record.cuh"
 
 // z[n] += W x for the global states x: u8[neurons]; z as 64 bits. grid: (n / threads, parts of W)
 extern "C" __global__ void multiply(const weight_t* weights, const u8* x, u64* z, i64 neurons,
@@ -80,12 +34,8 @@ extern "C" __global__ void magnitudes(const weight_t* weights, u64* absolute, do
     atomicAdd(squares + i, square);
 }
 
-__device__ __forceinline__ u64 factor(u64 number) {
-    u64 h = number * 0x9E3779B97F4A7C15ull;
-    h = (h ^ h >> 30) * 0xBF58476D1CE4E5B9ull;
-    h = (h ^ h >> 27) * 0x94D049BB133111EBull;
-    return (h ^ h >> 31) | 1;
-}
+// The k-th of a sequence of odd numbers without a pattern.
+__device__ __forceinline__ u64 factor(u64 k) { return mix(k * GOLDEN) | 1; }
 
 // total += sum over i, j of W_ij a_i b_j, of the neurons from `first` on.
 extern "C" __global__ void weights_digest(const weight_t* weights, u64* total, i64 first,
@@ -101,13 +51,13 @@ extern "C" __global__ void weights_digest(const weight_t* weights, u64* total, i
 // A tile of rows[rows, neurons], read row by row, into its place in the columns.
 extern "C" __global__ void store_rows(const weight_t* rows, weight_t* weights, i64 count,
                                       i64 neurons, i64 start, i64 stride) {
-    __shared__ weight_t tile[32][33];
-    i64 j0 = (i64)blockIdx.x * 32, i0 = (i64)blockIdx.y * 32;
-    for (int r = threadIdx.y; r < 32; r += 8)
+    __shared__ weight_t tile[STORE_TILE][STORE_TILE + 1];
+    i64 j0 = (i64)blockIdx.x * STORE_TILE, i0 = (i64)blockIdx.y * STORE_TILE;
+    for (int r = threadIdx.y; r < STORE_TILE; r += STORE_LINES)
         if (i0 + r < count && j0 + threadIdx.x < neurons)
             tile[r][threadIdx.x] = rows[(i0 + r) * neurons + j0 + threadIdx.x];
     __syncthreads();
-    for (int c = threadIdx.y; c < 32; c += 8)
+    for (int c = threadIdx.y; c < STORE_TILE; c += STORE_LINES)
         if (j0 + c < neurons && i0 + threadIdx.x < count)
             weights[(j0 + c) * stride + start + i0 + threadIdx.x] = tile[threadIdx.x][c];
 }

@@ -10,7 +10,7 @@ from numba import njit
 
 from distsim.kernels.events import ONE
 from distsim.kernels.memory import LINE, aligned
-from distsim.kernels.record import mix
+from distsim.kernels.record import GOLDEN, mix
 
 
 @njit(inline="always")
@@ -77,7 +77,7 @@ def degrees(columns, onto, out):
 @njit(inline="always")
 def _factor(k):
     """The k-th of a sequence of odd numbers without a pattern."""
-    return mix(np.uint64(k) * np.uint64(0x9E3779B97F4A7C15)) | ONE
+    return mix(np.uint64(k) * GOLDEN) | ONE
 
 
 @njit(cache=True)

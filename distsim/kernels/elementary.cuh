@@ -1,21 +1,8 @@
-// Elementary functions from correctly rounded operations only: the twin of distsim/elementary.py,
+// Elementary functions from correctly rounded operations only: the twin of kernels/elementary.py,
 // operation by operation. To be compiled without contraction (-fmad=false, -ffp-contract=off).
+// Compiles as host code too, for the tests.
 #pragma once
-#include "philox.cuh"
-
-#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
-#include <cmath>
-#include <cstring>
-inline i64 __double_as_longlong(double x) { i64 y; std::memcpy(&y, &x, 8); return y; }
-inline double __longlong_as_double(i64 x) { double y; std::memcpy(&y, &x, 8); return y; }
-using std::ceil;
-using std::floor;
-using std::rint;
-using std::sqrt;
-#endif
-
-#define LN2 0.6931471805599453
-#define LIMIT 4611686018427387904.0 /* 2^62: thresholds beyond any linear response are cut to it */
+#include "types.cuh"
 
 // Natural logarithm of a positive normal double.
 __device__ __forceinline__ double ln(double x) {
@@ -77,32 +64,4 @@ __device__ __forceinline__ Pair normal_pair(u32 a, u32 b) {
     if ((quadrant + 1) & 2) cosine = -cosine;
     if (quadrant & 2) sine = -sine;
     return {radius * cosine, radius * sine};
-}
-
-// Smallest integer at or above a real threshold, cut to +-2^62.
-__device__ __forceinline__ i64 to_threshold(double value) {
-    if (value > LIMIT) return (i64)LIMIT;
-    if (value < -LIMIT) return (i64)-LIMIT;
-    return (i64)ceil(value);
-}
-
-// 2 tau ln(level / D) in weight units, D = 2^exponent.
-__device__ __forceinline__ double level_threshold(double level, i64 exponent, double scale) {
-    return (ln(level) - (double)exponent * LN2) * scale;
-}
-
-// Weight W[i, j] of the Gaussian network; of a symmetric one f(min, max), without diagonal.
-__device__ __forceinline__ double gaussian_weight(u64 seed, u32 i, u32 j, double scale,
-                                                  bool symmetric) {
-    if (symmetric) {
-        if (i == j) return 0.0;
-        if (i > j) {
-            u32 k = i;
-            i = j;
-            j = k;
-        }
-    }
-    Words words = draw(seed, i >> 2, j, 0, WEIGHT);
-    Pair pair = i & 2 ? normal_pair(words.c, words.d) : normal_pair(words.a, words.b);
-    return scale * (i & 1 ? pair.second : pair.first);
 }

@@ -3,7 +3,7 @@
     event: uint64    tick << 23 | neuron << 1 | new state    (neuron: global index)
 
 Ticks count time in the window from 1, in 2^-40 of its width (MPM) or in steps (BM); so no event
-is 0. `chain.cuh` has the twin, and its constants from here.
+is 0. `events.cuh` is the twin, with its constants from here.
 
 Symbols of all kernels, for a rank that owns n of the N neurons, the first being `first`:
 

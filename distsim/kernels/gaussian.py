@@ -1,7 +1,7 @@
 """Gaussian weights: W[i, j] = scale * a normal deviate that is named by (seed, i, j).
 
 Two Box-Muller pairs of one draw give the weights onto neurons 4 g .. 4 g + 3 from neuron j.
-`kernels/dense.cu` has the twin.
+`gaussian.cuh` and `gaussian.cu` are the twins.
 """
 
 from typing import Any, NamedTuple

@@ -1,21 +1,15 @@
-// Philox 4x32-10: a random number is a function of its name. The twin of distsim/philox.py,
-// which holds the registry of draws. Compiles as host code too, for the tests.
+// Philox 4x32-10: a random number is a function of its name. The twin of kernels/philox.py, which
+// holds the registry of draws. Compiles as host code too, for the tests.
 #pragma once
+#include "types.cuh"
 
-typedef unsigned char u8;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-typedef int i32;
-typedef long long i64;
-
-#ifndef __CUDACC__
-#ifndef __CUDACC_RTC__
-#define __device__
-#define __forceinline__ inline
-#endif
-#endif
-
-enum Purpose { TICKET, FIRST, UPDATE, VISIT, STATE, WEIGHT, PATTERN };
+enum Purpose {
+    TICKET = PURPOSE_TICKET,
+    FIRST = PURPOSE_FIRST,
+    UPDATE = PURPOSE_UPDATE,
+    VISIT = PURPOSE_VISIT,
+    WEIGHT = PURPOSE_WEIGHT
+};
 
 struct Words {
     u32 a, b, c, d;

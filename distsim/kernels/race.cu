@@ -1,6 +1,5 @@
-// The kernel of `race`: one launch and one all-reduce(min) a transition, in a CUDA graph.
+// The kernel of `race`, the twin of engines/race.py: one launch and one all-reduce(min) a transition, in a CUDA graph.
 // Shares draw, the window rule and the record with `relax`, and nothing of how events are found.
-// Twins of cpu.earliest_arrival and cpu.earliest_visit.
 #include "draw.cuh"
 
 // The reduced words: the earliest arrival of all ranks (NO_EVENT: none in this window; 0: the
@@ -9,47 +8,6 @@ enum Word { EARLIEST, HIGHEST };
 
 __device__ __forceinline__ u64 from_top(i64 top) { return 0x7FFFFFFFFFFFFFFFull - (u64)top; }
 __device__ __forceinline__ i64 to_top(u64 word) { return (i64)(0x7FFFFFFFFFFFFFFFull - word); }
-
-#if BOLTZMANN
-__device__ __forceinline__ u64 earliest(const State* s, u64 last, i64 thread, i64 threads) {
-    u64 best = NO_EVENT;
-    const z_t* z = C.z[s->current];
-    for (i64 k = max(tick_of(last) - 1, 0ll) + thread; k < s->steps; k += threads) {
-        i64 i = visited(s->number + k) - C.first;
-        if (i < 0 || i >= C.size) continue;
-        u64 key = event_word(k + 1, C.first + i);
-        if (key <= last) continue;
-        i64 threshold[2];
-        visit_thresholds(s->number + k, i, threshold);
-        int x = C.x[i] & X_START;
-        if ((x ? -(i64)z[i] : (i64)z[i]) >= threshold[x]) return key | (u64)(1 - x);
-    }
-    return best;
-}
-#else
-// The earliest ticket of neuron i after (last, last ticket) that fires at the present z.
-__device__ __noinline__ u64 earliest_ticket(const State* s, i64 i, int x, i64 sz, u64 last) {
-    u32 neuron = (u32)(C.first + i);
-    double rest = C.rest[i], level = 0.0;
-    u64 best = NO_EVENT;
-    i32 fired = C.slot_of[i];  // the ticket that was this neuron's earliest when last asked
-    i32 earliest = fired;
-    for (u32 k = 0;; k++) {
-        Point one = ticket(s->number, neuron, k);
-        level += one.step;
-        double theta = level_threshold(level, s->width, C.scale);
-        if (sz < to_threshold(theta - fabs(rest))) break;
-        bool fires = sz >= to_threshold(x ? theta + rest : theta - rest);
-        bool later = one.key > last || (one.key == last && (i32)k > fired);
-        if (fires && later && one.key < (best & ~1ull)) {
-            best = one.key | (u64)(1 - x);
-            earliest = (i32)k;
-        }
-    }
-    C.slot_of[i] = earliest;
-    return best;
-}
-#endif
 
 // The window ends after its `most`-th event, the run after its last.
 __device__ inline void append(State* s, u64 event) {
@@ -61,7 +19,7 @@ __device__ inline void append(State* s, u64 event) {
     if (full || s->transitions + s->count == C.limit) s->stage = CLOSE;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
+extern "C" __global__ void __launch_bounds__(THREADS, RACE_BLOCKS) race() {
     __shared__ State state;
     State* s = &state;
     read_state(s);
@@ -71,9 +29,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
     u64 word = C.gathered[EARLIEST];
     bool beyond = false;
     if (stage == STEP && word != 0 && word != NO_EVENT && C.timed) {
-        double tick = BOLTZMANN ? 1.0 : power_of_two(s->width - MPM_TICK_BITS);
-        double high = BOLTZMANN ? (double)s->number : s->high, low = BOLTZMANN ? 0.0 : s->low;
-        beyond = time_of(word, high, low, tick, BOLTZMANN ? 0.0 : -0.5) > C.until;
+        Times of = window_times(s);
+        beyond = time_of(word, of.high, of.low, of.tick, of.offset) > C.until;
     }
     bool event = stage == STEP && word != 0 && word != NO_EVENT && !beyond;
     if (stage == DRAW) phase_draw(s, blockIdx.x, gridDim.x, true);
@@ -81,12 +38,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
         z_t* z = C.z[s->current];
         i64 top = -(i64)LIMIT, j = neuron_of(word);
         u64 best = NO_EVENT;
-        const weight_t* column = C.weights + j * C.stride;
+        const weight_t* w = column(C.columns, j);
         for (i64 i = thread; i < C.size; i += threads) {
             u8 byte = C.x[i];
             i64 total = z[i];
             if (event) {
-                total += sign_of(word) * (i64)column[i];
+                total += sign_of(word) * (i64)w[i];
                 z[i] = (z_t)total;
                 if (C.first + i == j) {
                     byte = (u8)((byte & X_BEFORE) | (word & 1) * (X_START | X_END));
@@ -99,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
             if (stage == SEARCH) C.slot_of[i] = -1;
             if (sz > s->cap) best = 0;
             else if (best && sz >= (i64)C.bound[i])
-                best = min(best, earliest_ticket(s, i, byte & X_START, sz,
+                best = min(best, earliest_arrival(s, i, byte & X_START, sz,
                                                  event ? word & ~1ull : 0));
 #endif
         }
@@ -113,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) race() {
     if (!last_block()) return;
 #if BOLTZMANN  // all z are known now
     if (stage == SEARCH || event) {
-        u64 best = warp_min(earliest(s, event ? word : 0, threadIdx.x, THREADS));
+        u64 best = warp_min(earliest_visit(s, event ? word : 0, threadIdx.x, THREADS));
         if ((threadIdx.x & 31) == 0) atomicMin(&C.state->best, best);
         __syncthreads();
     }

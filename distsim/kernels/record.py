@@ -5,6 +5,12 @@ from numba import njit
 
 from distsim.kernels.events import ONE, neuron_of, tick_of
 
+# Of splitmix64 (Steele, Lea, Flood 2014): the step of its counter, 2^64 over the golden ratio, and
+# the multipliers of its finaliser.
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX_FIRST = np.uint64(0xBF58476D1CE4E5B9)
+MIX_SECOND = np.uint64(0x94D049BB133111EB)
+
 
 @njit(cache=True)
 def event_times(events, high, low, tick, offset, times):
@@ -19,8 +25,8 @@ def event_times(events, high, low, tick, offset, times):
 @njit(inline="always")
 def mix(h):
     """The finaliser of splitmix64 (see digest.py)."""
-    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    h = (h ^ (h >> np.uint64(30))) * MIX_FIRST
+    h = (h ^ (h >> np.uint64(27))) * MIX_SECOND
     return h ^ (h >> np.uint64(31))
 
 
@@ -37,7 +43,7 @@ def unpack(events, times, position, start, time, neuron, state):
         time[to] = times[k]
         neuron[to] = neuron_of(events[k])
         state[to] = np.uint8(events[k] & ONE)
-        index = np.uint64(position + k) * np.uint64(0x9E3779B97F4A7C15)
+        index = np.uint64(position + k) * GOLDEN
         word = mix(np.float64(times[k]).view(np.uint64) + index)
         total += mix(word + np.uint64(2 * neuron[to] + state[to]))
     return total

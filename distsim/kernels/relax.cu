@@ -65,10 +65,10 @@ __device__ __forceinline__ void take_up(State* s, Told& a, Source source) {
         s->made = s->new_slots = s->new_tickets = s->new_overflow = 0;
         s->heard = 1;
         if (s->stage == REPLAY) control_replay(s, combined(a));
-        else control_agree(s, combined(a));
+        else control_exchange(s, combined(a));
         s->epoch++;
         next_turn(s);
-        charge(s, AGREE);
+        charge(s, EXCHANGE);
     }
     __syncthreads();
 }
@@ -99,8 +99,8 @@ __device__ __forceinline__ void go_on(State* s, Told& a, Source source, i64 bloc
     }
 }
 
-// One round: first what the exchange brought (it follows each launch that ends at REPLAY or AGREE).
-extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
+// One round: first what the exchange brought (it follows each launch that ends at REPLAY or EXCHANGE).
+extern "C" __global__ void __launch_bounds__(THREADS, RELAX_BLOCKS) one_round() {
     __shared__ Told a;
     __shared__ State state;
     State* s = &state;
@@ -108,7 +108,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
     if (!at_work(s)) return;
     i64 block = blockIdx.x, blocks = gridDim.x;
     Source source = C.ranks == 1 ? OWN : GATHERED;
-    if (s->stage == REPLAY || s->stage == AGREE) take_up(s, a, source);
+    if (s->stage == REPLAY || s->stage == EXCHANGE) take_up(s, a, source);
     go_on(s, a, source, block, blocks);
     if (at_work(s) && s->stage == REPLAY)
         phase_replay(s, block, blocks, source, a, (u64*)shared, false);
@@ -119,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) one_round() {
     write_state(s);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) resident(i64 rounds) {
+extern "C" __global__ void __launch_bounds__(THREADS, RELAX_BLOCKS) resident(i64 rounds) {
     __shared__ Told a;
     __shared__ State state;
     State* s = &state;
@@ -160,7 +160,7 @@ extern "C" __global__ void begin(i64 top, i64 again) {
     s->halted = s->overflow = s->slots = s->tickets = 0;
     s->new_slots = s->new_tickets = s->new_overflow = 0;
     s->commit = s->record = s->finishing = 0;
-    if (!again) open_window(s, top);
+    if (!again) open_window(s, C, top);
     begin_window(s);
     s->made = 0;
     s->stage = DRAW;

@@ -1,12 +1,13 @@
 // replay: each active neuron runs through its own tickets, in order of time, against the events of
 // the last replay and its own changes, and tells how its events changed. A group of warps a neuron.
-// A twin of cpu.deepen and cpu.replay, which decides tickets by bounds on z where this one has a
-// guard.
+// The twin of kernels/replay.py, which decides tickets by bounds on z where this one goes by how far
+// they are from the start of z.
 #pragma once
 #include "draw.cuh"
 #include "exchange.cuh"
 
-#define FEW 8    // tickets that a warp draws at once
+#define CHUNK 8   // tickets of a slot that are looked at together
+#define BATCH 16  // events whose weights a thread of a group loads at once
 #define GROUPS (THREADS / GROUP)
 
 // What a group adds to the log: events that came [0], events that went [1].
@@ -48,151 +49,6 @@ __device__ __forceinline__ void emit(const State* s, Outbox& box, int side, u64 
     __syncwarp();
 }
 
-// Room for the tickets of a slot; -1 if there is none.
-__device__ __forceinline__ i64 reserve(const State* s, i64 count, int lane) {
-    i64 offset = 0;
-    if (lane == 0) {
-        offset = s->tickets + (i64)atomicAdd((u64*)&findings(s)->tickets, (u64)count);
-        if (offset + count > C.ticket_capacity) {
-            atomicOr((u64*)&findings(s)->overflow, (u64)TICKETS);
-            offset = -1;
-        }
-    }
-    return __shfl_sync(ALL, offset, 0);
-}
-
-// What a slot is to know of its neuron.
-struct Neuron {
-    i64 z, own_weight;
-    int state;
-};
-
-__device__ __forceinline__ Neuron look_up(const State* s, i64 i) {
-    return {C.z[s->current][i], C.weights[(C.first + i) * C.stride + i], C.x[i] & X_START};
-}
-
-// By one warp: a slot's new tickets and what it knows; the sums of its tickets are to be made.
-__device__ __forceinline__ void fill(Slot& slot, const Neuron& neuron, i64 offset, i64 count,
-                                     int lane) {
-    __syncwarp();
-    if (lane) return;
-    slot.z = neuron.z;
-    slot.own_weight = neuron.own_weight;
-    slot.state = neuron.state;
-    slot.offset = offset;
-    slot.count = offset < 0 ? 0 : (i32)count;
-    slot.drawn = slot.need;
-    slot.summed = 0;
-}
-
-#if BOLTZMANN
-// The visits of a slot's neuron, from the last to the first, stored by time.
-__device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
-    i64 i = slot.neuron;
-    Neuron known = look_up(s, i);
-    i32 last = (i32)(C.heads[i] & 0xFFFFFFFFull) - 1;
-    i64 count = 0;
-    for (i32 k = last; k >= 0; k = C.links[k]) count++;
-    i64 offset = reserve(s, count, lane), visit = 0;
-    for (i32 k = offset < 0 ? -1 : last; k >= 0; k = C.links[k], visit++) {
-        if ((visit & 31) != lane) continue;
-        i64 place = 0;  // links of one neuron are in no order
-        for (i32 other = last; other >= 0; other = C.links[other]) place += other < k;
-        i64 threshold[2];
-        visit_thresholds(s->number + k, i, threshold);
-        u64 key = event_word(k + 1, C.first + i);
-        C.tickets[offset + place] = {key, {threshold[0], threshold[1]}, 0, 0};
-    }
-    fill(slot, known, offset, count, lane);
-}
-#else
-// Tickets k, ..., k + FEW - 1 of a neuron, one a lane; `level` is that of the last one before.
-struct Few {
-    u64 key;
-    i64 threshold0, threshold1, lowest;
-};
-
-__device__ __forceinline__ Few draw_few(u64 window, u32 neuron, u32 k, i64 exponent, double rest,
-                                        double& level, int lane) {
-    Point mine = ticket(window, neuron, k + (lane & (FEW - 1)));
-    double own = 0.0;
-#pragma unroll
-    for (int q = 0; q < FEW; q++) {
-        level += __shfl_sync(ALL, mine.step, q);
-        if ((lane & (FEW - 1)) == q) own = level;
-    }
-    double theta = level_threshold(own, exponent, C.scale);
-    return {mine.key, to_threshold(theta - rest), to_threshold(theta + rest),
-            to_threshold(theta - fabs(rest))};
-}
-
-// What the last replay did at a slot's first tickets, for the deeper ones at `offset`, by one warp.
-// Tickets of one key are in the order in which they were drawn.
-__device__ __forceinline__ void carry_over(const Slot& slot, i64 offset, i64 count, int lane) {
-    for (i64 t = lane; t < count; t += 32) {
-        Ticket& ticket = C.tickets[offset + t];
-        i64 twins = 0;
-        while (twins < t && C.tickets[offset + t - twins - 1].key == ticket.key) twins++;
-        for (i64 q = slot.offset; q < slot.offset + slot.count; q++)
-            if (C.tickets[q].key == ticket.key && twins-- == 0) ticket.fired = C.tickets[q].fired;
-    }
-}
-
-// The tickets of a slot's neuron up to response `need`, by time.
-__device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) {
-    i64 i = slot.neuron, exponent = s->width, need = slot.need;
-    Neuron known = look_up(s, i);  // the memory takes as long as the drawing
-    u32 neuron = (u32)(C.first + i);
-    u64 window = s->number;
-    double rest = C.rest[i], level = 0.0;
-    Few few;
-    i64 count = 0;
-    int under;
-    do {
-        few = draw_few(window, neuron, (u32)count, exponent, rest, level, lane);
-        u32 above = __ballot_sync(ALL, few.lowest > need) & ((1u << FEW) - 1);
-        under = above ? __ffs(above) - 1 : FEW;
-        count += under;
-    } while (under == FEW);
-    z_t bound = to_bound(__shfl_sync(ALL, few.lowest, under));
-    bool at_once = count < FEW;
-    i64 offset = reserve(s, at_once ? count : 2 * count, lane);
-    if (lane == 0) C.bound[i] = bound;
-    if (offset < 0) {
-        // no room: the window will be done once more
-    } else if (at_once) {
-        int place = 0;
-        for (int q = 0; q < (int)count; q++) {
-            u64 key = __shfl_sync(ALL, few.key, q);
-            place += key < few.key || (key == few.key && q < lane);
-        }
-        if (lane < count)
-            C.tickets[offset + place] = {few.key, {few.threshold0, few.threshold1}, 0, 0};
-    } else {
-        i64 spare = offset + count;
-        level = 0.0;
-        for (i64 k = 0; k < count; k += FEW) {
-            few = draw_few(window, neuron, (u32)k, exponent, rest, level, lane);
-            if (lane < FEW && k + lane < count)
-                C.tickets[spare + k + lane] = {few.key, {few.threshold0, few.threshold1}, 0, 0};
-        }
-        __syncwarp();
-        for (i64 k = lane; k < count; k += 32) {
-            u64 key = C.tickets[spare + k].key;
-            i64 place = 0;
-            for (i64 q = 0; q < count; q++) {
-                u64 other = C.tickets[spare + q].key;
-                place += other < key || (other == key && q < k);
-            }
-            C.tickets[offset + place] = C.tickets[spare + k];
-        }
-    }
-    __syncwarp();
-    if (slot.count && offset >= 0) carry_over(slot, offset, count, lane);
-    fill(slot, known, offset, count, lane);
-}
-#endif
-
 #if WEIGHT_BITS == 32
 typedef i64 sum_t;
 __device__ __forceinline__ i64 warp_total(i64 v) { return warp_sum(v); }
@@ -228,7 +84,7 @@ struct Group {
 };
 
 // How a ticket stands: it fires or not whatever happens, as long as z goes no further than the
-// guard from the window's start; or it is for the others' events to say.
+// doubt from the window's start; or it is for the others' events to say.
 enum Standing { IDLE, OPEN, CLEAR };
 
 struct Standings {  // in either state of the neuron
@@ -237,8 +93,8 @@ struct Standings {  // in either state of the neuron
 };
 
 __device__ __forceinline__ Standing standing(i64 sz, i64 threshold, i64 own, i64 cap) {
-    if (sz + C.guard < threshold) return IDLE;
-    return sz - C.guard >= threshold && C.guard - sz + own <= cap ? CLEAR : OPEN;
+    if (sz + C.doubt < threshold) return IDLE;
+    return sz - C.doubt >= threshold && C.doubt - sz + own <= cap ? CLEAR : OPEN;
 }
 
 __device__ __forceinline__ Standings standings(const State* s, const Slot& slot, const Ticket& t) {
@@ -275,7 +131,7 @@ __device__ __forceinline__ bool add_events(const State* s, Work& work, int ticke
     while (last >= 0 && !standings(s, work.slot, work.ticket[last]).open()) last--;
     if (last < 0 || !count) return false;
     u64 end = work.ticket[last].key, own = event_word(0, C.first + work.slot.neuron);
-    const weight_t* row = C.weights + work.slot.neuron;
+    const weight_t* row = C.columns.weights + work.slot.neuron;
     auto add = [&](auto batch, i64 from) {  // that many events a thread
         sum_t change[batch.size];
 #pragma unroll
@@ -283,7 +139,7 @@ __device__ __forceinline__ bool add_events(const State* s, Work& work, int ticke
             i64 k = from + GROUP * u + group.thread;
             u64 event = k < count ? events[k] : NO_EVENT;
             bool others = event < end && ((event ^ own) & (2 * NEURON_MASK)) != 0;
-            sum_t w = others ? (sum_t)row[neuron_of(event) * C.stride] : 0;
+            sum_t w = others ? (sum_t)row[neuron_of(event) * C.columns.stride] : 0;
             change[u] = event & 1 ? w : -w;
         }
         for (int t = 0; t <= last; t++) {

@@ -1,4 +1,4 @@
-"""States: random ones, and those after events. On GPUs they are bits of a byte (`chain.cuh`)."""
+"""States: random ones, and those after events. On GPUs they are bits of a byte (`layout.cuh`)."""
 
 import numpy as np
 from numba import njit

@@ -2,7 +2,8 @@
 
 A ticket is an event word with state 0, a slot, and two thresholds, for state 0 and 1 of its neuron:
 it fires, and its neuron changes state, iff s z >= threshold[x] at that moment. A slot is a local
-neuron that holds tickets.
+neuron that holds tickets. `tickets.cuh` is the twin, `Slot` and `Ticket` of `layout.cuh` what it
+holds.
 """
 
 from typing import Any, NamedTuple

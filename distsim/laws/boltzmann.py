@@ -20,9 +20,10 @@ from distsim.kernels.elementary import LN2
 from distsim.kernels.events import LIMIT
 from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
+from distsim.kernels.window import follow
 from distsim.laws.law import Clock
 from distsim.laws.tickets import Tickets
-from distsim.laws.window import Window, follow, target_events
+from distsim.laws.window import Window, target_events
 from distsim.ranks.communicator import Communicator
 from distsim.weights.shard import Shard
 
@@ -64,6 +65,7 @@ class Boltzmann:
 
     name = "bm"
     bounded = False
+    octaves_per_neuron = 0
 
     def __init__(
         self,

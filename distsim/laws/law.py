@@ -6,6 +6,8 @@
 | bounded | whether tickets are drawn as deep as needed: engines must watch the responses (MPM) |
 | scale | what thresholds are multiples of: 2 tau (MPM) or T (BM), in weight units |
 | target, most | events a window to aim at; after so many it ends (BM: the most steps of a window) |
+| octaves_per_neuron | log2 of the first window's width times its rates, if all N are the largest |
+| | one; 0 for a BM, whose clock has a first width from the start |
 | scan | the BM's `kernels.boltzmann.Scan`; None for an MPM |
 | clock | where the chain is, and what its next window follows from |
 | open(z, x) | the next window |
@@ -19,8 +21,9 @@
 | | reach besides; a bound on all s z |
 | prepare, earliest | of `race`: see `engines.race` |
 
-z: int[n] and x: uint8[n] are those at the window's start. `kernels/control.cuh` opens and closes
-the windows of chains on GPUs, from the law's members.
+z: int[n] and x: uint8[n] are those at the window's start. A chain on GPUs takes name, bounded,
+scale, target, most, octaves_per_neuron, scan and clock; `kernels/window.cuh` then opens and closes
+its windows.
 """
 
 from dataclasses import dataclass
@@ -56,6 +59,7 @@ class Law(Protocol):
     scale: float
     target: int
     most: int
+    octaves_per_neuron: int
     scan: Scan | None
     clock: Clock
 

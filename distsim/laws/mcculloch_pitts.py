@@ -43,17 +43,18 @@ from distsim.kernels.mcculloch_pitts import (
 )
 from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
-from distsim.laws.law import Clock
-from distsim.laws.tickets import Tickets
-from distsim.laws.window import (
+from distsim.kernels.window import (
     CAP_BITS,
     END_OF_TIME,
     START_BITS,
     WIDEST,
-    Window,
+    advance,
     follow,
-    target_events,
+    power_of_two,
 )
+from distsim.laws.law import Clock
+from distsim.laws.tickets import Tickets
+from distsim.laws.window import Window, target_events
 from distsim.ranks.communicator import Communicator
 from distsim.weights.shard import Shard
 
@@ -98,16 +99,13 @@ class McCullochPitts:
         self.scale = 2.0 * tau / shard.unit
         self.target = target or target_events(shard.neurons, shard.strength, tau)
         self.most = 4 * self.target
+        # log2 of the first window's width times its rates, if all N are the largest one.
+        self.octaves_per_neuron = self.target.bit_length() - shard.neurons.bit_length()
         self.clock = Clock()
         rise = min(2.0 * shard.spread * math.sqrt(self.target), _MARGIN * self.scale)
         self._margin = int(min(_LIMIT, rise))
         self._tables: dict[int, NDArray[np.int64]] = {}
         self._bound = np.empty(shard.size, shard.kind)  # see kernels' draw_tickets
-
-    @property
-    def octaves_per_neuron(self) -> int:
-        """log2 of the first window's width times its rates, if all N are the largest one."""
-        return self.target.bit_length() - self.shard.neurons.bit_length()
 
     # ------------------------------------------------------------------------- the window rule
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
@@ -139,16 +137,12 @@ class McCullochPitts:
 
     def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
         """Move the clock to the window's end: its width, or its last event if it ended early."""
-        high, low, exponent = self.clock.high, self.clock.low, self.clock.exponent
-        passed = math.ldexp(1.0, window.exponent) if window.exponent > -1000 else 0.0
+        exponent = self.clock.exponent
+        passed = power_of_two(window.exponent)
         if early:
             last = float(tick_of(events[-1])) if events.size else 0.0
             passed = (last - 0.5) * _tick(window)
-        total = high + passed  # two-sum (Knuth): the error of the sum goes into `low`
-        part = total - high
-        low += (high - (total - part)) + (passed - part)
-        high = total + low
-        low -= high - total
+        high, low = advance(self.clock.high, self.clock.low, passed)
         assert exponent is not None
         capped = window.exponent < exponent
         following = follow(
@@ -230,5 +224,4 @@ class McCullochPitts:
 
 def _tick(window: Window) -> float:
     """Model time of a tick."""
-    exponent = window.exponent - MPM_TICK_BITS
-    return math.ldexp(1.0, exponent) if exponent > -1000 else 0.0
+    return power_of_two(window.exponent - MPM_TICK_BITS)

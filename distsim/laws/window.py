@@ -8,17 +8,13 @@ events their tickets depend on more of each other, and rounds multiply; with few
 a window weighs more: a draw for every neuron, an exchange. The width is a power of two that follows
 the number of events of the last window. It depends on nothing else: not on the number of ranks, on
 buffers, on the device or on the rounds that were needed. (A window of a BM only cuts its steps, so
-that its longest is free.)
+that its longest is free.) Its arithmetic: `kernels/window.py`.
 """
 
 import math
 from typing import NamedTuple
 
 SMALLEST_TARGET, LARGEST_TARGET = 16, 1024
-CAP_BITS = 6  # a window of the MPM ends when a rate comes above 2^6 / D
-START_BITS = 4  # and starts with all rates at or under 2^4 / D
-WIDEST = 1000  # binary exponent of the widest window of an MPM, whatever the rule: doubles end at
-END_OF_TIME = math.ldexp(1.0, WIDEST)  # 2^1024. Its clock stands within a window of this at most
 
 
 def target_events(neurons: int, strength: float, tau: float) -> int:
@@ -27,15 +23,6 @@ def target_events(neurons: int, strength: float, tau: float) -> int:
     moving = float(neurons) if moved <= 0.8 * tau else neurons * 0.8 * tau / moved
     events = max(4.0 * math.sqrt(moving), 1.0)
     return int(min(max(2 ** round(math.log2(events)), SMALLEST_TARGET), LARGEST_TARGET))
-
-
-def follow(exponent: int, events: int, target: int, *, may_grow: bool) -> int:
-    """Binary exponent of the next width, after a window of width 2^exponent with so many events."""
-    if 2 * events > 3 * target:
-        return exponent - 1
-    if 5 * events < 3 * target and may_grow:
-        return exponent + 1
-    return exponent
 
 
 class Window(NamedTuple):

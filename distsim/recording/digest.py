@@ -16,7 +16,7 @@ not depend on who adds up, so that ranks and devices can share the work. From an
 import numpy as np
 from numpy.typing import NDArray
 
-_STEP = np.uint64(0x9E3779B97F4A7C15)
+from distsim.kernels.record import GOLDEN, MIX_FIRST, MIX_SECOND
 
 
 def of(
@@ -34,7 +34,7 @@ def of_events(
 ) -> int:
     """The part of the digest that events make; `before`: how many events came before them."""
     index = np.arange(before, before + len(time), dtype=np.uint64)
-    words = _mix(np.ascontiguousarray(time, np.float64).view(np.uint64) + index * _STEP)
+    words = _mix(np.ascontiguousarray(time, np.float64).view(np.uint64) + index * GOLDEN)
     words = _mix(words + (2 * neuron + state).astype(np.uint64))
     return int(words.sum(dtype=np.uint64))
 
@@ -42,14 +42,14 @@ def of_events(
 def of_state(final: NDArray[np.uint8]) -> int:
     """The part of the digest that the final state makes."""
     index = np.arange(len(final), dtype=np.uint64)
-    return int(_mix(index * _STEP + np.uint64(1) + final).sum(dtype=np.uint64))
+    return int(_mix(index * GOLDEN + np.uint64(1) + final).sum(dtype=np.uint64))
 
 
 def of_biases(bias: NDArray[np.int64], rest: NDArray[np.float64], first: int) -> int:
     """What a rank's biases add to the digest of a network: int64[n] and float64[n], from neuron
     `first` on (see shard.py)."""
     index = np.arange(first, first + len(bias), dtype=np.uint64)
-    words = _mix(bias.view(np.uint64) + index * _STEP)
+    words = _mix(bias.view(np.uint64) + index * GOLDEN)
     return int(_mix(words + (rest + 0.0).view(np.uint64)).sum(dtype=np.uint64))
 
 
@@ -58,6 +58,6 @@ def text(total: int) -> str:
 
 
 def _mix(h: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    h = (h ^ (h >> np.uint64(30))) * MIX_FIRST
+    h = (h ^ (h >> np.uint64(27))) * MIX_SECOND
     return h ^ (h >> np.uint64(31))

@@ -80,6 +80,22 @@ class Recorder:
         if monotonic() - self._flushed > PATIENCE:
             self.flush()
 
+    def take_over(
+        self,
+        columns: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8]] | None,
+        transitions: int,
+        last: float,
+        total: int,
+    ) -> None:
+        """Events that a device has cut to the run, counted and summed up, and perhaps kept.
+
+        columns: time, neuron and state of each since the last call, or None; the rest is the whole
+        run's, as in `go_on`.
+        """
+        if self.sink is not None and columns is not None:
+            self.sink.append(*columns)
+        self.go_on(transitions, last, total)
+
     def flush(self) -> None:
         """Hand over what waits."""
         if self.sink is not None and self._waiting:

@@ -14,7 +14,7 @@ from distsim.config.options import LENGTHS, Config, flag
 from distsim.config.sources import check_output
 from distsim.errors import InputError, OutputError
 from distsim.files.claim import Claim
-from distsim.laws.window import END_OF_TIME
+from distsim.kernels.window import END_OF_TIME
 from distsim.networks.catalogue import open_network
 from distsim.networks.checks import check_model
 from distsim.ranks import partition

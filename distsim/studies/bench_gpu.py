@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from distsim.gpu.capacity import stride
 from distsim.gpu.dense import DeviceColumns
 from distsim.gpu.driver import free_unused
-from distsim.gpu.launcher import PEERS
+from distsim.gpu.layout import PEERS
 from distsim.ranks import partition
 from distsim.ranks.communicator import Communicator
 from distsim.ranks.nccl import connect_gpus

@@ -1,16 +1,6 @@
-"""GPUs: the same bits as the CPU's, for both models, engines and exchanges.
+"""GPUs: the same bits as the CPU's, for both models, engines and exchanges."""
 
-Without a GPU the kernels are compiled, if nvcc is there, and the arithmetic that has to agree is
-compared as host code, if a C++ compiler is there.
-"""
-
-import ctypes
-import importlib.util
 import itertools
-import re
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,112 +8,11 @@ import launchers
 import numpy as np
 import pytest
 from numba import njit
-from numpy.typing import NDArray
 
-from distsim import kernels
-from distsim.kernels.elementary import exponential, ln
-from distsim.kernels.gaussian import Formula, gaussian_rows
+from distsim.gpu.capacity import Room
+from distsim.kernels.elementary import ln
 from distsim.runs import simulation
 from distsim.runs.results import Result
-
-KERNELS = Path(kernels.__file__).parent
-
-
-# ------------------------------------------------------------------------- without a GPU
-def _compile_with_nvcc(source: Path, options: list[str], folder: Path) -> str:
-    """The log of a failure."""
-    command = ["nvcc", "-cubin", *options, str(source), "-o", str(folder / "kernels.cubin")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout + done.stderr if done.returncode else ""
-
-
-def _compile_with_nvrtc(source: Path, options: list[str], folder: Path) -> str:
-    from cupy.cuda import nvrtc
-
-    program = nvrtc.createProgram(source.read_text(encoding="utf-8"), source.name, [], [])
-    try:
-        nvrtc.compileProgram(program, [*options, f"-I{source.parent}"])
-    except nvrtc.NVRTCError:
-        return str(nvrtc.getProgramLog(program))
-    return ""
-
-
-COMPILERS = {
-    "nvcc": (_compile_with_nvcc, shutil.which("nvcc")),
-    "nvrtc": (_compile_with_nvrtc, importlib.util.find_spec("cupy")),  # it needs no GPU
-}
-
-
-@pytest.mark.parametrize(
-    "compiler",
-    [
-        pytest.param(run, marks=pytest.mark.skipif(not there, reason=f"no {name} here"), id=name)
-        for name, (run, there) in COMPILERS.items()
-    ],
-)
-@pytest.mark.parametrize(
-    ("name", "weight_bits", "z_bits", "boltzmann", "group"),
-    [
-        ("relax.cu", 8, 32, 0, 64),
-        ("relax.cu", 16, 32, 1, 256),
-        ("relax.cu", 32, 64, 0, 32),
-        ("race.cu", 8, 64, 0, 128),
-        ("race.cu", 32, 64, 1, 128),
-        ("dense.cu", 16, 32, 0, 128),
-    ],
-)
-def test_kernels_compile(
-    tmp_path: Path,
-    name: str,
-    weight_bits: int,
-    z_bits: int,
-    boltzmann: int,
-    group: int,
-    compiler: Callable[[Path, list[str], Path], str],
-) -> None:
-    options = [
-        "-std=c++17",
-        "-arch=sm_90",
-        "-fmad=false",
-        f"-DWEIGHT_BITS={weight_bits}",
-        f"-DZ_BITS={z_bits}",
-        f"-DBOLTZMANN={boltzmann}",
-        f"-DGROUP={group}",
-        "-DCOLUMN_BYTES=8",
-        "-DAPART=8",
-    ]
-    assert not compiler(KERNELS / name, options, tmp_path)
-
-
-HOST = """
-#include "elementary.cuh"
-extern "C" void logarithms(const double* x, double* y, long n) {
-    for (long k = 0; k < n; k++) y[k] = ln(x[k]);
-}
-extern "C" void exponentials(const double* x, double* y, long n) {
-    for (long k = 0; k < n; k++) y[k] = exponential(x[k]);
-}
-extern "C" void gaussian(double* y, long n, unsigned long long seed, double scale, int symmetric) {
-    for (long i = 0; i < n; i++)
-        for (long j = 0; j < n; j++) y[i * n + j] = gaussian_weight(seed, i, j, scale, symmetric);
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The device's arithmetic, compiled for the host."""
-    if shutil.which("g++") is None:
-        pytest.skip("no g++ here")
-    folder = tmp_path_factory.mktemp("host")
-    (folder / "host.cpp").write_text(HOST)
-    command = ["g++", "-O2", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", f"-I{KERNELS}"]
-    subprocess.run([*command, "host.cpp", "-o", "host.so"], cwd=folder, check=True)
-    return ctypes.CDLL(str(folder / "host.so"))
-
-
-def _pointer(array: NDArray[np.float64]) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
 
 
 @njit
@@ -132,61 +21,6 @@ def _logarithms(x):  # type: ignore[no-untyped-def]
     for k in range(x.size):
         y[k] = ln(x[k])
     return y
-
-
-@njit
-def _exponentials(x):  # type: ignore[no-untyped-def]
-    y = np.empty_like(x)
-    for k in range(x.size):
-        y[k] = exponential(x[k])
-    return y
-
-
-def test_elementary_functions_are_the_twins_of_the_cpus(host: ctypes.CDLL) -> None:
-    x = np.random.default_rng(1).random(1_000_000)
-    y = np.empty_like(x)
-    for name, twin in (("logarithms", _logarithms), ("exponentials", _exponentials)):
-        getattr(host, name)(_pointer(x), _pointer(y), ctypes.c_long(x.size))
-        assert np.array_equal(y.view(np.int64), twin(x).view(np.int64))
-
-
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_gaussian_weights_are_the_twins_of_the_cpus(host: ctypes.CDLL, symmetric: bool) -> None:
-    n = 65
-    weights = np.empty((n, n))
-    host.gaussian(
-        _pointer(weights), ctypes.c_long(n), ctypes.c_ulonglong(7), ctypes.c_double(0.3),
-        ctypes.c_int(symmetric),
-    )  # fmt: skip
-    rows = gaussian_rows(Formula(np.uint64(7), 0.3, symmetric), 0, n, n)
-    assert np.array_equal(weights, rows)
-
-
-# ---------------------------------------------------------------------------- on one GPU
-def _members(name: str) -> list[str]:
-    """The members of a struct of chain.cuh, arrays as their elements."""
-    text = (KERNELS / "chain.cuh").read_text(encoding="utf-8")
-    body = re.sub(r"//.*", "", text.split(f"struct {name} {{")[1].split("};")[0])
-    members: list[str] = []
-    for line in body.split(";"):
-        for declared in line.replace("*", "").replace("const ", "").split(None, 1)[1:]:
-            for member in declared.split(","):
-                found = re.match(r"\s*(\w+)(?:\[(\w+)\])?", member)
-                assert found is not None
-                base, length = found.groups()
-                count = {"PEERS": 8, None: 0}.get(length, 2)
-                stem = base.removesuffix("s") if base == "peers" else base
-                members += [f"{stem}{k}" for k in range(count)] if count else [base]
-    return members
-
-
-@pytest.mark.gpu
-def test_structs_are_those_of_the_kernels() -> None:
-    from distsim.gpu.layout import STATE, Context
-
-    assert [field[0] for field in Context._fields_] == _members("Context")
-    state = [name for name in STATE.names or () if name != "spent"]
-    assert state == [name for name in _members("State") if not name.startswith("spent")]
 
 
 GAUSSIAN = {"network": "gaussian"}
@@ -220,6 +54,7 @@ def _run(**options: Any) -> Result:
 def _check_equal(found: Result, wanted: Result) -> None:
     assert found.summary.device == "gpu"
     assert found.summary.consistent
+    assert found.summary.windows == wanted.summary.windows
     for name in ("time", "neuron", "state", "final"):
         assert np.array_equal(getattr(found, name), getattr(wanted, name)), name
     assert found.digest == wanted.digest
@@ -244,17 +79,15 @@ def test_digest_does_not_change_when_buffers_overflow(
 ) -> None:
     from distsim.chains.gpu import DeviceChain
 
-    reserve, sizes = DeviceChain._reserve, []
+    reserve, rooms = DeviceChain._reserve, []
 
-    def tiny(self: Any, *, slots: int, tickets: int, events: int) -> None:
-        sizes.append((slots, tickets, events))
-        if len(sizes) == 1:
-            slots, tickets, events = 3, 5, 7
-        reserve(self, slots=slots, tickets=tickets, events=events)
+    def tiny(self: Any, room: Room) -> None:
+        rooms.append(room)
+        reserve(self, room if len(rooms) > 1 else Room(slots=3, tickets=5, events=7))
 
     monkeypatch.setattr(DeviceChain, "_reserve", tiny)
     found = _run(**case, device="gpu")
-    assert len(sizes) > 1
+    assert len(rooms) > 1
     _check_equal(found, _run(**case, engine="race", device="cpu"))
 
 
@@ -276,7 +109,7 @@ def test_digest_does_not_change_when_kernels_end_in_mid_window(
 
 
 def _compile_with(monkeypatch: pytest.MonkeyPatch, **constants: int) -> None:
-    """Kernels with other constants than those of chain.cuh."""
+    """Kernels with other constants than those of `gpu.constants`."""
     from distsim.gpu import compiler, launcher
 
     compiled = compiler.compile_module

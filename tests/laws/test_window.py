@@ -6,8 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from distsim.kernels.window import follow
 from distsim.laws.mcculloch_pitts import McCullochPitts
-from distsim.laws.window import LARGEST_TARGET, SMALLEST_TARGET, Window, follow, target_events
+from distsim.laws.window import LARGEST_TARGET, SMALLEST_TARGET, Window, target_events
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
 from distsim.runs.simulation import simulate

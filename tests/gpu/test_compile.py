@@ -1,0 +1,72 @@
+"""The kernels compile: with nvcc and NVRTC where they are, neither of which needs a GPU."""
+
+import importlib.util
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from host_code import KERNELS
+
+from distsim.gpu.constants import FLAGS, constants, definitions
+
+
+def _with_nvcc(source: Path, options: list[str], folder: Path) -> str:
+    """The log of a failure."""
+    command = ["nvcc", "-cubin", *options, str(source), "-o", str(folder / "kernels.cubin")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def _with_nvrtc(source: Path, options: list[str], folder: Path) -> str:
+    from cupy.cuda import nvrtc
+
+    program = nvrtc.createProgram(source.read_text(encoding="utf-8"), source.name, [], [])
+    try:
+        nvrtc.compileProgram(program, [*options, f"-I{source.parent}"])
+    except nvrtc.NVRTCError:
+        return str(nvrtc.getProgramLog(program))
+    return ""
+
+
+COMPILERS = {
+    "nvcc": (_with_nvcc, shutil.which("nvcc")),
+    "nvrtc": (_with_nvrtc, importlib.util.find_spec("cupy")),
+}
+
+
+@pytest.mark.parametrize(
+    "compiler",
+    [
+        pytest.param(run, marks=pytest.mark.skipif(not there, reason=f"no {name} here"), id=name)
+        for name, (run, there) in COMPILERS.items()
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "bits", "z_bits", "boltzmann", "group", "more"),
+    [
+        ("relax.cu", 8, 32, 0, 64, {"COLUMN_BYTES": 16, "APART": 4}),
+        ("relax.cu", 16, 32, 1, 128, {}),
+        ("relax.cu", 32, 64, 0, 32, {"COLUMN_BYTES": 4, "APART": 16}),
+        ("relax.cu", 16, 32, 0, 128, {"MPM_TICK_BITS": 16, "SHARED_WORDS": 16}),
+        ("race.cu", 8, 64, 0, 128, {}),
+        ("race.cu", 8, 32, 0, 128, {"MPM_TICK_BITS": 16}),
+        ("race.cu", 32, 64, 1, 128, {}),
+        ("dense.cu", 16, 32, 0, 128, {}),
+        ("gaussian.cu", 8, 32, 0, 128, {}),
+    ],
+)
+def test_kernels_compile(
+    tmp_path: Path,
+    name: str,
+    bits: int,
+    z_bits: int,
+    boltzmann: int,
+    group: int,
+    more: dict[str, int],
+    compiler: Callable[[Path, list[str], Path], str],
+) -> None:
+    chain = {"WEIGHT_BITS": bits, "Z_BITS": z_bits, "BOLTZMANN": boltzmann, "GROUP": group}
+    given = constants(**{"COLUMN_BYTES": 8, "APART": 8, **chain, **more})
+    assert not compiler(KERNELS / name, ["-arch=sm_90", *FLAGS, *definitions(given)], tmp_path)
