@@ -19,6 +19,7 @@ import launchers
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from plain import FIRST, TICKET, UPDATE, VISIT, WORD, draw, uniform
 
 from distsim.chains.cpu import HostChain
 from distsim.chains.opening import open_chain
@@ -156,26 +157,6 @@ def test_engines_agree_where_windows_end_early(window: int) -> None:
 
 # ----------------------------------------------------------------- references in plain Python
 # Integers, fractions and the mathematics library; no arrays of events, no compiled code.
-TICKET, FIRST, UPDATE, VISIT = range(4)
-WORD = 2**32
-
-
-def philox(key: int, counter: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    c0, c1, c2, c3 = counter
-    k0, k1 = key % WORD, key // WORD
-    for _ in range(10):
-        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = p1 // WORD ^ c1 ^ k0, p1 % WORD, p0 // WORD ^ c3 ^ k1, p0 % WORD
-        k0, k1 = (k0 + 0x9E3779B9) % WORD, (k1 + 0xBB67AE85) % WORD
-    return c0, c1, c2, c3
-
-
-def draw(seed: int, neuron: int, count: int, ticket: int, purpose: int) -> tuple[int, ...]:
-    return philox(seed, (neuron, count % WORD, count // WORD, ticket * 256 + purpose))
-
-
-def uniform(high: int, low: int) -> float:
-    return ((high * WORD + low) // 2**12 + 0.5) / 2**52
 
 
 def mpm_reference(
