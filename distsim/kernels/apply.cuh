@@ -1,5 +1,5 @@
-// apply: add the events' columns to z, with the extremes on the way; a neuron that may have
-// reached a ticket not drawn draws deeper. The twin of kernels/apply.py, and of `reached` in
+// apply, the twin of kernels/apply.py: add the events' columns to z, with the extremes on the way.
+// A neuron that may have reached a ticket not drawn draws deeper, as by `reached` in
 // kernels/mcculloch_pitts.py.
 //
 // A team of warps takes a chunk of neurons, each of its warps a stretch of the events; sums and

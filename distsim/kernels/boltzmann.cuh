@@ -57,7 +57,8 @@ __device__ __noinline__ void draw_tickets(Slot& slot, const State* s, int lane) 
     fill(slot, known, offset, count, lane);
 }
 
-// For `race`: this thread's earliest visit after event `last` that changes a state at the present z.
+// For `race`: this thread's earliest visit after event `last` that changes a state at the present
+// z.
 __device__ __forceinline__ u64 earliest_visit(const State* s, u64 last, i64 thread, i64 threads) {
     u64 best = NO_EVENT;
     const z_t* z = C.z[s->current];

@@ -1,5 +1,5 @@
-// Dense weights, column by column, as the kernels of a chain reach them: the twin of
-// kernels/dense.py.
+// Dense weights, column by column, the twin of kernels/dense.py: how the kernels of a chain reach
+// them.
 #pragma once
 #include "types.cuh"
 

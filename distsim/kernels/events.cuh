@@ -1,5 +1,5 @@
-// Events, packed into words, and thresholds in weight units: the twin of kernels/events.py. Compiles
-// as host code too, for the tests.
+// Events, packed into words, and thresholds in weight units: the twin of kernels/events.py.
+// Compiles as host code too, for the tests.
 #pragma once
 #include "types.cuh"
 

@@ -1,6 +1,7 @@
-// exchange: what ranks tell each other, a header and a log. A replay adds to its rank's log the
-// events that came and those that went, compared with the replay before: after the first one they
-// are few. What came grows from the log's start, what went from its end.
+// exchange: what ranks tell each other, a header and a log. It has no twin: on a CPU the ranks'
+// communicator gathers. A replay adds to its rank's log the events that came and those that went,
+// compared with the replay before: after the first one they are few. What came grows from the log's
+// start, what went from its end.
 #pragma once
 #include "control.cuh"
 

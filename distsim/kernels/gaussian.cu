@@ -1,5 +1,4 @@
-// The weights of a Gaussian network, made where they are kept: the twin of `fill_gaussian` in
-// kernels/gaussian.py.
+// The twin of `fill_gaussian` in kernels/gaussian.py: weights, made where they are kept.
 #include "dense.cuh"
 #include "gaussian.cuh"
 

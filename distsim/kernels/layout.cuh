@@ -1,4 +1,4 @@
-// What host and kernels share: the structs of a chain, whose twin is gpu/layout.py. Compiles as host
+// What host and kernels share, the twin of gpu/layout.py: the structs of a chain. Compiles as host
 // code too, for the tests.
 #pragma once
 #include "dense.cuh"

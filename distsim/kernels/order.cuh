@@ -1,5 +1,5 @@
-// order: the events of all ranks, by time, from those that were in order before and the logs since.
-// Each warp finds the place of an event by counting those before.
+// order, the twin of kernels/order.py: the events of all ranks, by time, from those that were in
+// order before and the logs since. Each warp finds the place of an event by counting those before.
 #pragma once
 #include "exchange.cuh"
 

@@ -1,7 +1,7 @@
-// The kernels of `relax`: rounds of replay, exchange, order, apply or draw. Either one kernel a
-// round with NCCL's all-gather between, captured in a CUDA graph, or one resident kernel that
-// exchanges through peer memory. Every round does what `State.stage` says is next. All blocks of
-// a kernel are resident at once: they meet between the phases of a round.
+// The kernels of `relax`, the twin of engines/relax.py: rounds of replay, exchange, order, apply or
+// draw. Either one kernel a round with NCCL's all-gather between, captured in a CUDA graph, or one
+// resident kernel that exchanges through peer memory. Every round does what `State.stage` says is
+// next. All blocks of a kernel are resident at once: they meet between the phases of a round.
 #include "apply.cuh"
 #include "order.cuh"
 #include "replay.cuh"
@@ -99,7 +99,8 @@ __device__ __forceinline__ void go_on(State* s, Told& a, Source source, i64 bloc
     }
 }
 
-// One round: first what the exchange brought (it follows each launch that ends at REPLAY or EXCHANGE).
+// One round: first what the exchange brought, which follows each launch that ends at REPLAY or
+// EXCHANGE.
 extern "C" __global__ void __launch_bounds__(THREADS, RELAX_BLOCKS) one_round() {
     __shared__ Told a;
     __shared__ State state;

@@ -1,7 +1,7 @@
-// replay: each active neuron runs through its own tickets, in order of time, against the events of
-// the last replay and its own changes, and tells how its events changed. A group of warps a neuron.
-// The twin of kernels/replay.py, which decides tickets by bounds on z where this one goes by how far
-// they are from the start of z.
+// replay, the twin of kernels/replay.py: each active neuron runs through its own tickets, in order
+// of time, against the events of the last replay and its own changes, and tells how its events
+// changed. A group of warps a neuron. The twin decides tickets by bounds on z, this one by how far
+// they are from z at the window's start.
 #pragma once
 #include "draw.cuh"
 #include "exchange.cuh"
@@ -83,8 +83,8 @@ struct Group {
     }
 };
 
-// How a ticket stands: it fires or not whatever happens, as long as z goes no further than the
-// doubt from the window's start; or it is for the others' events to say.
+// How a ticket stands: it fires or not whatever happens, as long as z goes no further than C.doubt
+// from where it started; or it is for the others' events to say.
 enum Standing { IDLE, OPEN, CLEAR };
 
 struct Standings {  // in either state of the neuron

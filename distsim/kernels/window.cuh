@@ -1,4 +1,4 @@
-// The window rule and the clock: the twin of kernels/window.py, and of `open` and `close` of
+// The window rule and the clock, the twin of kernels/window.py and of `open` and `close` in
 // laws/mcculloch_pitts.py and laws/boltzmann.py, operation by operation. Compiles as host code too,
 // for the tests.
 #pragma once

@@ -1,11 +1,13 @@
 """What is computed in both languages, compared bit by bit: the device's code as host code."""
 
 import ctypes
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from host_code import call, library, needs_compiler
+from host_code import KERNELS, call, library, needs_compiler
 from numba import njit
 from numpy.typing import NDArray
 
@@ -205,6 +207,32 @@ def test_times_and_digest_of_events(arithmetic: ctypes.CDLL) -> None:
             call(arithmetic.digest, some, time, position, total, some.size)
             columns = np.empty(some.size), np.empty(some.size, np.int64), np.empty(some.size, "u1")
             assert int(total[0]) == int(unpack(some, wanted, position, 0, *columns))
+
+
+# -------------------------------------------------------------------------------- the names
+@pytest.mark.parametrize("path", sorted(KERNELS.glob("*.cu*")), ids=lambda path: path.name)
+def test_every_cuda_file_names_its_twins(path: Path) -> None:
+    """They are there, and one of its own name is among them; or it says that there is none."""
+    text = path.read_text(encoding="utf-8")
+    heading = text[: text.index("#")]
+    own = KERNELS / f"{path.stem}.py"
+    if "no twin" in heading:
+        assert not own.exists()
+        return
+    assert "the twin of" in heading.lower()
+    named = [KERNELS.parent / name for name in re.findall(r"\w+/\w+\.py", heading)]
+    assert named
+    assert all(twin.exists() for twin in named)
+    assert own in named or not own.exists()
+
+
+@pytest.mark.parametrize("path", sorted(KERNELS.glob("[!_]*.py")), ids=lambda path: path.name)
+def test_twins_that_python_names_are_there(path: Path) -> None:
+    heading = path.read_text(encoding="utf-8").split('"""')[1]
+    named = re.findall(r"(\w+\.cuh?)\b", heading)
+    assert all((KERNELS / name).exists() for name in named)
+    own = KERNELS / f"{path.stem}.cuh"
+    assert own.name in named or not own.exists()
 
 
 # -------------------------------------------------------------------------------- the window
