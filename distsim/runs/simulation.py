@@ -6,7 +6,6 @@ per window:  open -> solve (draw, replay, exchange, apply) -> record -> commit -
 -> progress, summary                                                         `results`
 """
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -85,8 +84,12 @@ def run(
             signals=signals,
             begun=begun,
         )
-        with lifecycle.closed_after_errors():
-            summary = _run(chain, recorder, lifecycle, network, show)
+        try:
+            with lifecycle.closed_after_errors():
+                summary = _run(chain, recorder, lifecycle, network, show)
+        except BaseException:
+            chain.abandon()
+            raise
         chain.close()
     return summary
 
@@ -148,12 +151,17 @@ def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
     check_model(source, config.model, 0, source.neurons)
     collected = Collected()
     recorder = Recorder(*length(config, source), collected)
-    with contextlib.closing(open_chain(source, config, Serial())) as chain:
+    chain = open_chain(source, config, Serial())
+    try:
         meter = Meter(chain, recorder)
         advance_to_end(chain, recorder, goes_on=lambda: True)
         final = chain.final()
         recorder.flush()
         meter.stop()
         summary = meter.summary(source, final)
+    except BaseException:
+        chain.abandon()
+        raise
+    chain.close()
     time, neuron, state = collected.columns()
     return Result(time, neuron, state, chain.initial, final, summary)
