@@ -66,7 +66,9 @@ RANKS = """
 ranks = connect()
 for kind in (("mpm", "relax", 8), ("mpm", "race", 16), ("bm", "relax", 8), ("bm", "race", 16)):
     missed = late(*kind, False, ranks)
-    print(json.dumps([kind, missed]), flush=True)
+    anywhere = ranks.maximum(len(missed))
+    if ranks.rank == 0:
+        print(json.dumps([kind, missed or anywhere]), flush=True)
 """
 
 
@@ -88,4 +90,4 @@ def test_every_kind_of_chain_is_ready_when_it_is_open() -> None:
 @launchers.needs_mpirun
 def test_so_is_every_kind_on_several_ranks(tmp_path: Path) -> None:
     (tmp_path / "late.py").write_text(ALONE + RANKS)
-    assert_nothing_missed(launchers.start(2, str(tmp_path / "late.py")), 8)
+    assert_nothing_missed(launchers.start(2, str(tmp_path / "late.py")), 4)

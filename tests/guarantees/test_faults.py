@@ -610,6 +610,33 @@ def test_a_write_that_is_cut_short_anywhere_leaves_a_whole_event_file(
         copy.unlink()
 
 
+@launchers.needs_mpirun
+def test_a_second_run_on_one_checkpoint_is_refused_at_once(tmp_path: Path) -> None:
+    """Beside a run and beside a resumed one; when these have died their claim is void."""
+    again = (*LONG, "--checkpoint", "run.ck", "--overwrite")
+    message = (
+        "distsim: checkpoint run.ck: another run is writing it; allowed: another file, or this one "
+        "when that run has ended\n"
+    )
+    going = begun(tmp_path)
+    for ranks in (1, 2):
+        for second, count in ((again, ranks), (("resume", "run.ck"), 3 - ranks)):
+            done = Run(tmp_path, *second, ranks=count).end()
+            assert (done.status, done.err.count(message)) == (2, 1), done
+        assert going.running()
+        going.signal(0, signal.SIGKILL)
+        going.end()
+        assert (tmp_path / "run.ck.claim").exists()
+        before = (tmp_path / "run.ck").stat().st_mtime_ns
+        going = Run(tmp_path, "resume", "run.ck")
+        while (tmp_path / "run.ck").stat().st_mtime_ns == before:
+            assert going.running()
+            time.sleep(0.01)
+    going.signal(0, signal.SIGTERM)
+    assert going.end().status == 85
+    assert not (tmp_path / "run.ck.claim").exists()
+
+
 def test_an_event_file_that_another_run_writes_is_left_alone(tmp_path: Path) -> None:
     file = EventFile.begin(str(tmp_path / "run.h5"), Config(), np.zeros(3, np.uint8))
     with pytest.raises(OutputError, match="another run is writing it"):

@@ -21,6 +21,7 @@ from distsim.cli.launch import Launch
 from distsim.config.options import FIELDS, Config
 from distsim.config.sources import amend
 from distsim.errors import InputError, OutputError
+from distsim.files.claim import Claim
 from distsim.files.events import EVENTS
 from distsim.networks import write
 from distsim.ranks import agreement, signals
@@ -553,6 +554,53 @@ def test_a_refused_start_leaves_an_earlier_runs_checkpoint(here: Path) -> None:
         run(**SMALL, transitions=100, checkpoint="run.ck", output="run.h5", overwrite=True)
     assert Path("run.ck").read_bytes() == before
     at_work.discard()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_name_that_is_claimed_is_refused_before_anything_is_touched(
+    overwrite: bool, here: Path
+) -> None:
+    """Also before the first checkpoint is there."""
+    options: dict[str, Any] = {**SMALL, "transitions": 100, "overwrite": overwrite}
+    message = r"checkpoint run\.ck: another run is writing it; allowed: another file"
+    held = Claim("run.ck")
+    with pytest.raises(InputError, match=message):
+        run(**options, checkpoint="run.ck", output="run.h5")
+    held.release()
+    assert not list(here.iterdir())
+    run(**options, checkpoint="run.ck")
+    Path("run.ck.previous").write_bytes(Path("run.ck").read_bytes())
+    held, before = Claim("run.ck"), files(here)
+    for path in ("run.ck", "run.ck.previous"):
+        with pytest.raises(InputError, match=message):
+            resume(path)
+    with pytest.raises(InputError, match=message):
+        run(**options, checkpoint="run.ck")
+    assert files(here) == before
+    assert resume(checkpoint="other.ck").transitions == 100
+    held.release()
+    assert "run.ck.claim" not in files(here)
+
+
+def test_a_sweep_leaves_a_point_alone_that_another_runs(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("s.toml").write_text("seed = [1, 2]\ntransitions = 50\n", encoding="utf-8")
+    Path("s").mkdir()
+    held = Claim("s/0001.checkpoint")
+    assert cli.main(["sweep", "run", "s.toml"], cli.Launch()) == 2
+    assert "checkpoint s/0001.checkpoint: another run is writing it" in capsys.readouterr().err
+    held.release()
+    assert cli.main(["sweep", "run", "s.toml"], cli.Launch()) == 0
+
+
+def test_a_place_without_a_folder_is_named(here: Path) -> None:
+    with pytest.raises(InputError, match=r"checkpoint no/run\.ck: no folder no; allowed"):
+        run(**SMALL, transitions=10, checkpoint="no/run.ck")
+    run(**SMALL, transitions=10, checkpoint="run.ck")
+    with pytest.raises(InputError, match=r"checkpoint run\.ck: exists; allowed"):
+        run(**SMALL, transitions=10, checkpoint="run.ck")
+    assert sorted(files(here)) == ["run.ck"]
 
 
 def test_a_signal_in_the_last_window_does_not_stop_a_finished_run(
