@@ -16,7 +16,6 @@ from distsim.kernels.events import (
     LIMIT,
     MPM_TICK_BITS,
     NEURON_BITS,
-    NO_EVENT,
     ONE,
     event_word,
     neuron_of,
@@ -161,16 +160,6 @@ def screen(source, reach, z, x, bound):
         turns = bound[i] <= sz < -sz <= cap
         need[c] = min(cap, margin + (-sz if turns else sz))
     return candidates, need
-
-
-@njit(cache=True)
-def first_tickets(source, bound):
-    """Exact lowest threshold of every neuron, of both states: bound int64[n] (out)."""
-    seed, window, first, exponent, scale, rest = source
-    for i in range(bound.size):
-        level, _ = ticket(seed, window, first + i, 0)
-        theta = level_threshold(level, exponent, scale)
-        bound[i] = to_threshold(theta - abs(rest[i]))
 
 
 @njit(cache=True)
@@ -333,40 +322,6 @@ def more_arrivals(source, cap, x, events, bounds, bound, held, room):
     if candidates.size:
         slots, tickets, done = draw_tickets(source, candidates, need, bound, held, room)
     return slots, tickets, done, top
-
-
-@njit(cache=True)
-def earliest_arrival(source, bound, cap, z, x, last, last_ticket):
-    """The race of the MPM: earliest ticket after (last, last_ticket) that fires at the present z.
-
-    bound: int64[n] lowest thresholds. Returns (event word, ticket), (NO_EVENT, 0) for none, or
-    (0, 0) if some s z is above `cap`: the window must end.
-    """
-    seed, window, first, exponent, scale, rest = source
-    last &= ~ONE
-    best = NO_EVENT
-    best_ticket = 0
-    for i in range(z.size):
-        sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
-        if sz > cap:
-            return np.uint64(0), 0
-        if sz < bound[i]:
-            continue
-        level = 0.0
-        k = 0
-        while True:
-            step, key = ticket(seed, window, first + i, k)
-            level += step
-            theta = level_threshold(level, exponent, scale)
-            if sz < to_threshold(theta - abs(rest[i])):
-                break
-            fires = sz >= to_threshold(theta - rest[i] if x[i] == 0 else theta + rest[i])
-            later = key > last or (key == last and k > last_ticket)
-            if fires and later and key < best & ~ONE:
-                best = key | np.uint64(1 - x[i])
-                best_ticket = k
-            k += 1
-    return best, best_ticket
 
 
 @njit(cache=True)

@@ -35,12 +35,11 @@ from distsim.kernels.mcculloch_pitts import (
     Reach,
     Source,
     arrivals,
-    earliest_arrival,
-    first_tickets,
     largest_response,
     lowest_thresholds,
     more_arrivals,
 )
+from distsim.kernels.race import earliest_arrival, first_tickets
 from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
 from distsim.kernels.window import (

@@ -1,6 +1,7 @@
 """GPUs: the same bits as the CPU's, for both models, engines and exchanges."""
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def _check_equal(found: Result, wanted: Result) -> None:
 
 def _named(case: dict[str, Any]) -> str:
     return "-".join(str(value) for value in case.values())
+
+
+@pytest.mark.gpu
+def test_streams_are_those_of_former_versions() -> None:
+    table = Path(__file__).parents[1] / "former" / "streams.json"
+    for case in json.loads(table.read_text(encoding="utf-8")):
+        wanted = case.pop("digest")
+        assert _run(**case, device="gpu").digest == wanted, case
 
 
 @pytest.mark.gpu

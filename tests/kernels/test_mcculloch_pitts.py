@@ -17,8 +17,6 @@ from distsim.kernels.mcculloch_pitts import (
     Reach,
     Source,
     draw_tickets,
-    earliest_arrival,
-    first_tickets,
     largest_response,
     level_threshold,
     lowest_thresholds,
@@ -27,6 +25,7 @@ from distsim.kernels.mcculloch_pitts import (
     sort,
     ticket,
 )
+from distsim.kernels.race import earliest_arrival, first_tickets
 from distsim.kernels.replay import Bounds
 from distsim.kernels.tickets import TICKET_KIND
 from distsim.laws.tickets import Tickets
