@@ -1,6 +1,6 @@
-// The kernel of `race`, the twin of engines/race.py: one launch and one all-reduce(min) a
-// transition, in a CUDA graph. Shares draw, the window rule and the record with `relax`, and
-// nothing of how events are found.
+// The kernel of `race`, the twin of kernels/race.py and engines/race.py: one launch and one
+// all-reduce(min) a transition, in a CUDA graph. Shares draw, the window rule and the record with
+// `relax`, and nothing of how events are found.
 #include "draw.cuh"
 
 // The reduced words: the earliest arrival of all ranks (NO_EVENT: none in this window; 0: the

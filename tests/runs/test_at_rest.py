@@ -16,8 +16,8 @@ from distsim.config.sources import amend
 from distsim.errors import InputError
 from distsim.files.events import read
 from distsim.kernels.elementary import exponential, ln
+from distsim.kernels.window import END_OF_TIME
 from distsim.laws.boltzmann import LARGEST_LOGIT, may_change
-from distsim.laws.window import END_OF_TIME
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
 from distsim.recording.recorder import Recorder

@@ -588,10 +588,10 @@ def test_a_sweep_leaves_a_point_alone_that_another_runs(
     Path("s.toml").write_text("seed = [1, 2]\ntransitions = 50\n", encoding="utf-8")
     Path("s").mkdir()
     held = Claim("s/0001.checkpoint")
-    assert cli.main(["sweep", "run", "s.toml"], cli.Launch()) == 2
+    assert cli.main(["sweep", "run", "s.toml"], Launch()) == 2
     assert "checkpoint s/0001.checkpoint: another run is writing it" in capsys.readouterr().err
     held.release()
-    assert cli.main(["sweep", "run", "s.toml"], cli.Launch()) == 0
+    assert cli.main(["sweep", "run", "s.toml"], Launch()) == 0
 
 
 def test_a_place_without_a_folder_is_named(here: Path) -> None:
