@@ -50,6 +50,7 @@ def scanned(
     scan = Scan(np.uint64(SEED), 20, sequential, 5, rest.size, temperature)
     tickets.fill(lambda: visits(scan, rest, start, steps, tickets.held, tickets.room))
     slots, drawn, order = tickets.drawn
+    assert tickets.room.tickets.size >= steps
     assert order.tolist() == list(range(drawn.size))
     found = []
     for key, slot, (up, down) in drawn.tolist():
@@ -68,7 +69,7 @@ def test_tickets_are_those_of_the_visits(sequential: bool, temperature: float, s
     """Window after window: what the last one held is given up."""
     rest = np.array([0.0, 0.5, -0.5, 0.25, -0.125, 0.0, -0.0])
     tickets = Tickets(rest.size)
-    for steps in (1, 30, 300, 5):  # more than there is room for at first
+    for steps in (1, 30, 65, 300, 5):  # more than there is room for at first
         found = scanned(tickets, sequential, temperature, rest, start=start, steps=steps)
         wanted = []
         for step in range(start, start + steps):
