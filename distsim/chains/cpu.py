@@ -15,6 +15,7 @@ from distsim.engines.timer import Timer
 from distsim.kernels.states import commit
 from distsim.laws.opening import open_law
 from distsim.laws.window import END_OF_TIME
+from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
@@ -49,7 +50,12 @@ class HostChain:
         self.config = config
         self.ranks = ranks
         self.timer = Timer()
-        self.shard = load(network, config.weight_bits, ranks, DenseColumns)
+        self.shard = load(
+            network,
+            config.weight_bits,
+            ranks,
+            lambda *shape: agreed(ranks, lambda: DenseColumns(*shape)),  # room for the weights
+        )
         if kind is not None:
             self.shard = replace(self.shard, kind=kind)
         self.initial = states
