@@ -15,6 +15,7 @@ from distsim.engines.timer import Timer
 from distsim.kernels.states import commit
 from distsim.kernels.window import END_OF_TIME
 from distsim.laws.opening import open_law
+from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
@@ -51,7 +52,12 @@ class HostChain:
         self.ranks = ranks
         self.timer = Timer()
         check_memory(network.name, network.neurons, config.weight_bits, ranks)
-        self.shard = load(network, config.weight_bits, ranks, DenseColumns)
+        self.shard = load(
+            network,
+            config.weight_bits,
+            ranks,
+            lambda *shape: agreed(ranks, lambda: DenseColumns(*shape)),  # room for the weights
+        )
         if kind is not None:
             self.shard = replace(self.shard, kind=kind)
         self.initial = states

@@ -27,7 +27,7 @@ _SOURCES = [*sorted(Path(__file__).parent.glob("*.py")), _PACKAGE / "limits.py"]
 _CHECKSUM = 16  # bytes
 
 lack: str | None = None  # why there is no folder for kernels, if so; InputError's to say
-_listener: Callable[[str], None] | None = None
+_listener: Callable[[str | None], None] | None = None
 
 
 def settle() -> None:
@@ -56,8 +56,9 @@ def settle() -> None:
 
 
 @contextlib.contextmanager
-def compiling(listener: Callable[[str], None]) -> Iterator[None]:
-    """Meanwhile `listener` gets the name of each kernel that is about to be compiled."""
+def compiling(listener: Callable[[str | None], None]) -> Iterator[None]:
+    """Meanwhile `listener` gets the name of each kernel that is about to be compiled, and None when
+    one has been. Kernels that it calls come between."""
     global _listener
     before, _listener = _listener, listener
     try:
@@ -140,6 +141,8 @@ class KernelCache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         with contextlib.suppress(OSError):  # no room: this process has what it compiled
             super().save_overload(sig, data)
+        if _listener is not None:
+            _listener(None)
 
 
 def _cache_of(function: Any) -> Any:

@@ -5,6 +5,7 @@ So each rank has a wish, and now and then all take the strongest one: one all-re
 windows, about ten times a second whatever a window costs.
 """
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -78,12 +79,24 @@ def agreed(
     action: Callable[[], T],
     kind: type[InputError | OutputError] = InputError,
 ) -> T:
-    """What `action` returns on this rank; an error of this kind is raised on every rank alike."""
+    """What `action` returns on this rank; an error of this kind is raised on every rank alike.
+
+    So is what a rank lacks: memory, or files that it may open.
+    """
     error = None
     try:
         result = action()
     except kind as bad:
         error = str(bad)
+    except MemoryError as lack:
+        error = (
+            f"memory: too little on rank {ranks.rank} ({str(lack) or 'of this process'}); allowed: "
+            "a smaller network, weights of fewer bits, more ranks, or a higher limit (ulimit -v)"
+        )
+    except OSError as lack:
+        if lack.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        error = f"rank {ranks.rank}: {lack.strerror}; allowed: a higher limit (ulimit -n)"
     try:
         ranks.agree(error)
     except InputError as failed:

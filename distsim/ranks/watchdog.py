@@ -21,6 +21,7 @@ import numpy as np
 
 from distsim.errors import InputError, OutputError
 from distsim.ranks import witness
+from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator, launcher_is_silent
 
 FAILED = 1  # exit status
@@ -54,7 +55,7 @@ class Watchdog:
         self._limit = _MANY
         self._near = _neighbours(ranks)
         self._witness = _witness(ranks.size, self._near) if ranks.rank == min(self._near) else None
-        self._end, self._over = os.pipe()  # written to when the run is over
+        self._end, self._over = agreed(ranks, os.pipe)  # written to when the run is over
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def look_at(self, progress: Callable[[], object], doing: Callable[[], str]) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 from collections.abc import Iterator
+from time import process_time
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from distsim.chains.opening import open_chain
 from distsim.config.options import LENGTHS, Config, flag
 from distsim.config.sources import check_output
 from distsim.errors import InputError, OutputError
+from distsim.files.arrays import ArrayFile
 from distsim.files.claim import Claim
 from distsim.kernels.window import END_OF_TIME
 from distsim.networks.catalogue import open_network
@@ -77,20 +79,27 @@ def _claim(config: Config, saved: Checkpoint | None) -> Claim | None:
 
 
 class Compilation:
-    """Hears of each kernel that is compiled, and passes it on. kernels: how many so far."""
+    """Hears of each kernel that is compiled, and tells users and watchdogs."""
 
     def __init__(self, show: Display | None) -> None:
-        self.kernels = 0
         self._show = show
+        self._begun = self._done = 0  # kernels
 
-    def __call__(self, kernel: str) -> None:
-        self.kernels += 1
+    def __call__(self, kernel: str | None) -> None:
+        if kernel is None:
+            self._done += 1
+            return
+        self._begun += 1
         if self._show is not None:
             self._show.compiling(kernel)
 
+    def progress(self) -> object:
+        """Changes as long as this rank reads files or compiles, however long a kernel takes."""
+        compiles = self._begun > self._done
+        return ArrayFile.blocks, self._done, process_time() if compiles else 0.0
+
     def doing(self) -> str:
-        """For a watchdog."""
-        return "loading, compiling kernels" if self.kernels else "loading"
+        return "compiling kernels" if self._begun > self._done else "loading"
 
 
 def length(config: Config, network: Network) -> tuple[int | None, float | None]:

@@ -16,7 +16,6 @@ from distsim.chains.opening import open_chain
 from distsim.config.kinds import short
 from distsim.config.options import DETAILS, Config, Role, check_names, of_role
 from distsim.errors import InputError
-from distsim.files.arrays import ArrayFile
 from distsim.kernels import cache
 from distsim.networks.catalogue import open_network
 from distsim.networks.checks import check_model
@@ -59,12 +58,7 @@ def run(
     begun = monotonic()
     compilation = Compilation(show)
     with (
-        Watchdog(
-            config.watchdog,
-            ranks,
-            progress=lambda: (ArrayFile.blocks, compilation.kernels),
-            doing=compilation.doing,
-        ) as watchdog,
+        Watchdog(config.watchdog, ranks, compilation.progress, compilation.doing) as watchdog,
         claimed(config, ranks, saved),
         cache.compiling(compilation),
     ):

@@ -548,6 +548,23 @@ def test_a_folder_that_becomes_read_only_stops_the_run_with_status_74(tmp_path: 
     assert_resumable(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("limit", "most", "said"),
+    [
+        ("RLIMIT_FSIZE", 100, "output run.h5: File too large"),
+        ("RLIMIT_NOFILE", 6, "rank 0: Too many open files; allowed: a higher limit (ulimit -n)"),
+    ],
+)
+def test_tiny_limits_are_one_message(limit: str, most: int, said: str, tmp_path: Path) -> None:
+    program = (
+        f"import resource, distsim.__main__ as m; "
+        f"resource.setrlimit(resource.{limit}, ({most}, {most})); m.main()"
+    )
+    done = Run(tmp_path, "--transitions", 10, *SAVING, program=("-c", program)).end()
+    assert (done.status, done.err) == (2, f"distsim: {said}\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_after_a_kill_the_event_file_opens_with_all_up_to_the_last_flush(tmp_path: Path) -> None:
     going = begun(tmp_path)
     time.sleep(random.Random(1).uniform(0.2, 0.6))

@@ -46,6 +46,20 @@ def test_compilation_goes_from_kernel_to_kernel_on_a_terminal_and_leaves_nothing
     assert stream.getvalue().endswith("\r\033[K")
 
 
+def test_a_watchdog_sees_a_kernel_that_takes_long_to_compile() -> None:
+    compilation = preparation.Compilation(None)
+    assert (compilation.progress(), compilation.doing()) == (compilation.progress(), "loading")
+    compilation("outer")
+    compilation("inner")
+    compilation(None)
+    before, done = compilation.progress(), 0
+    while compilation.progress() == before:  # ends as the processor works
+        done += 1
+    assert compilation.doing() == "compiling kernels"
+    compilation(None)
+    assert (compilation.progress(), compilation.doing()) == (compilation.progress(), "loading")
+
+
 def test_the_first_second_tells_no_rate_and_no_time() -> None:
     assert describe(Progress(3, 0.1, 1e-6, 0.3)) == "0%  3 transitions"
     assert describe(Progress(3000, 0.1, 0.5, 2.0)) == (

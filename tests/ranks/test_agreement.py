@@ -1,0 +1,68 @@
+"""Errors alike on every rank, and decisions after the same window."""
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from distsim.errors import InputError, OutputError
+from distsim.ranks import agreement
+from distsim.ranks.agreement import Decision, Decisions, Wish, agreed
+from distsim.ranks.communicator import Serial
+
+
+def raising(error: Exception) -> Callable[[], Any]:
+    def action() -> Any:
+        raise error
+
+    return action
+
+
+def test_a_result_is_passed_on() -> None:
+    assert agreed(Serial(), lambda: 3) == 3
+
+
+@pytest.mark.parametrize("kind", [InputError, OutputError])
+def test_an_error_of_the_kind_is_raised(kind: type[InputError | OutputError]) -> None:
+    with pytest.raises(kind, match="no"):
+        agreed(Serial(), raising(kind("no")), kind)
+
+
+@pytest.mark.parametrize("error", [InputError("no"), OSError(errno.ENOSPC, "full"), KeyError("k")])
+def test_others_are_bugs_of_this_rank(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        agreed(Serial(), raising(error), OutputError)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_too_many_files_are_a_limit_that_is_named(number: int) -> None:
+    with pytest.raises(InputError, match=r"rank 0: Too many files; allowed: .*ulimit -n"):
+        agreed(Serial(), raising(OSError(number, "Too many files")))
+
+
+def test_too_little_memory_is_said_with_what_was_wanted() -> None:
+    with pytest.raises(InputError, match=r"too little on rank 0 \(Unable to allocate .*EiB"):
+        agreed(Serial(), lambda: np.empty(1 << 60, np.int8))
+    with pytest.raises(InputError, match=r"too little on rank 0 \(of this process\); allowed:"):
+        agreed(Serial(), raising(MemoryError()))
+
+
+class Loudest(Serial):
+    """This rank, and one with this wish and signal."""
+
+    def __init__(self, wish: Wish, number: int) -> None:
+        self.other = (wish << 7 | number) << 24 | 1
+
+    def maximum(self, number: int) -> int:
+        return max(number, self.other << agreement._BITS)
+
+
+def test_the_strongest_wish_is_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "_EVERY", 0.0)
+    other = Decisions(Loudest(Wish.STOP, 15))
+    assert other.after_window(lambda: (Wish.SAVE, 0)) == Decision(Wish.STOP, rank=1, signal=15)
+    mine = Decisions(Loudest(Wish.SAVE, 0))
+    assert mine.after_window(lambda: (Wish.FAIL, 0)) == Decision(Wish.FAIL)
+    assert Decisions(Serial()).after_window(lambda: (Wish.GO_ON, 0)) == Decision(Wish.GO_ON)
