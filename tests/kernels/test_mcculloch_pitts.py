@@ -284,6 +284,21 @@ def test_of_two_tickets_at_one_tick_the_next_is_later() -> None:
                 assert (int(word) >> 23, found) == following
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_response_at_a_threshold_fires_and_one_below_does_not(kind: Any) -> None:
+    for exponent in range(-3, 4):
+        given = source(exponent, 2.0**10, np.zeros(1))
+        lowest = np.empty(1, np.int64)
+        first_tickets(given, lowest)
+        (tick, up, _), *_ = up_to(int(lowest[0]), 0, exponent, 2.0**10, 0.0)
+        assert up == lowest[0]
+        x = np.zeros(1, np.uint8)
+        for z, wanted in ((up, tick << 23 | FIRST << 1 | 1), (up - 1, int(NO_EVENT))):
+            assert earliest_arrival(
+                given, lowest, 2**62, np.array([z], kind), x, np.uint64(0), 0
+            ) == (wanted, 0)
+
+
 def test_a_response_at_the_cap_does_not_end_the_window_and_one_above_does() -> None:
     given = source(0, 1.0, np.zeros(2))
     lowest = np.empty(2, np.int64)
