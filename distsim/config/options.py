@@ -18,6 +18,7 @@ from typing import Any
 
 from distsim.config.kinds import Choice, Duration, Flag, Integer, Interval, Number, Text, short
 from distsim.errors import InputError
+from distsim.files.claim import CLAIM
 from distsim.files.places import PARTIAL, PREVIOUS
 from distsim.files.whole import WRITING
 
@@ -29,7 +30,7 @@ SAVE_EVERY = "10m"  # the default of checkpoint_every
 # The files that a run writes for an option: what follows its name.
 WRITTEN = {
     "output": ("", PARTIAL),
-    "checkpoint": ("", WRITING, PREVIOUS, PREVIOUS + WRITING),
+    "checkpoint": ("", WRITING, PREVIOUS, PREVIOUS + WRITING, CLAIM),
 }
 
 

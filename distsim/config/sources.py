@@ -23,6 +23,7 @@ from distsim.config.options import (
     of_role,
 )
 from distsim.errors import InputError
+from distsim.files.claim import CLAIM
 from distsim.files.places import PARTIAL, PREVIOUS, check_writable
 from distsim.files.whole import WRITING
 
@@ -167,5 +168,6 @@ def check_output(config: Config) -> None:
 def _check_saving(path: str, overwrite: bool) -> None:
     """Raise InputError if checkpoints cannot be written at `path`, or one is there already."""
     for ending in WRITTEN["checkpoint"]:
-        # What an interrupted write has left may go.
-        check_writable(path + ending, overwrite or ending.endswith(WRITING), "checkpoint")
+        # What an interrupted run has left of these may go.
+        left = ending.endswith((WRITING, CLAIM))
+        check_writable(path + ending, overwrite or left, "checkpoint")

@@ -81,7 +81,7 @@ def assert_nothing_missed(out: str, kinds: int) -> None:
 def test_every_kind_of_chain_is_ready_when_it_is_open() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ALONE + FORKS],
-        capture_output=True, text=True, timeout=600, env=launchers.ENVIRONMENT,
+        capture_output=True, text=True, timeout=1200, env=launchers.ENVIRONMENT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert_nothing_missed(done.stdout, 14)
