@@ -166,7 +166,10 @@ def short(value: object) -> str:
     shape = getattr(value, "shape", None)
     if shape is not None and shape != ():
         return f"an array of shape {shape}"
-    return _SHORT.repr(value)
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return "an integer of thousands of digits"
 
 
 _SHORT = reprlib.Repr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -46,14 +47,18 @@ class Display:
     def clear(self) -> None:
         """Take the line away that stands on a terminal."""
         if self._line:
-            self._stream.write(_CLEAR)
-            self._stream.flush()
+            self._say(_CLEAR)
             self._line = False
 
     def _write(self, line: str) -> None:
-        self._stream.write(f"{_CLEAR}{line}" if self._terminal else f"{line}\n")
-        self._stream.flush()
+        self._say(f"{_CLEAR}{line}" if self._terminal else f"{line}\n")
         self._line = self._terminal
+
+    def _say(self, text: str) -> None:
+        """A run goes on where nobody reads it any more."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def display(stream: TextIO | None = None) -> Display:

@@ -75,7 +75,7 @@ class Point:
 def read(path: str) -> list[Point]:
     """All points of a sweep's file, each checked. Raises InputError."""
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"sweep {path}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -1,5 +1,6 @@
 """The edges of the command line: odd files, closed streams, early signals, foreign values."""
 
+import io
 import os
 import re
 import signal
@@ -20,6 +21,8 @@ from distsim.cli.main import main
 from distsim.config.options import Config
 from distsim.config.sources import gather
 from distsim.errors import InputError
+from distsim.runs import progress
+from distsim.runs.results import Progress
 
 SHORT = ["--transitions", "10"]
 
@@ -64,6 +67,20 @@ def test_overwrite_replaces_only_regular_files(
 
 
 # ------------------------------------------------------------------------ streams and signals
+class Gone(io.StringIO):
+    """A stream that nobody reads any more."""
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+def test_progress_that_nobody_reads_ends_no_run() -> None:
+    show = progress.display(Gone())
+    show.compiling("a kernel")
+    show(Progress(transitions=5, time=1.0, fraction=0.5, seconds=100.0))
+    show(Progress(transitions=9, time=2.0, fraction=1.0, seconds=200.0))
+
+
 def test_closed_streams_end_no_run(tmp_path: Path) -> None:
     for closed in ("2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
         done = shell(f"distsim --transitions 50 --output run.h5 --overwrite {closed}", tmp_path)
@@ -148,6 +165,7 @@ MANY = np.arange(10_000.0)
         (W, {"tau": MANY}, r"tau: an array of shape \(10000,\) given"),
         (W, {"model": MANY}, r"model: an array of shape \(10000,\) given; allowed: mpm or bm"),
         (W, {"transitions": "x"}, "transitions: 'x' given; allowed: an integer"),
+        (W, {"seed": 10**5000}, "seed: an integer of thousands of digits given"),
         (W, {"seed": "y" * 5000}, r"seed: 'y+\.\.\.y+' given"),
         (W, {"neurons": MANY}, r"neurons: an array of shape \(10000,\) given to simulate"),
         (
