@@ -516,7 +516,7 @@ def test_agreed_raises_alike() -> None:
     [
         ({"tau": 1e-17}, "tau 1e-17: rates up to .*; allowed for this network: tau above"),
         ({"exchange": "peer", "device": "cpu"}, "exchange peer given on the CPU; allowed: on GPUs"),
-        ({"output": "run.h5"}, "output: run.h5 given to simulate; allowed: on the command line"),
+        ({"output": "run.h5"}, "output: 'run.h5' given to simulate; allowed: on the command"),
     ],
 )
 def test_what_python_cannot_have_is_refused(options: dict[str, Any], message: str) -> None:
