@@ -328,7 +328,8 @@ def test_where_no_picture_can_be_drawn_nothing_is_measured(
 def test_without_matplotlib_no_picture_is_promised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in ("matplotlib", "matplotlib.figure"):  # the second is found without the first
+        monkeypatch.setitem(sys.modules, name, None)
     file = tmp_path / "scaling.jsonl"
     assert run(file, fake(tmp_path), "--picture", str(tmp_path / "scaling.png")) == 2
     assert "a picture needs it" in capsys.readouterr().err
