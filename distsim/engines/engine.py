@@ -4,8 +4,8 @@
 |---|---|
 | solve(law, window, z, x) | its `Solution`, the same on every rank but for `end` |
 
-z: int[n] and x: uint8[n] are left as they are. An engine that is opened with `energies` tells by how
-much each event changes the energy.
+z: int[n] and x: uint8[n] are left as they are. An engine that is opened with `energies` tells by
+how much each event changes the energy.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -24,8 +24,8 @@ NONE = np.empty(0, np.int64)
 
 class Solution(NamedTuple):
     """events: uint64[K] words of all ranks by time; end: int[n], z after them; early: the window
-    ends right after the last event; replays, applies: passes that were needed; doubled: int64[K], by
-    how much each event changes 2 E in weight units, or int64[0] where energies are not wanted."""
+    ends right after the last event; replays, applies: passes that were needed; doubled: int64[K],
+    by how much each event changes 2 E in weight units, int64[0] where energies are not wanted."""
 
     events: NDArray[np.uint64]
     end: NDArray[Any]

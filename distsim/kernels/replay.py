@@ -195,8 +195,8 @@ def unsettled(local, bounds, drawn, known, changes, events, early):
             refractory = low[i] <= down < high[i] and not slot.low <= down < slot.high
             if not (armed or refractory):
                 continue
-            moved = moved(columns, changes[: np.searchsorted(changes, key)], i)
-            least, largest = slot.low + moved, slot.high + moved
+            shift = moved(columns, changes[: np.searchsorted(changes, key)], i)
+            least, largest = slot.low + shift, slot.high + shift
             armed &= up <= largest if up > slot.high else up > least
             refractory &= down >= least if down < slot.low else down < largest
             if not (armed or refractory):
