@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.engines.engine import Solution
+from distsim.engines.engine import NONE, Solution, of_all_ranks
 from distsim.engines.timer import Timer
-from distsim.kernels.events import NO_EVENT
+from distsim.kernels.events import NO_EVENT, neuron_of
 from distsim.kernels.states import commit
 from distsim.laws.law import Law
 from distsim.laws.tickets import Tickets
@@ -27,8 +27,16 @@ _NONE = int(NO_EVENT)
 class Race:
     """Solves a window transition by transition: `engine.Engine`."""
 
-    def __init__(self, shard: Shard[HostStorage], ranks: Communicator, timer: Timer) -> None:
+    def __init__(
+        self,
+        shard: Shard[HostStorage],
+        ranks: Communicator,
+        timer: Timer,
+        energies: bool = False,
+    ) -> None:
         self.shard = shard
+        self.energies = energies
+        self._diagonal = shard.storage.diagonal(shard.first)
         self.ranks = ranks
         self.timer = timer
         self.tickets = Tickets(shard.size)
@@ -39,6 +47,7 @@ class Race:
         end = z.copy()
         state = x.copy()
         events: list[int] = []
+        doubled: list[int] = []  # of this rank's events
         last = 0
         early = False
         while True:
@@ -50,6 +59,10 @@ class Race:
             if last in (0, _NONE):
                 break
             events.append(last)
+            i = int(neuron_of(last)) - self.shard.first
+            if self.energies and 0 <= i < x.size:
+                s = 1 - 2 * int(state[i])
+                doubled.append(-2 * s * int(end[i]) - int(self._diagonal[i]))
             word = np.array([last], np.uint64)
             commit(word, self.shard.first, state)
             self.shard.storage.accumulate(word, end)
@@ -57,6 +70,8 @@ class Race:
             if len(events) == window.most and law.bounded:
                 early = True
                 break
-        return Solution(
-            np.array(events, np.uint64), end, early, replays=len(events), applies=len(events)
-        )
+        words, numbers = np.array(events, np.uint64), NONE
+        if self.energies:
+            mine = np.array(doubled, np.int64)
+            numbers = of_all_ranks(mine, words, self.shard.neurons, self.ranks)
+        return Solution(words, end, early, len(events), len(events), numbers)

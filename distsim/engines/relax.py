@@ -31,9 +31,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.engines.engine import Solution
+from distsim.engines.engine import NONE, Solution, of_all_ranks
 from distsim.engines.timer import Timer
 from distsim.kernels.apply import PASS, crossing
+from distsim.kernels.energy import changes_of_energy
 from distsim.kernels.events import NO_EVENT
 from distsim.kernels.memory import aligned
 from distsim.kernels.order import merge
@@ -53,7 +54,15 @@ _MARKS = 4  # of `apply`, a local neuron: for all slots, unless windows are wide
 class Relax:
     """Solves a window at once: `engine.Engine`."""
 
-    def __init__(self, shard: Shard[HostStorage], ranks: Communicator, timer: Timer) -> None:
+    def __init__(
+        self,
+        shard: Shard[HostStorage],
+        ranks: Communicator,
+        timer: Timer,
+        energies: bool = False,
+    ) -> None:
+        self.energies = energies
+        self.neurons = shard.neurons
         self.storage = shard.storage
         self.first = shard.first
         self.ranks = ranks
@@ -97,7 +106,12 @@ class Relax:
         elif early:
             self.storage.accumulate(events[-1:], self._end)
         self.timer.stamp("apply")
-        return Solution(events, self._end, early, replays, applies)
+        doubled = NONE
+        if self.energies:
+            mine = changes_of_energy(local, self.tickets.held.slot_of, self._marks, events)
+            doubled = of_all_ranks(mine, events, self.neurons, self.ranks)
+            self.timer.stamp("energy")
+        return Solution(events, self._end, early, replays, applies, doubled)
 
     def _solve_visits(self, local: Local, window: Window, sequential: bool) -> Solution:
         """The events of a window in which all tickets are known: z is of no use before they are."""
@@ -105,7 +119,7 @@ class Relax:
         replays = 0
         while True:
             replays += 1
-            mine = sweep(local, sequential, self.tickets.drawn, self._remote)
+            mine, changes = sweep(local, sequential, self.tickets.drawn, self._remote)
             self.timer.stamp("replay")
             found, _ = self._gather(window, mine, _NONE)
             if self._settled(found, events):
@@ -114,7 +128,11 @@ class Relax:
         self._end[:] = local.z
         self.storage.accumulate(found, self._end)
         self.timer.stamp("apply")
-        return Solution(found, self._end, False, replays, 1)
+        doubled = NONE
+        if self.energies:
+            doubled = of_all_ranks(changes, found, self.neurons, self.ranks)
+            self.timer.stamp("energy")
+        return Solution(found, self._end, False, replays, 1, doubled)
 
     def _settle(
         self, local: Local, window: Window, events: NDArray[np.uint64]

@@ -67,7 +67,7 @@ def guess(local, drawn, most):
 
 
 @njit(inline="always")
-def _moved(columns, events, i):
+def moved(columns, events, i):
     """By how much events move z of local neuron i."""
     total = np.int64(0)
     for event in events:
@@ -147,8 +147,8 @@ def replay(local, bounds, drawn, marks, remote, most, cap):
             if passed and tickets[t].slot < values.shape[1]:
                 mark = (passed - 1) // PASS
                 total = values[mark, tickets[t].slot]
-            total += _moved(columns, applied[mark * PASS : passed], i)
-            total += _moved(columns, changes[:changed], i)
+            total += moved(columns, applied[mark * PASS : passed], i)
+            total += moved(columns, changes[:changed], i)
             if s * total < threshold:
                 continue
         slot.state = 1 - slot.state
@@ -195,8 +195,8 @@ def unsettled(local, bounds, drawn, known, changes, events, early):
             refractory = low[i] <= down < high[i] and not slot.low <= down < slot.high
             if not (armed or refractory):
                 continue
-            moved = _moved(columns, changes[: np.searchsorted(changes, key)], i)
-            least, largest = slot.low + moved, slot.high + moved
+            shift = moved(columns, changes[: np.searchsorted(changes, key)], i)
+            least, largest = slot.low + shift, slot.high + shift
             armed &= up <= largest if up > slot.high else up > least
             refractory &= down >= least if down < slot.low else down < largest
             if not (armed or refractory):

@@ -18,7 +18,8 @@ def sweep(local, sequential, drawn, remote):
     """Run the visits to local neurons: each event's column is pushed to all slots.
 
     The neurons of a sequential scan follow each other, and then that is one short vector.
-    remote: uint64[K], the events of other ranks by time. Returns uint64[events] of local neurons.
+    remote: uint64[K], the events of other ranks by time. Returns the events of local neurons,
+    uint64[events], and by how much each changes 2 E (`energy.py`), int64[events].
     """
     columns, z, x = local.columns, local.z, local.x
     slots, tickets = drawn.slots, drawn.tickets
@@ -32,6 +33,7 @@ def sweep(local, sequential, drawn, remote):
     once = sequential and slots.size == tickets.size
     in_a_row = once and slots.size > 0 and neurons[-1] - neurons[0] == slots.size - 1
     events = np.empty(tickets.size, np.uint64)
+    doubled = np.empty(tickets.size, np.int64)
     made = 0
     pushed = 0
     for t in range(tickets.size):
@@ -48,9 +50,10 @@ def sweep(local, sequential, drawn, remote):
         if (sums[a] if state == 0 else -sums[a]) >= tickets[t].threshold[state]:
             states[a] = 1 - state
             events[made] = key | np.uint64(states[a])
+            doubled[made] = -2 * (1 - 2 * state) * sums[a]
             _push(columns, events[made], neurons, a, in_a_row, sums)
             made += 1
-    return events[:made]
+    return events[:made], doubled[:made]
 
 
 @njit(inline="always")
