@@ -17,6 +17,8 @@ Once it is open, nothing of it is left to load or to compile.
 | position(recorder) | where it would be resumed, on all ranks: the start of a window |
 | final() | states of all neurons, uint8[N], at the end |
 | consistent(final) | whether z == W x + b holds exactly on every rank |
+| start() | what observables start from, at `initial`, on all ranks |
+| unit | what a weight of 1 stands for |
 | connections() | how many weights are not zero as simulated; how many neurons have none |
 | network_digest() | of the weights and biases that are simulated: the same for any ranks |
 | close() | gives back what it holds, on all ranks alike |
@@ -33,6 +35,7 @@ from distsim.config.options import Config
 from distsim.engines.timer import Timer
 from distsim.laws.law import Clock
 from distsim.ranks.communicator import Communicator
+from distsim.recording.observation import Start
 from distsim.recording.recorder import Recorder
 
 
@@ -79,6 +82,11 @@ class Chain(Protocol):
     def final(self) -> NDArray[np.uint8]: ...
 
     def consistent(self, final: NDArray[np.uint8]) -> bool: ...
+
+    def start(self) -> Start: ...
+
+    @property
+    def unit(self) -> float: ...
 
     def connections(self) -> tuple[int, int]: ...
 

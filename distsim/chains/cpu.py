@@ -17,6 +17,7 @@ from distsim.kernels.window import END_OF_TIME
 from distsim.laws.opening import open_law
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
+from distsim.recording.observation import Start
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
 from distsim.weights.fitting import check_memory
@@ -24,7 +25,7 @@ from distsim.weights.shard import Shard, load
 from distsim.weights.source import Network
 from distsim.weights.storage import HostStorage
 
-_ENGINES: dict[str, Callable[[Shard[HostStorage], Communicator, Timer], Engine]] = {
+_ENGINES: dict[str, Callable[[Shard[HostStorage], Communicator, Timer, bool], Engine]] = {
     "race": Race,
     "relax": Relax,
 }
@@ -64,7 +65,9 @@ class HostChain:
         self.x = states[self.shard.first : self.shard.first + self.shard.size].copy()
         self.z = self.shard.responses(states)
         self.law = open_law(config, self.shard, ranks)
-        self.engine: Engine = _ENGINES[config.engine](self.shard, ranks, self.timer)
+        self.engine: Engine = _ENGINES[config.engine](
+            self.shard, ranks, self.timer, config.energies
+        )
         self.windows = self.replays = self.applies = 0
         self._left: Position | None = None  # where a run that ended inside a window goes on
         self._quiet = False  # no event in the last window
@@ -92,7 +95,7 @@ class HostChain:
         events = solution.events[:kept]
         if kept < solution.events.size:  # the run ends here; another would need the whole window
             self._left = self.position(recorder)
-        recorder.record(times[:kept], events)
+        recorder.record(times[:kept], events, solution.doubled[:kept])
         self.timer.stamp("record")
         if kept == solution.events.size:
             self.z[:] = solution.end
@@ -127,6 +130,13 @@ class HostChain:
             last=recorder.last,
             total=recorder.total % 2**64,
         )
+
+    @property
+    def unit(self) -> float:
+        return self.shard.unit
+
+    def start(self) -> Start:
+        return self.shard.start(self.initial, self.ranks)
 
     def network_digest(self) -> str:
         return self.shard.digest(self.ranks)

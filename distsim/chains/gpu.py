@@ -28,11 +28,13 @@ from distsim.gpu.launcher import Device
 from distsim.gpu.layout import HEADER, STAGES, Halt
 from distsim.kernels.events import LIMIT
 from distsim.kernels.mcculloch_pitts import largest_response
+from distsim.kernels.observe import Block
 from distsim.laws.law import Clock
 from distsim.laws.opening import open_law
 from distsim.ranks.communicator import Communicator
 from distsim.ranks.nccl import Nccl, connect_gpus
-from distsim.recording.recorder import Recorder
+from distsim.recording.observation import Start
+from distsim.recording.recorder import NOTHING, Recorder
 from distsim.weights.shard import load
 from distsim.weights.source import Network
 
@@ -140,10 +142,10 @@ class DeviceChain:
 
     def _begin(self, recorder: Recorder) -> None:
         """What only the recorder knows: the run's length, and whether events are wanted."""
-        wanted = self.ranks.maximum(int(recorder.sink is not None)) == 1
+        wanted = self.ranks.maximum(int(recorder.wants_events)) == 1
         windows = 1 << (_RING_WINDOWS * self.law.most - 1).bit_length()
         ring = max(_RING, windows) if wanted else 0
-        self.device.reserve_ring(ring, recording=recorder.sink is not None)
+        self.device.reserve_ring(ring, recording=recorder.wants_events)
         self.device.set_constants(
             limit=-1 if recorder.limit is None else recorder.limit,
             timed=recorder.until is not None, until=recorder.until or 0.0,
@@ -198,8 +200,8 @@ class DeviceChain:
         """What the device has recorded and counted up to this state, while it goes on."""
         head = int(state["ring_head"])
         columns = None
-        if self._recorder.sink is not None and head > self._taken:
-            columns = self.device.recorded(self._taken, head)
+        if self._recorder.wants_events and head > self._taken:
+            columns = Block(*self.device.recorded(self._taken, head), NOTHING)
         self._taken = head
         self._recorder.take_over(
             columns, int(state["transitions"]), float(state["last"]), int(state["digest"])
@@ -279,6 +281,13 @@ class DeviceChain:
             last=float(state[left + "last"]),
             total=int(state[left + "digest"]),
         )
+
+    def start(self) -> Start:
+        return self.shard.start(self.initial, self.ranks)
+
+    @property
+    def unit(self) -> float:
+        return self.shard.unit
 
     def connections(self) -> tuple[int, int]:
         """How many weights are not zero as simulated, and how many neurons have none."""

@@ -15,6 +15,7 @@ from distsim.chains.cpu import HostChain
 from distsim.config.options import Config
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
+from distsim.recording.observation import Observation, Plan
 from distsim.recording.recorder import Recorder
 
 Kind = type[np.int32] | type[np.int64]
@@ -40,8 +41,10 @@ class _Pair(Serial):
 
 
 def rehearse(config: Config, kind: Kind, *, several_ranks: bool) -> None:
-    """Run a small chain with this configuration's model, engine and bits, and this kind of z."""
-    _rehearse(config.model, config.engine, config.weight_bits, kind is np.int64, several_ranks)
+    """Run a small chain with this configuration's model, engine, bits and observables, and this
+    kind of z."""
+    kernels = (config.model, config.engine, config.weight_bits, kind is np.int64)
+    _rehearse(*kernels, several_ranks, config.observe is not None, config.energies)
 
 
 @functools.cache
@@ -51,9 +54,17 @@ def _rehearse(
     bits: int,
     wide: bool,
     several_ranks: bool,
+    observed: bool,
+    energies: bool,
 ) -> None:
+    names = ("energy" if energies else "activity") if observed else None
     config = Config(
-        network="array", model=model, engine=engine, weight_bits=bits, transitions=_TRANSITIONS
+        network="array",
+        model=model,
+        engine=engine,
+        weight_bits=bits,
+        transitions=_TRANSITIONS,
+        observe=names,
     )
     weights = np.random.default_rng(1).normal(0.0, 1.0, (_NEURONS, _NEURONS))
     if model == "bm":
@@ -61,7 +72,12 @@ def _rehearse(
     ranks = _Pair() if several_ranks else Serial()
     states = np.zeros(_NEURONS, np.uint8)
     chain = HostChain(from_array(weights), config, ranks, states, np.int64 if wide else np.int32)
-    recorder = Recorder(config.transitions, None, None)
+    observation = None
+    if observed:
+        what = Plan(config.observed, _NEURONS, 1.0, 1, np.empty(0, np.int64), chain.unit, False)
+        observation = Observation(what, chain.start())
+    recorder = Recorder(config.transitions, None, observation=observation)
     while not recorder.finished(chain.now()):
         chain.advance(recorder)
+    recorder.end(over=True)
     chain.consistent(chain.final())

@@ -44,7 +44,7 @@ def field_option(name: str, again: bool = False) -> Callable[[Command], Command]
         type_ = click.Path()  # completes file names, checks nothing
     if field.default is not None and not isinstance(kind, kinds.Flag) and not again:
         text += f" [default: {field.default}]"
-    hidden = again and name in fields.STREAM
+    hidden = again and name in fields.STREAM + fields.RECORD
     return click.option(
         *flags, name, type=type_, metavar=kind.metavar, default=None, help=text, hidden=hidden
     )

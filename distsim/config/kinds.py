@@ -12,14 +12,12 @@ import numbers
 import operator
 import os
 import reprlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 LONGEST = 1e9  # seconds, some 30 years: clocks and waits of the system know no more
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-# Kinds of values. Each takes what Python, TOML or a line of text can give and returns the value
-# in its one type; where it cannot, it raises ValueError with what is allowed.
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,56 @@ class Choice:
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.allowed[:-1])) + f" or {self.allowed[-1]}"
+
+
+@dataclass(frozen=True)
+class Words:
+    """Some of a few words, as a list or with commas between: the text, in the words' own order."""
+
+    allowed: tuple[str, ...]
+    metavar = "NAME,..."
+
+    def __call__(self, value: object) -> str:
+        given = _parts(value)
+        if not given or not set(given) <= set(self.allowed):
+            raise ValueError(str(self))
+        return ",".join(word for word in self.allowed if word in given)
+
+    def __str__(self) -> str:
+        return f"one or more of {', '.join(self.allowed)}"
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Neurons: FROM:TO (TO is not among them), or numbers as a list or with commas between."""
+
+    metavar = "FROM:TO|INDEX,..."
+
+    def __call__(self, value: object) -> str:
+        if isinstance(value, range | slice) and value.step in (None, 1):
+            value = f"{value.start or 0}:{value.stop}"
+        if isinstance(value, str) and value.count(":") == 1:
+            first, stop = (_exact_integer(end) for end in value.split(":"))
+            if first is None or stop is None or not 0 <= first < stop:
+                raise ValueError(str(self))
+            return f"{first}:{stop}"
+        numbers = [_exact_integer(part) for part in _parts(value)]
+        if not numbers or any(number is None or number < 0 for number in numbers):
+            raise ValueError(str(self))
+        if len(set(numbers)) < len(numbers):
+            raise ValueError(f"{self}, each once")
+        return ",".join(map(str, numbers))
+
+    def __str__(self) -> str:
+        return "FROM:TO, or indices of neurons"
+
+
+def indices(text: str) -> range | list[int]:
+    """The neurons that a text of `Indices` names."""
+    if ":" in text:
+        first, stop = text.split(":")
+        return range(int(first), int(stop))
+    return [int(part) for part in text.split(",")]
 
 
 @dataclass(frozen=True)
@@ -174,6 +222,15 @@ def short(value: object) -> str:
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
+
+
+def _parts(value: object) -> list[Any]:
+    """The members of a list, or of a text with commas between; none of what is neither."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if _is_integer(value):
+        return [value]
+    return list(value) if isinstance(value, Iterable) else []
 
 
 def _is_integer(value: object) -> bool:

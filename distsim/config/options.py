@@ -11,12 +11,23 @@ import dataclasses
 import difflib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass
-from enum import StrEnum
 from typing import Any
 
-from distsim.config.kinds import Choice, Duration, Flag, Integer, Interval, Number, Text, short
+from distsim.config.kinds import (
+    Choice,
+    Duration,
+    Flag,
+    Indices,
+    Integer,
+    Interval,
+    Number,
+    Text,
+    Words,
+    short,
+)
+from distsim.config.roles import Role, option
 from distsim.errors import InputError
 from distsim.files.claim import CLAIM
 from distsim.files.places import PARTIAL, PREVIOUS
@@ -26,28 +37,15 @@ DEFAULT_NETWORK = "celegans"
 BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
 DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
 LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
+OBSERVABLES = ("energy", "activity", "rates", "occupation", "moments", "samples", "best")
+EVERY = 1.0  # the default of every
+MOST_MOMENTS = 4096  # neurons whose moments are observed without asking for them
 SAVE_EVERY = "10m"  # the default of checkpoint_every
 # The files that a run writes for an option: what follows its name.
 WRITTEN = {
     "output": ("", PARTIAL),
     "checkpoint": ("", WRITING, PREVIOUS, PREVIOUS + WRITING, CLAIM),
 }
-
-
-class Role(StrEnum):
-    """What an option is for; all lists of options follow from it."""
-
-    STREAM = "stream"  # defines the events: a resumed run has it from its checkpoint
-    NETWORK = "network"  # what W and b are; known by their digest, so that files may move
-    LENGTH = "length"  # where the run ends: a resumed run may go further
-    CONDUCT = "conduct"  # where and how to run: a resumed run heeds the environment for it
-    FILES = "files"  # what is written, and whether it replaces what is there
-
-
-def option(default: Any, kind: Callable[[object], Any], role: Role, text: str) -> Any:
-    """A field of Config: its default (None: not given), its kind, its role, its line of help."""
-    metadata = {"kind": kind, "role": Role(role), "help": text}
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 SEED = Integer(0, 2**64)
@@ -129,7 +127,26 @@ class Config:
         Role.STREAM,
         "Events a window to aim at [default: from neurons, tau, weights].",
     )
-    output: str | None = option(None, Text("FILE"), Role.FILES, "HDF5 file for the events.")
+    observe: str | None = option(
+        None, Words(OBSERVABLES), Role.RECORD, f"Observables: {', '.join(OBSERVABLES)}."
+    )
+    every: float | None = option(
+        None,
+        Number(positive=True),
+        Role.RECORD,
+        f"Observe each time so much model time (mpm), or so many sweeps (bm), have passed "
+        f"[default: {EVERY:g}].",
+    )
+    moments_of: str | None = option(
+        None,
+        Indices(),
+        Role.RECORD,
+        f"Neurons whose moments are observed [default: all, up to {MOST_MOMENTS:,}].",
+    )
+    events: bool = option(True, Flag(), Role.RECORD, "Write the events, not observables alone.")
+    output: str | None = option(
+        None, Text("FILE"), Role.FILES, "HDF5 file for events and observables."
+    )
     overwrite: bool = option(
         False, Flag(), Role.FILES, "Replace existing output and checkpoint files."
     )
@@ -164,6 +181,7 @@ class Config:
         self._check_temperature(sources)
         self._check_length(sources)
         self._check_scan(sources)
+        self._check_observables(sources)
         self._check_checkpoint(sources)
         self._check_files(sources, file)
 
@@ -218,6 +236,20 @@ class Config:
                 f"{_place('scan', sources)}: {self.scan} given for the mpm; allowed for the bm only"
             )
 
+    def _check_observables(self, sources: Mapping[str, str]) -> None:
+        if self.observe is not None:
+            self._set("every", EVERY if self.every is None else self.every)
+        elif self.every is not None:
+            raise InputError(
+                f"{_place('every', sources)}: given, but nothing to observe; "
+                f"allowed: with {flag('observe')} NAME,..."
+            )
+        if self.moments_of is not None and "moments" not in self.observed:
+            raise InputError(
+                f"{_place('moments_of', sources)}: given, but no moments are observed; "
+                f"allowed: with {flag('observe')} moments"
+            )
+
     def _check_checkpoint(self, sources: Mapping[str, str]) -> None:
         if self.checkpoint is None and self.checkpoint_every is not None:
             raise InputError(
@@ -253,16 +285,14 @@ class Config:
             yield "initial", self.initial
 
     @property
-    def save_events(self) -> int | None:
-        """Events from one checkpoint to the next, where so configured."""
-        text = self.checkpoint_every or SAVE_EVERY
-        return int(text.split()[0]) if text.endswith("events") else None
+    def observed(self) -> frozenset[str]:
+        """The observables of the run, by name."""
+        return frozenset((self.observe or "").split(",")) - {""}
 
     @property
-    def save_seconds(self) -> float | None:
-        """Seconds from one checkpoint to the next, where so configured."""
-        text = self.checkpoint_every or SAVE_EVERY
-        return None if text.endswith("events") else Duration()(text)
+    def energies(self) -> bool:
+        """Whether each event must tell by how much it changes the energy."""
+        return bool(self.observed & {"energy", "best"})
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {
@@ -284,7 +314,7 @@ def check_names(names: Iterable[str]) -> None:
             raise InputError(f"{name}: no such option; {meant}allowed: {', '.join(FIELDS)}")
 
 
-STREAM, LENGTHS = of_role(Role.STREAM), of_role(Role.LENGTH)
+STREAM, LENGTHS, RECORD = of_role(Role.STREAM), of_role(Role.LENGTH), of_role(Role.RECORD)
 DETAILS = tuple(name for name in of_role(Role.NETWORK) if name not in ("network", "bias"))
 
 

@@ -15,13 +15,14 @@ from distsim.config.options import (
     DETAILS,
     FIELDS,
     LENGTHS,
+    RECORD,
     STREAM,
     WRITTEN,
     Config,
-    Role,
     flag,
     of_role,
 )
+from distsim.config.roles import Role
 from distsim.errors import InputError
 from distsim.files.claim import CLAIM
 from distsim.files.places import PARTIAL, PREVIOUS, check_writable
@@ -81,17 +82,30 @@ def amend(
         base.pop(name, None)
     base["checkpoint"] = (path.removesuffix(PREVIOUS), "checkpoint")
     after = _overlaid([base, given])
-    for name in STREAM:
-        now, kept = getattr(after, name), stored[name]
-        if now != kept:
-            raise InputError(
-                f"{given[name][1]}: {now} given to resume a run with {kept}; allowed: the same, "
-                f"since it defines the events ({', '.join(STREAM)})"
-            )
+    _check_kept(after, stored, given, STREAM, "it defines the events")
+    _check_kept(after, stored, given, RECORD, "it defines what is kept of them")
     if after.checkpoint != base["checkpoint"][0]:
         assert after.checkpoint is not None
         _check_saving(after.checkpoint, "overwrite" in given and after.overwrite)
     return after
+
+
+def _check_kept(
+    after: Config,
+    stored: Mapping[str, object],
+    given: Mapping[str, tuple[object, str]],
+    names: Sequence[str],
+    reason: str,
+) -> None:
+    """Refuse another value of an option that a resumed run must keep: that which the checkpoint
+    stores, or, of an option that its version did not have, the default."""
+    for name in names:
+        now, kept = getattr(after, name), stored.get(name, FIELDS[name].default)
+        if now != kept:
+            raise InputError(
+                f"{given[name][1]}: {now} given to resume a run with {kept}; allowed: the same, "
+                f"since {reason} ({', '.join(names)})"
+            )
 
 
 def _outdated(stored: Mapping[str, object], given: Mapping[str, tuple[object, str]]) -> set[str]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-BLOCK = 1 << 20  # events read at a time
+BLOCK = 1 << 20  # events, or values of observables, read at a time
+OBSERVABLES = "observables"  # their group
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
 

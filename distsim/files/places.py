@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 from distsim.errors import InputError
+from distsim.limits import amount
 
 PREVIOUS = ".previous"  # after a checkpoint's name: the one before it
 PARTIAL = ".partial"  # after an output file's name: while it grows
+
+
+def check_disk(path: str, given: str, wanted: int) -> None:
+    """Raise InputError if the disk of `path` has no room for so many bytes, given as this."""
+    disk = shutil.disk_usage(os.path.dirname(path) or ".")
+    if disk.total and wanted > disk.free:  # some network drives tell nothing
+        raise InputError(
+            f"output {path}: {given} given, a file of {amount(wanted)}; "
+            f"allowed: {amount(disk.free)}, what is free on its disk"
+        )
 
 
 def check_writable(

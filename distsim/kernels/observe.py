@@ -22,8 +22,11 @@ from numba import njit
 REST_BITS = 40  # of the rest of a bias, in weight units
 
 # Places in `Tally.whole` and `Tally.real`.
-SAMPLES, ACTIVE, DOUBLED, RESTS, BEST_DOUBLED, BEST_RESTS, BEST_EVENT = range(7)
-MOMENT, INTEGRAL, BEST_TIME = range(3)
+SAMPLES, ACTIVE, FIRED, ALL_FIRED, DOUBLED, RESTS, BEST_DOUBLED, BEST_RESTS, BEST_EVENT = range(9)
+SUMS = 9  # of DOUBLED and RESTS over the samples, each in two words: of 2^HALF, and what is left
+WHOLES, HALF = 13, 32
+MOMENT, INTEGRAL, ALL_MEANS, BEST_TIME = range(4)
+REALS = 4
 
 
 class Block(NamedTuple):
@@ -40,9 +43,11 @@ class Block(NamedTuple):
 class Tally(NamedTuple):
     """What is known up to the last event taken.
 
-    x: uint8[N]; whole: int64[7]: samples so far, neurons in state 1, 2 E and its rest, the lowest
-    of both, and the event in the block at which it was; real: float64[3]: up to when `integral` is
-    summed, neurons in state 1 x time in this interval, the time of the lowest energy. rests:
+    x: uint8[N]; whole: int64[WHOLES]: samples so far, neurons in state 1, transitions 0 -> 1 in
+    this interval and in those before, 2 E and its rest, the lowest of both, the event in the block
+    at which it was, and SUMS; real: float64[REALS]: up to when `integral` is summed, neurons in
+    state 1 x time in this interval, the sum of `mean` over those before, the time of the lowest
+    energy. rests:
     int64[N], R. Of each neuron in this interval, where it is wanted: fired: int64[N], transitions
     0 -> 1; since: float64[N], from when its state 1 is not yet in spent: float64[N], time in it.
     """
@@ -57,13 +62,14 @@ class Tally(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Samples, a row each, of room for C: active, doubled, rests: int64[C]; mean: float64[C], of
-    active over the interval; fired: int64[C, N]; spent: float64[C, N]; bits: uint8[C, ceil(N / 8)];
-    where they are not wanted, of no columns. products: int64[n, n] += x_i x_j of neurons of:
-    int64[n].
+    """Samples, a row each, of room for C: active, ups, doubled, rests: int64[C], neurons in state
+    1, transitions 0 -> 1 over the interval, the energy; mean: float64[C], of active over the
+    interval; fired: int64[C, N]; spent: float64[C, N]; bits: uint8[C, ceil(N / 8)]; where they are
+    not wanted, of no columns. products: int64[n, n] += x_i x_j of neurons of: int64[n].
     """
 
     active: Any
+    ups: Any
     mean: Any
     doubled: Any
     rests: Any
@@ -98,6 +104,7 @@ def observe(block, k, until, every, tally, rows):
         real[MOMENT] = now
         change = 2 * np.int64(state) - 1
         whole[ACTIVE] += change
+        whole[FIRED] += state
         tally.x[i] = state
         if each:
             if state:
@@ -141,10 +148,17 @@ def _sample(every, tally, rows, row):
     real[INTEGRAL] += np.float64(whole[ACTIVE]) * (moment - real[MOMENT])
     real[MOMENT] = moment
     rows.active[row] = whole[ACTIVE]
+    rows.ups[row] = whole[FIRED]
     rows.mean[row] = real[INTEGRAL] / every
     rows.doubled[row] = whole[DOUBLED]
     rows.rests[row] = whole[RESTS]
+    real[ALL_MEANS] += rows.mean[row]
     real[INTEGRAL] = 0.0
+    whole[ALL_FIRED] += whole[FIRED]
+    whole[FIRED] = 0
+    for k in range(2):
+        whole[SUMS + 2 * k] += whole[DOUBLED + k] >> HALF
+        whole[SUMS + 2 * k + 1] += whole[DOUBLED + k] & ((1 << HALF) - 1)
     x = tally.x
     if tally.fired.size > 0:
         for i in range(x.size):

@@ -45,6 +45,7 @@ def open_network(config: Config) -> Network:
     if config.bias is not None:
         bias = read_bias(config.bias)
         network.bias = as_bias(config.bias, bias, network.neurons)
+        network.maxcut = False
     return network
 
 

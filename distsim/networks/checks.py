@@ -12,7 +12,7 @@ from distsim.errors import InputError
 from distsim.files.arrays import check_real
 from distsim.limits import MOST_NEURONS
 from distsim.networks.text import shown
-from distsim.weights.source import Network
+from distsim.weights.source import Network, Offence
 
 
 def check_model(network: Network, model: str, start: int, stop: int) -> None:
@@ -20,8 +20,25 @@ def check_model(network: Network, model: str, start: int, stop: int) -> None:
     if model != "bm":
         return
     offence = network.asymmetry(start, stop)
-    if offence is None:
-        return
+    if offence is not None:
+        raise InputError(
+            f"{network.name}: {_pair(network, offence)} given; allowed for the bm: symmetric "
+            "weights, zero on the diagonal"
+        )
+
+
+def check_energy(network: Network, observed: str, start: int, stop: int) -> None:
+    """Refuse to observe an energy that does not exist: of rows [start, stop) not symmetric."""
+    offence = network.asymmetry(start, stop, loops=True)
+    if offence is not None:
+        raise InputError(
+            f"observe: {observed} given, but no energy exists: W of {network.name} is not "
+            f"symmetric; first pair: {_pair(network, offence)}; allowed: the other observables"
+        )
+
+
+def _pair(network: Network, offence: Offence) -> str:
+    """The weights of a pair that offends, in words. Raises InputError if they are no numbers."""
     i, j, weight, mirrored = offence
     if not math.isfinite(weight):
         raise not_finite(network.name, i, j, weight)
@@ -29,12 +46,7 @@ def check_model(network: Network, model: str, start: int, stop: int) -> None:
         raise not_finite(network.name, j, i, mirrored)
     named = "" if network.names is None else f" ({network.names[i]}, {network.names[j]})"
     pair = f"W[{i}, {j}] = {weight}"
-    if i != j:
-        pair += f", W[{j}, {i}] = {mirrored}"
-    raise InputError(
-        f"{network.name}: {pair}{named} given; allowed for the bm: symmetric weights, "
-        "zero on the diagonal"
-    )
+    return (pair if i == j else f"{pair}, W[{j}, {i}] = {mirrored}") + named
 
 
 def check_neurons(place: str, neurons: int) -> None:

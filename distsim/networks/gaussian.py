@@ -24,6 +24,7 @@ class Gaussian:
     def __init__(self, neurons: int, coupling: float, seed: int, symmetric: bool) -> None:
         self.name = "gaussian"
         self.names: tuple[str, ...] | None = None
+        self.maxcut = False
         self.neurons = neurons
         self.bias = np.zeros(neurons)
         self.seed = np.uint64(seed)
@@ -51,7 +52,7 @@ class Gaussian:
 
         return self.scale * LARGEST_NORMAL
 
-    def asymmetry(self, start: int, stop: int) -> Offence | None:
+    def asymmetry(self, start: int, stop: int, *, loops: bool = False) -> Offence | None:
         """Without symmetry the first pair differs already, but for a coincidence."""
         if self.symmetric or self.scale == 0.0:
             return None
@@ -59,6 +60,6 @@ class Gaussian:
             row = self.rows(i, i + 1)[0]
             for j in range(self.neurons):
                 mirrored = float(self.rows(j, j + 1)[0, i])
-                if row[j] != mirrored or (i == j and row[j] != 0.0):
+                if row[j] != mirrored or (i == j and row[j] != 0.0 and not loops):
                     return i, j, float(row[j]), mirrored
         return None

@@ -44,6 +44,7 @@ class Hopfield:
         self._count, self.neurons = patterns.shape
         self.name = "hopfield"
         self.names: tuple[str, ...] | None = None
+        self.maxcut = False
         # 64 patterns a word, [words, N]: bit p % 64 of word [p // 64, i] is pattern p of neuron i.
         self._words = np.zeros((-(-self._count // 64), self.neurons), np.uint64)
         sums = np.full(self.neurons, -self._count, np.int64)  # N sum_j V_ij, V_ii = 0
@@ -68,6 +69,6 @@ class Hopfield:
         rows = (self.rows(i, i + 1) for i in range(start, stop))
         return max((float(np.abs(row).max()) for row in rows), default=0.0)
 
-    def asymmetry(self, start: int, stop: int) -> Offence | None:
+    def asymmetry(self, start: int, stop: int, *, loops: bool = False) -> Offence | None:
         """None: the rule is symmetric, and the diagonal is zero."""
         return None

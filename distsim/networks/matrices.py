@@ -53,6 +53,7 @@ class Dense:
         self.names = names
         self.neurons: int = weights.shape[0]
         self.bias = np.zeros(self.neurons) if bias is None else as_bias(name, bias, self.neurons)
+        self.maxcut = False
         self._weights = weights
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
@@ -77,7 +78,7 @@ class Dense:
             largest = max(largest, *extremes)
         return largest
 
-    def asymmetry(self, start: int, stop: int) -> Offence | None:
+    def asymmetry(self, start: int, stop: int, *, loops: bool = False) -> Offence | None:
         """Compares bands of these rows with the columns of the same neurons, tile by tile."""
         for i0, i1 in self._bands(start, stop):
             band = self._weights[i0:i1, :]
@@ -87,8 +88,8 @@ class Dense:
                 j1 = min(self.neurons, j0 + height)
                 mirrored = self._weights[j0:j1, i0:i1].T
                 wrong = _rounded(band[:, j0:j1]) != _rounded(mirrored)
-                for i in range(max(i0, j0), min(i1, j1)):  # the diagonal must be 0
-                    wrong[i - i0, i - j0] = band[i - i0, i] != 0
+                for i in range(max(i0, j0), min(i1, j1)):
+                    wrong[i - i0, i - j0] = not loops and band[i - i0, i] != 0
                 if wrong.any():
                     i, j = divmod(int(np.argmax(wrong)), j1 - j0)
                     if first is None or i0 + i < first[0]:
@@ -126,6 +127,7 @@ class Sparse:
         weights: Any,
         bias: NDArray[Any] | None = None,
         names: tuple[str, ...] | None = None,
+        maxcut: bool = False,
     ) -> None:
         check_real(name, weights.dtype)
         check_square(name, weights.shape)
@@ -134,6 +136,7 @@ class Sparse:
         self.neurons: int = weights.shape[0]
         self.bias = np.zeros(self.neurons) if bias is None else as_bias(name, bias, self.neurons)
         self._weights = _canonical(name, weights)
+        self.maxcut = maxcut
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
         """float64[stop - start, N]."""
@@ -153,11 +156,11 @@ class Sparse:
             raise not_finite(self.name, i, int(self._weights.indices[begin + k]), float(values[k]))
         return max(0.0, *extremes)
 
-    def asymmetry(self, start: int, stop: int) -> Offence | None:
+    def asymmetry(self, start: int, stop: int, *, loops: bool = False) -> Offence | None:
         """Compares these rows with the columns of the same neurons."""
         rows = self._weights[start:stop]
         mirrored = self._weights[:, start:stop].T.tocsr()
-        own = start + np.flatnonzero(self._weights.diagonal()[start:stop])  # self-edges
+        own = start + np.flatnonzero(not loops and self._weights.diagonal()[start:stop])
         i, j = (rows != mirrored).nonzero()
         i, j = np.concatenate([i + start, own]), np.concatenate([j, own])
         if not i.size:

@@ -62,4 +62,4 @@ def read_rudy(path: str) -> Sparse:
     check_distinct(path, low * neurons + high, np.array(lines, dtype=np.int64))
     rows, columns = np.concatenate([low, high]), np.concatenate([high, low])
     both = csr(np.tile(np.array(weights), 2), rows, columns, neurons)
-    return Sparse(path, -4.0 * both, bias=2.0 * both.sum(axis=1))
+    return Sparse(path, -4.0 * both, bias=2.0 * both.sum(axis=1), maxcut=True)

@@ -4,8 +4,6 @@ A .npz archive of `weights`, float64[N, N], and `bias`, float64[N], that is a ne
 Written tile by tile: no rank holds the matrix.
 """
 
-import os
-import shutil
 import signal
 import zipfile
 from collections.abc import Iterator
@@ -16,11 +14,11 @@ from typing import IO, NoReturn
 from numpy.lib import format as npy
 
 from distsim.config.options import Config
-from distsim.errors import InputError, OutputError
+from distsim.errors import OutputError
+from distsim.files.places import check_disk
 from distsim.files.whole import whole
 from distsim.networks.catalogue import open_network
 from distsim.networks.checks import check_model
-from distsim.weights.capacity import amount
 
 TILE = 1 << 21  # weights written at a time
 _HEADERS = 1 << 12  # bytes, more than an archive's own
@@ -34,7 +32,8 @@ def write(config: Config, path: str) -> None:
     the disk has no room for; OutputError for what went wrong later, which leaves nothing behind.
     """
     network = open_network(config)
-    _check_disk(path, network.neurons)
+    size = 8 * network.neurons * (network.neurons + 1) + _HEADERS
+    check_disk(path, f"{network.neurons:,} neurons", size)
     network.peak(0, network.neurons)
     check_model(network, config.model, 0, network.neurons)
     try:
@@ -54,17 +53,6 @@ def write(config: Config, path: str) -> None:
                 stream.write(network.bias.tobytes())
     except OSError as error:
         raise OutputError(f"output {path}: {error.strerror}") from error
-
-
-def _check_disk(path: str, neurons: int) -> None:
-    """Refuse what the disk has no room for, beside a file that is to be replaced."""
-    wanted = 8 * neurons * (neurons + 1) + _HEADERS
-    disk = shutil.disk_usage(os.path.dirname(path) or ".")
-    if disk.total and wanted > disk.free:  # some network drives tell nothing
-        raise InputError(
-            f"output {path}: {neurons:,} neurons given, a file of {amount(wanted)}; "
-            f"allowed: {amount(disk.free)}, what is free on its disk"
-        )
 
 
 @contextmanager

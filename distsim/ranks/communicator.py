@@ -8,7 +8,7 @@ One contract, two implementations:
 | library | name and version of the MPI library; "" without MPI |
 | minimum(word), maximum(number) | of one unsigned word, one signed integer of 64 bits |
 | largest(value) | maximum of one float |
-| total(number) | exact sum of one Python integer below 2^126 over the ranks |
+| total(number) | exact sum of one Python integer over the ranks, from -2^126 to 2^126 |
 | exchange(words, stop) | uint64[ranks, k or more], a row a rank, until the next call; |
 | | the k, int64[ranks]; the least stop |
 | gather(states) | uint8[n] of every rank, concatenated in order of rank |

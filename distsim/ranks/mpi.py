@@ -52,8 +52,8 @@ class Mpi:
         return float(self._reduce(self._value, value, self._mpi.MAX))
 
     def total(self, number: int) -> int:
-        words = np.array([number >> 63, number & (2**63 - 1)], np.uint64)
-        parts = self.exchange(words, 0)[0][:, :2].tolist()
+        words = np.array([number >> 63, number & (2**63 - 1)], np.int64)
+        parts = self.exchange(words.view(np.uint64), 0)[0][:, :2].view(np.int64).tolist()
         return sum((high << 63) + low for high, low in parts)
 
     def exchange(

@@ -11,7 +11,16 @@ not depend on who adds up, so that ranks and devices can share the work. From an
 
     time, neuron, state = (f["/events/" + name][:] for name in ("time", "neuron", "state"))
     digest.of(time, neuron, state, f["/state/final"][:])
+
+Observables have a digest of their own, over all values of all their datasets (`of_values`):
+
+    value k   mix(bits(value_k) + k * 0x9E3779B97F4A7C15 + name)
+
+name: BLAKE2b of the dataset's name, 8 bytes, as a little-endian word.
 """
+
+import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +60,17 @@ def of_biases(bias: NDArray[np.int64], rest: NDArray[np.float64], first: int) ->
     index = np.arange(first, first + len(bias), dtype=np.uint64)
     words = _mix(bias.view(np.uint64) + index * GOLDEN)
     return int(_mix(words + (rest + 0.0).view(np.uint64)).sum(dtype=np.uint64))
+
+
+def of_values(name: str, values: NDArray[Any], before: int = 0) -> int:
+    """The part of the digest of observables that a dataset's values make, in C order; `before`: how
+    many came before them. Integers count as words, float64 by its bits."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    bits = flat.view(np.uint64) if flat.dtype == np.float64 else flat.astype(np.uint64)
+    index = np.arange(before, before + flat.size, dtype=np.uint64)
+    salt = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    words = _mix(bits + index * GOLDEN + np.uint64(int.from_bytes(salt, "little")))
+    return int(words.sum(dtype=np.uint64))
 
 
 def text(total: int) -> str:

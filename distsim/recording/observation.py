@@ -3,9 +3,9 @@
 | name | value at each t_d = d x every, d = 1 .. D | array |
 |---|---|---|
 | energy | E = -x'Wx/2 - b'x | float64[D] |
-| cut | -E/2, where the network is a MaxCut | float64[D] |
+| cut | -E/2, with energy, where the network is a MaxCut | float64[D] |
 | activity | share of neurons in state 1 | float64[D] |
-| mean_activity | the same, averaged over the interval before | float64[D] |
+| mean_activity | the same, averaged over the interval before; with activity | float64[D] |
 | rates | transitions 0 -> 1 a unit of time (MPM) or a sweep (BM), each neuron | float64[D, N] |
 | occupation | share of the interval in state 1, each neuron | float64[D, N] |
 | samples | states, eight a byte (numpy.packbits) | uint8[D, ceil(N / 8)] |
@@ -18,17 +18,18 @@ Times are model time (MPM) or sweeps (BM). All follow from the events in their o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.kernels import observe as kernels
 from distsim.kernels.observe import Block, Rows, Tally
+from distsim.recording import digest
+from distsim.recording.sinks import Sink
 
-NAMES = ("energy", "activity", "rates", "occupation", "moments", "samples", "best")
 _ROOM = 1 << 22  # bytes of rows that are made at a time
 
 
@@ -40,6 +41,7 @@ class Plan:
     """
 
     names: frozenset[str]
+    neurons: int
     every: float
     sweep: int
     of: NDArray[np.int64]
@@ -47,9 +49,26 @@ class Plan:
     maxcut: bool
 
     @property
-    def energies(self) -> bool:
-        """Whether each event must tell by how much it changes the energy."""
-        return bool(self.names & {"energy", "best"})
+    def datasets(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """The arrays of a row a sample: name -> (shape of a row, dtype)."""
+        real, each, bits = ((), "float64"), ((self.neurons,), "float64"), (-(-self.neurons // 8),)
+        found: dict[str, tuple[tuple[int, ...], str]] = {"time": real}
+        if "energy" in self.names:
+            found["energy"] = real
+            if self.maxcut:
+                found["cut"] = real
+        if "activity" in self.names:
+            found["activity"] = found["mean_activity"] = real
+        found |= {name: each for name in ("rates", "occupation") if name in self.names}
+        if "samples" in self.names:
+            found["samples"] = (bits, "uint8")
+        return found
+
+    @property
+    def bytes_a_sample(self) -> int:
+        """Of all datasets."""
+        parts = self.datasets.values()
+        return sum(np.dtype(kind).itemsize * int(np.prod(shape)) for shape, kind in parts)
 
 
 @dataclass(frozen=True)
@@ -62,38 +81,48 @@ class Start:
     rests: NDArray[np.int64]
 
 
-class Store(Protocol):
-    """Where samples go: arrays by name, each of a row a sample."""
+class Scalars(NamedTuple):
+    """Observables of a whole run, those that were asked for: means over the samples of energy and
+    cut, the best of both at any event; share of neurons in state 1, and transitions 0 -> 1 a neuron
+    and a unit of time (MPM) or a sweep (BM), up to the last sample."""
 
-    def extend(self, rows: Mapping[str, NDArray[Any]]) -> None: ...
+    energy: float | None = None
+    best_energy: float | None = None
+    cut: float | None = None
+    best_cut: float | None = None
+    activity: float | None = None
+    rate: float | None = None
 
 
 class Observation:
     """Takes events, gives samples to a store. One rank, the root, holds it."""
 
-    def __init__(self, plan: Plan, start: Start, store: Store) -> None:
+    def __init__(self, plan: Plan, start: Start) -> None:
         self.plan = plan
-        self._store = store
-        neurons = start.states.size
-        each = neurons if plan.names & {"rates", "occupation"} else 0
-        bits = -(-neurons // 8) if "samples" in plan.names else 0
-        x = start.states.copy()
-        rests = -int(start.rests[x == 1].sum())
+        self.store: Sink | None = None
+        self.taken = 0  # events
+        self.total = 0  # of the digest of all rows
+        each = plan.neurons if plan.names & {"rates", "occupation"} else 0
+        bits = -(-plan.neurons // 8) if "samples" in plan.names else 0
         self._tally = Tally(
-            x=x,
-            whole=np.array(
-                [0, int(x.sum()), start.doubled, rests, start.doubled, rests, -1], np.int64
-            ),
-            real=np.zeros(3),
+            x=start.states.copy(),
+            whole=np.zeros(kernels.WHOLES, np.int64),
+            real=np.zeros(kernels.REALS),
             rests=start.rests,
             fired=np.zeros(each, np.int64),
             since=np.zeros(each),
             spent=np.zeros(each),
         )
+        whole = self._tally.whole
+        whole[kernels.ACTIVE] = start.states.sum(dtype=np.int64)
+        whole[kernels.DOUBLED] = whole[kernels.BEST_DOUBLED] = start.doubled
+        rests = -start.rests[start.states == 1].sum()
+        whole[kernels.RESTS] = whole[kernels.BEST_RESTS] = rests
         of = plan.of if "moments" in plan.names else plan.of[:0]
         capacity = int(max(1, min(1 << 16, _ROOM // max(1, 16 * each + bits + 64))))
         self._rows = Rows(
             active=np.empty(capacity, np.int64),
+            ups=np.empty(capacity, np.int64),
             mean=np.empty(capacity),
             doubled=np.empty(capacity, np.int64),
             rests=np.empty(capacity, np.int64),
@@ -103,127 +132,135 @@ class Observation:
             of=of,
             products=np.zeros((of.size, of.size), np.int64),
         )
-        self._best = x.copy()
+        self._best = start.states.copy()
 
     @property
     def samples(self) -> int:
         """How many so far."""
         return int(self._tally.whole[kernels.SAMPLES])
 
-    def take(self, block: Block, until: float = -1.0) -> None:
-        """The next events; until: all up to this time (MPM) or step (BM) are known then, or -1."""
-        whole = self._tally.whole
-        before = self._tally.x.copy() if "best" in self.plan.names else None
+    def take(self, block: Block, before: int) -> None:
+        """The next events of the run; `before`: how many it had before them. Those that were taken
+        already, by a run that ended inside a window and goes on from its start, are passed over."""
+        seen = max(0, self.taken - before)
+        if seen < block.time.size:
+            self._take(Block._make(column[seen:] for column in block), -1.0)
+            self.taken = before + block.time.size
+
+    def end(self, until: float) -> None:
+        """No event is to come up to this time (MPM) or step (BM)."""
+        nothing = np.empty(0, np.int64)
+        self._take(Block(np.empty(0), nothing, np.empty(0, np.uint8), nothing), until)
+
+    def _take(self, block: Block, until: float) -> None:
+        plan, whole = self.plan, self._tally.whole
+        best_state = self._tally.x.copy() if "best" in plan.names else None
         whole[kernels.BEST_EVENT] = -1
+        every = plan.every * plan.sweep
         k, made = 0, self._rows.active.size
         while made == self._rows.active.size:
             first = self.samples
-            k, made = kernels.observe(
-                block, k, until, self.plan.every * self.plan.sweep, self._tally, self._rows
-            )
+            k, made = kernels.observe(block, k, until, every, self._tally, self._rows)
             if made:
-                self._store.extend(self._samples(first, made))
-        best = int(whole[kernels.BEST_EVENT])
-        if before is not None and best >= 0:
-            before[block.neuron[: best + 1]] = block.state[
-                : best + 1
-            ]  # the last of a neuron counts
-            self._best = before
+                self._deliver(first, made)
+        best = int(whole[kernels.BEST_EVENT]) + 1
+        if best_state is not None and best:
+            best_state[block.neuron[:best]] = block.state[:best]  # the last of a neuron counts
+            self._best = best_state
 
-    def _samples(self, first: int, made: int) -> dict[str, NDArray[Any]]:
-        """The rows that were made, as a user reads them."""
-        plan, rows, neurons = self.plan, self._rows, self._tally.x.size
+    def _deliver(self, first: int, made: int) -> None:
+        """Give the rows that were made to the store, as a user reads them."""
+        plan, rows = self.plan, self._rows
         found: dict[str, NDArray[Any]] = {
             "time": np.arange(first + 1, first + made + 1, dtype=np.float64) * plan.every
         }
         if "energy" in plan.names:
-            energy = self._energy(rows.doubled[:made], rows.rests[:made])
-            found["energy"] = energy
+            halves = rows.doubled[:made].astype(np.float64) / 2
+            found["energy"] = plan.unit * (halves + rows.rests[:made] * 2.0**-kernels.REST_BITS)
             if plan.maxcut:
-                found["cut"] = -energy / 2
+                found["cut"] = -found["energy"] / 2
         if "activity" in plan.names:
-            found["activity"] = rows.active[:made] / neurons
-            found["mean_activity"] = rows.mean[:made] / neurons
+            found["activity"] = rows.active[:made] / plan.neurons
+            found["mean_activity"] = rows.mean[:made] / plan.neurons
         if "rates" in plan.names:
             found["rates"] = rows.fired[:made] / plan.every
         if "occupation" in plan.names:
             found["occupation"] = rows.spent[:made] / (plan.every * plan.sweep)
         if "samples" in plan.names:
             found["samples"] = rows.bits[:made].copy()
-        return found
+        for name, values in found.items():
+            self.total += digest.of_values(name, values, first * (values.size // made))
+        if self.store is not None:
+            self.store.extend(found)
 
-    def _energy(self, doubled: NDArray[np.int64], rests: NDArray[np.int64]) -> NDArray[np.float64]:
-        """E of 2 E in weight units and its rest."""
-        scaled = doubled.astype(np.float64) / 2 + rests * 2.0**-kernels.REST_BITS
-        energy: NDArray[np.float64] = self.plan.unit * scaled
-        return energy
-
-    def totals(self) -> dict[str, Any]:
+    def totals(self) -> dict[str, NDArray[Any]]:
         """What is not a row a sample: moments and best, by the names of their datasets."""
-        found: dict[str, Any] = {}
+        found: dict[str, NDArray[Any]] = {}
         whole = self._tally.whole
         if "moments" in self.plan.names:
             found["moments"] = self._rows.products.copy()
             found["moments_of"] = self._rows.of
-            found["moments_count"] = self.samples
+            found["moments_count"] = np.array(self.samples)
         if "best" in self.plan.names:
-            lowest = whole[kernels.BEST_DOUBLED : kernels.BEST_DOUBLED + 1]
-            rests = whole[kernels.BEST_RESTS : kernels.BEST_RESTS + 1]
-            found["best/energy"] = float(self._energy(lowest, rests)[0])
-            found["best/time"] = float(self._tally.real[kernels.BEST_TIME]) / self.plan.sweep
+            lowest = self._energy(int(whole[kernels.BEST_DOUBLED]), int(whole[kernels.BEST_RESTS]))
+            found["best/energy"] = np.array(lowest)
+            found["best/time"] = np.array(self._tally.real[kernels.BEST_TIME] / self.plan.sweep)
             found["best/state"] = self._best.copy()
+            if self.plan.maxcut:
+                found["best/cut"] = np.array(-lowest / 2)
         return found
 
+    def digest(self) -> str:
+        """Of all values of all datasets: the same on any ranks, device, engine."""
+        parts = (digest.of_values(name, values) for name, values in self.totals().items())
+        return digest.text(self.total + sum(parts))
+
+    def scalars(self) -> Scalars:
+        """Observables of the run up to its last sample."""
+        plan, whole, real = self.plan, self._tally.whole, self._tally.real
+        energy = best = activity = rate = None
+        if "best" in plan.names:
+            best = self._energy(int(whole[kernels.BEST_DOUBLED]), int(whole[kernels.BEST_RESTS]))
+        if self.samples:
+            if "energy" in plan.names:
+                words = [int(word) for word in whole[kernels.SUMS :]]
+                doubled, rests = (
+                    (words[k] << kernels.HALF) + words[k + 1] for k in range(0, len(words), 2)
+                )
+                energy = self._energy(doubled, rests, self.samples)
+            activity = float(real[kernels.ALL_MEANS]) / (self.samples * plan.neurons)
+            fired = int(whole[kernels.ALL_FIRED])
+            rate = fired / (plan.neurons * self.samples * plan.every)
+        cut = -energy / 2 if plan.maxcut and energy is not None else None
+        best_cut = -best / 2 if plan.maxcut and best is not None else None
+        return Scalars(energy, best, cut, best_cut, activity, rate)
+
+    def _energy(self, doubled: int, rests: int, count: int = 1) -> float:
+        """E of 2 E in weight units and its rest, or the mean of `count` whose sums these are."""
+        scaled = ((doubled << kernels.REST_BITS - 1) + rests) / (count << kernels.REST_BITS)
+        return self.plan.unit * scaled
+
     def state(self) -> dict[str, NDArray[Any]]:
-        """What going on later takes, besides the states of the neurons: for a checkpoint."""
+        """What going on later takes: for a checkpoint."""
         tally = self._tally
+        counts = [self.taken, self.total % 2**64]
         return {
+            "counts": np.array(counts, np.uint64),
+            "x": np.packbits(tally.x),
             "whole": tally.whole.copy(),
             "real": tally.real.copy(),
             "fired": tally.fired.copy(),
             "since": tally.since.copy(),
             "spent": tally.spent.copy(),
             "products": self._rows.products.copy(),
-            "best": np.packbits(self._best) if "best" in self.plan.names else np.empty(0, np.uint8),
+            "best": np.packbits(self._best),
         }
 
-    def go_on(self, states: NDArray[np.uint8], state: Mapping[str, NDArray[Any]]) -> None:
-        """Stand where an earlier observation stood: states of all neurons, and its `state`."""
-        self._tally.x[:] = states
+    def go_on(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Stand where an earlier observation stood, by its `state`."""
+        self.taken, self.total = (int(count) for count in state["counts"])
         for name in ("whole", "real", "fired", "since", "spent"):
             getattr(self._tally, name)[:] = state[name]
         self._rows.products[:] = state["products"]
-        if "best" in self.plan.names:
-            self._best = np.unpackbits(state["best"], count=states.size)
-
-
-class Kept:
-    """A store in memory."""
-
-    def __init__(self) -> None:
-        self._parts: dict[str, list[NDArray[Any]]] = {}
-
-    def extend(self, rows: Mapping[str, NDArray[Any]]) -> None:
-        for name, part in rows.items():
-            self._parts.setdefault(name, []).append(part)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Every array, whole."""
-        return {name: np.concatenate(parts) for name, parts in self._parts.items()}
-
-
-def datasets(plan: Plan, neurons: int) -> dict[str, tuple[Sequence[int], str]]:
-    """The arrays of a row a sample: name -> (shape of a row, dtype)."""
-    found: dict[str, tuple[Sequence[int], str]] = {"time": ((), "float64")}
-    if "energy" in plan.names:
-        found["energy"] = ((), "float64")
-        if plan.maxcut:
-            found["cut"] = ((), "float64")
-    if "activity" in plan.names:
-        found["activity"] = found["mean_activity"] = ((), "float64")
-    for name in ("rates", "occupation"):
-        if name in plan.names:
-            found[name] = ((neurons,), "float64")
-    if "samples" in plan.names:
-        found["samples"] = ((-(-neurons // 8),), "uint8")
-    return found
+        self._tally.x[:] = np.unpackbits(state["x"], count=self.plan.neurons)
+        self._best = np.unpackbits(state["best"], count=self.plan.neurons)

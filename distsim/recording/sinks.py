@@ -1,5 +1,6 @@
 """Where events go in blocks: an output file, or memory."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,25 +10,36 @@ from distsim.errors import OutputError
 
 
 class Sink(Protocol):
-    """Where events go in blocks: an output file, or memory."""
+    """Where events go in blocks, and observables in rows: an output file, or memory."""
 
     def append(
         self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
     ) -> None: ...
 
+    def extend(self, rows: Mapping[str, NDArray[Any]]) -> None: ...
+
 
 class Collected:
-    """All events, in memory."""
+    """All events and observables, in memory."""
 
     def __init__(self) -> None:
         self._blocks: list[tuple[NDArray[Any], ...]] = [
             (np.empty(0), np.empty(0, np.int64), np.empty(0, np.uint8))
         ]
+        self._rows: dict[str, list[NDArray[Any]]] = {}
 
     def append(
         self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
     ) -> None:
         self._blocks.append((time.copy(), neuron.copy(), state.copy()))
+
+    def extend(self, rows: Mapping[str, NDArray[Any]]) -> None:
+        for name, part in rows.items():
+            self._rows.setdefault(name, []).append(part)
+
+    def rows(self) -> dict[str, NDArray[Any]]:
+        """Every dataset of observables, a row a sample; none without samples."""
+        return {name: np.concatenate(parts) for name, parts in self._rows.items()}
 
     def columns(self) -> list[NDArray[Any]]:
         """time: float64[K], neuron: int64[K], state: uint8[K]."""
@@ -44,9 +56,15 @@ class Deferred:
     def append(
         self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
     ) -> None:
+        self._try(lambda: self._sink.append(time, neuron, state))
+
+    def extend(self, rows: Mapping[str, NDArray[Any]]) -> None:
+        self._try(lambda: self._sink.extend(rows))
+
+    def _try(self, write: Callable[[], None]) -> None:
         if self.error is None:
             try:
-                self._sink.append(time, neuron, state)
+                write()
             except OutputError as error:
                 self.error = error
 

@@ -7,6 +7,7 @@ random numbers are functions of what they are for. So the file holds
     distsim checkpoint 2\n
     a line of JSON       the fields of `Checkpoint`, but for the states
     ceil(N / 8) bytes    the states, eight a byte (numpy.packbits)
+    an .npz archive      what observables go on from, where there are any
     32 bytes             BLAKE2b of all before
 
 and nothing of ranks, engine or device, none of which the chain depends on. It is written under a
@@ -17,18 +18,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distsim import __version__
 from distsim.chains.chain import Position
-from distsim.config.options import Config
+from distsim.config.kinds import Duration
+from distsim.config.options import SAVE_EVERY, Config
 from distsim.errors import InputError, OutputError
 from distsim.files.places import PREVIOUS
 from distsim.files.whole import WRITING, sync, whole
@@ -46,7 +50,8 @@ class Checkpoint:
     """A run to go on with.
 
     config: its options; network: the digest of its network; position: where it goes on;
-    transitions, time: how far it had come, inside the window that begins at `position`.
+    transitions, time: how far it had come, inside the window that begins at `position`; observed:
+    where its observables stand then.
     """
 
     config: dict[str, Any]
@@ -55,14 +60,19 @@ class Checkpoint:
     position: Position
     transitions: int
     time: float
+    observed: dict[str, NDArray[Any]] = field(default_factory=dict)
     version: str = __version__
 
 
 def pack(checkpoint: Checkpoint) -> bytes:
     """The bytes of a file."""
     header = asdict(checkpoint)
-    states = header["position"].pop("states")
-    body = b"\n".join((_NAME + _FORMAT, json.dumps(header).encode(), np.packbits(states).tobytes()))
+    states, observed = header["position"].pop("states"), header.pop("observed")
+    archive = io.BytesIO()
+    if observed:
+        np.savez(archive, **observed)
+    content = np.packbits(states).tobytes() + archive.getvalue()
+    body = b"\n".join((_NAME + _FORMAT, json.dumps(header).encode(), content))
     return body + hashlib.blake2b(body, digest_size=_CHECKSUM).digest()
 
 
@@ -81,7 +91,10 @@ def unpack(data: bytes, path: str) -> Checkpoint:
         raise InputError(f"checkpoint {path}: damaged or truncated: its checksum does not hold")
     line, _, packed = content.partition(b"\n")
     header = json.loads(line)
-    states = np.unpackbits(np.frombuffer(packed, np.uint8), count=header["neurons"])
+    bits, archive = np.split(np.frombuffer(packed, np.uint8), [-(-header["neurons"] // 8)])
+    states = np.unpackbits(bits, count=header["neurons"])
+    if archive.size:
+        header["observed"] = dict(np.load(io.BytesIO(archive.tobytes())))
     clock = header["position"].pop("clock")
     if "step" in clock:  # of a BM, as written by versions before rooms
         clock["number"] = clock.pop("step")
@@ -130,8 +143,10 @@ class Schedule:
 
     def __init__(self, config: Config, transitions: int) -> None:
         """`transitions`: events so far."""
-        self._events = config.save_events
-        self._seconds = config.save_seconds
+        text = config.checkpoint_every or SAVE_EVERY
+        by_events = text.endswith("events")
+        self._events = int(text.split()[0]) if by_events else None
+        self._seconds = None if by_events else Duration()(text)
         self.saved(transitions)
 
     def saved(self, transitions: int) -> None:

@@ -50,7 +50,9 @@ class Lifecycle:
         self._recorder = recorder
         self._file = file
         self._sink = None if file is None else Deferred(file)
-        recorder.sink = self._sink
+        recorder.sink = self._sink if config.events else None
+        if recorder.observation is not None:
+            recorder.observation.store = self._sink
         self._watchdog = watchdog
         self._signals = signals
         self._begun = begun
@@ -82,13 +84,19 @@ class Lifecycle:
 
     def close(self, complete: Callable[[EventFile], None]) -> None:
         """Leave the output partial, or have it completed. Raises OutputError on all ranks alike."""
-        file = self._file
-        if file is None:
-            self._on_root(lambda: None)
-        elif self.stopped is None:
-            self._on_root(lambda: complete(file))
-        else:
-            self._on_root(file.leave)
+        file, observation = self._file, self._recorder.observation
+
+        def end() -> None:
+            if file is None:
+                return
+            if observation is not None:
+                file.add(observation.totals(), observation.digest())
+            if self.stopped is None:
+                complete(file)
+            else:
+                file.leave()
+
+        self._on_root(end)
 
     @contextlib.contextmanager
     def closed_after_errors(self) -> Iterator[None]:
@@ -129,6 +137,7 @@ class Lifecycle:
         if path is None:
             return
         self._watchdog.wait_long()  # a disk may take its time
+        observation = self._recorder.observation
         position = chain.position(self._recorder)
         self._recorder.flush()
         self._check_sink()
@@ -139,6 +148,7 @@ class Lifecycle:
             position=position,
             transitions=self._recorder.transitions,
             time=self._time(chain, position),
+            observed={} if observation is None else observation.state(),
         )
         self._on_root(lambda: self._write(path, saved))
         self._schedule.saved(self._recorder.transitions)

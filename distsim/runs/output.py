@@ -9,20 +9,24 @@ from a checkpoint cuts it back. Not compressed: events come faster than a compre
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from distsim import __version__
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
-from distsim.files.events import BLOCK, EVENTS, partial_path
+from distsim.files.events import BLOCK, EVENTS, OBSERVABLES, partial_path
 from distsim.files.journal import Disk
 from distsim.files.whole import sync_folder
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from distsim.chains.chain import Position
+    from distsim.recording.observation import Observation, Plan
 
 
 CHUNK = 32_768  # events a chunk: 256 KiB of times
@@ -31,8 +35,9 @@ CHUNK = 32_768  # events a chunk: 256 KiB of times
 class EventFile:
     """An output file in the making. One rank, the root, holds it.
 
-    `begin` or `reopen` it, `append` block by block (each is flushed: give it large ones), then
-    `finish`, or `leave` it to a run that goes on later, or `discard` it. Raises OutputError.
+    `begin` or `reopen` it, `append` events and `extend` observables block by block (each is
+    flushed: give it large ones), `add` what observables are only known at the end, then `finish`,
+    or `leave` it to a run that goes on later, or `discard` it. Raises OutputError.
     """
 
     def __init__(self, path: str, disk: Disk, file: Any) -> None:
@@ -42,8 +47,11 @@ class EventFile:
         self._file = file
 
     @classmethod
-    def begin(cls, path: str, config: Config, initial: NDArray[np.uint8]) -> EventFile:
-        """A new file at `path`, with every option and the initial state, uint8[N].
+    def begin(
+        cls, path: str, config: Config, initial: NDArray[np.uint8], plan: Plan | None = None
+    ) -> EventFile:
+        """A new file at `path`, with every option, the initial state, uint8[N], and room for events
+        and for the observables of `plan`.
 
         A partial file that is there is replaced, unless it is that of a run at work.
         """
@@ -52,9 +60,14 @@ class EventFile:
         disk = _opened(partial_path(path), new=True)
         self = cls(path, disk, h5py.File(disk, "w"))
         self._file["state/initial"] = initial
-        for name, kind in EVENTS.items():
+        for name, kind in EVENTS.items() if config.events else ():
             self._file.create_dataset(
                 f"events/{name}", (0,), kind, maxshape=(None,), chunks=(CHUNK,)
+            )
+        for name, (row, kind) in () if plan is None else plan.datasets.items():
+            rows = max(1, min(CHUNK, CHUNK // max(1, math.prod(row))))
+            self._file.create_dataset(
+                f"{OBSERVABLES}/{name}", (0, *row), kind, maxshape=(None, *row), chunks=(rows, *row)
             )
         try:
             self._describe(config)
@@ -65,12 +78,12 @@ class EventFile:
 
     @classmethod
     def reopen(
-        cls, path: str, config: Config, states: NDArray[np.uint8], transitions: int, total: int
+        cls, path: str, config: Config, position: Position, observation: Observation | None = None
     ) -> EventFile:
-        """The file of an earlier run, partial or finished, cut back to its first events.
+        """The file of an earlier run, partial or finished, cut back to its events before
+        `position`, and to the samples that `observation` has made.
 
-        states: uint8[N] after them; total: their part of the digest. Raises InputError, and leaves
-        the file as it is, if it does not hold these events.
+        Raises InputError, and leaves the file as it is, if it does not hold these.
         """
         import h5py
 
@@ -88,16 +101,22 @@ class EventFile:
             disk.abandon()
             raise InputError(f"output {found}: not an HDF5 file: {error}") from None
         try:
-            self._check(found, states, transitions, total)
+            if config.events:
+                self._check_events(found, position)
+            if observation is not None:
+                self._check_samples(found, observation)
             try:
                 disk.rename(partial)
             except OSError as error:
                 raise OutputError(f"output {found}: {error.strerror}") from error
-            for name in EVENTS:
-                self._file["events"][name].resize(transitions, axis=0)
-            for name in self._file["state"].keys() & {"final"}:
-                del self._file["state"][name]
-            for name in self._file.attrs.keys() & {"digest"}:
+            for name in EVENTS if config.events else ():
+                self._file["events"][name].resize(position.transitions, axis=0)
+            if observation is not None:
+                for name in observation.plan.datasets:
+                    self._file[OBSERVABLES][name].resize(observation.samples, axis=0)
+                self._remove(OBSERVABLES, observation.totals())
+            self._remove("state", ("final",))
+            for name in self._file.attrs.keys() & {"digest", "observables_digest"}:
                 del self._file.attrs[name]
             self._describe(config)
         except BaseException:
@@ -110,12 +129,17 @@ class EventFile:
         self, time: NDArray[np.float64], neuron: NDArray[np.int64], state: NDArray[np.uint8]
     ) -> None:
         """Write K more events: float64[K], int64[K], uint8[K]."""
-        for name, block in (("time", time), ("neuron", neuron), ("state", state)):
-            dataset = self._file["events"][name]
-            before = dataset.shape[0]
-            dataset.resize(before + len(block), axis=0)
-            dataset[before:] = block
-        self._flush()
+        self._lengthen("events", {"time": time, "neuron": neuron, "state": state})
+
+    def extend(self, rows: Mapping[str, NDArray[Any]]) -> None:
+        """Write D more samples of observables."""
+        self._lengthen(OBSERVABLES, rows)
+
+    def add(self, totals: Mapping[str, NDArray[Any]], digest: str) -> None:
+        """What of the observables is no row a sample, and the digest of all."""
+        for name, value in totals.items():
+            self._file[f"{OBSERVABLES}/{name}"] = value
+        self._file.attrs["observables_digest"] = digest
 
     def sync(self) -> None:
         """Have the disk hold all that was appended."""
@@ -144,14 +168,27 @@ class EventFile:
         with contextlib.suppress(OSError):
             os.unlink(self.partial)
 
-    def _check(self, path: str, states: NDArray[np.uint8], transitions: int, total: int) -> None:
-        """Raise InputError if the file's first events are not those that made digest `total`, and
-        `states` from the initial ones."""
+    def _lengthen(self, group: str, blocks: Mapping[str, NDArray[Any]]) -> None:
+        for name, block in blocks.items():
+            dataset = self._file[group][name]
+            before = dataset.shape[0]
+            dataset.resize(before + len(block), axis=0)
+            dataset[before:] = block
+        self._flush()
+
+    def _remove(self, group: str, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._file[group]:
+                del self._file[group][name]
+
+    def _check_events(self, path: str, position: Position) -> None:
+        """Raise InputError if the file's first events are not those before `position`, or do not
+        make its states from the initial ones."""
         import numpy as np
 
         from distsim.recording import digest
 
-        found = 0
+        found, transitions = 0, position.transitions
         try:
             datasets = [self._file["events"][name] for name in EVENTS]
             count = min(len(dataset) for dataset in datasets)
@@ -163,14 +200,35 @@ class EventFile:
                 np.bitwise_xor.at(x, neuron, 1)  # each event changes a state
         except (IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"output {path}: not an event file of distsim: {error}") from None
-        if count < transitions or digest.text(found) != digest.text(total):
+        if count < transitions or digest.text(found) != digest.text(position.total):
             raise InputError(
                 f"output {path}: {count} events given, digest {digest.text(found)}; allowed: the "
                 f"event file of the run that is resumed, whose first {transitions} events have the "
-                f"digest {digest.text(total)}"
+                f"digest {digest.text(position.total)}"
             )
-        if x.tobytes() != states.tobytes():
+        if x.tobytes() != position.states.tobytes():
             raise InputError(f"output {path}: damaged: its initial states are not the run's")
+
+    def _check_samples(self, path: str, observation: Observation) -> None:
+        """Raise InputError if the file's first samples are not those of an observation."""
+        from distsim.recording import digest
+
+        found, samples = 0, observation.samples
+        try:
+            for name, (row, _) in observation.plan.datasets.items():
+                dataset, width = self._file[OBSERVABLES][name], math.prod(row)
+                step = max(1, BLOCK // max(1, width))
+                for start in range(0, min(samples, len(dataset)), step):
+                    part = dataset[start : min(start + step, samples)]
+                    found += digest.of_values(name, part, start * width)
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(f"output {path}: not an event file of distsim: {error}") from None
+        if digest.text(found) != digest.text(observation.total):
+            raise InputError(
+                f"output {path}: other observables given, digest {digest.text(found)}; allowed: "
+                f"the event file of the run that is resumed, whose first {samples} samples have "
+                f"the digest {digest.text(observation.total)}"
+            )
 
     def _describe(self, config: Config) -> None:
         self._file.attrs["config"] = config.json()

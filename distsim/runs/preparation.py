@@ -22,8 +22,10 @@ from distsim.networks.checks import check_model
 from distsim.ranks import partition
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
+from distsim.recording.observation import Observation
 from distsim.recording.recorder import Recorder
 from distsim.runs.checkpoint import Checkpoint, remove
+from distsim.runs.observing import check_observables, open_observation
 from distsim.runs.output import EventFile
 from distsim.runs.progress import Display
 from distsim.runs.same_inputs import check_alike
@@ -43,13 +45,17 @@ def prepare(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Pr
     """Load the network and open the chain. Raises InputError on every rank alike."""
     check_alike(config, ranks)
     network = agreed(ranks, lambda: open_checked(config, ranks, saved))
-    recorder = Recorder(*length(config, network), None)
+    limit, until = length(config, network)
     chain = open_chain(network, config, ranks, None if saved is None else saved.position.states)
+    observation = open_observation(config, network, chain, until, on_disk=True)
+    recorder = Recorder(limit, until, observation=observation)
     digest = "" if config.checkpoint is None and saved is None else chain.network_digest()
     if saved is not None:
         agreed(ranks, lambda: check_same(saved, digest, network, config))
         chain.go_on(saved.position)
         recorder.go_on(saved.position.transitions, saved.position.last, saved.position.total)
+        if observation is not None:
+            observation.go_on(saved.observed)
     return Prepared(network, chain, recorder, digest)
 
 
@@ -114,25 +120,33 @@ def length(config: Config, network: Network) -> tuple[int | None, float | None]:
 
 
 def create_output(
-    config: Config, ranks: Communicator, initial: NDArray[np.uint8], saved: Checkpoint | None
+    config: Config,
+    ranks: Communicator,
+    initial: NDArray[np.uint8],
+    observation: Observation | None,
+    saved: Checkpoint | None,
 ) -> EventFile | None:
     """The output file, on the root."""
     if ranks.rank != 0:
         return None
     try:
         if saved is None:
-            return _begin(config, initial)
+            return _begin(config, initial, observation)
         if config.output is None:
             return None
-        start = saved.position
-        return EventFile.reopen(config.output, config, start.states, start.transitions, start.total)
+        return EventFile.reopen(config.output, config, saved.position, observation)
     except OutputError as error:
         raise InputError(str(error)) from error
 
 
-def _begin(config: Config, initial: NDArray[np.uint8]) -> EventFile | None:
+def _begin(
+    config: Config, initial: NDArray[np.uint8], observation: Observation | None
+) -> EventFile | None:
     """A new output file; then, not before, an earlier run's checkpoints go."""
-    file = None if config.output is None else EventFile.begin(config.output, config, initial)
+    file = None
+    if config.output is not None:
+        plan = None if observation is None else observation.plan
+        file = EventFile.begin(config.output, config, initial, plan)
     try:
         if config.checkpoint is not None:
             remove(config.checkpoint)
@@ -159,6 +173,7 @@ def open_checked(config: Config, ranks: Communicator, saved: Checkpoint | None) 
         partition.start(ranks.rank, network.neurons, ranks.size),
         partition.start(ranks.rank + 1, network.neurons, ranks.size),
     )
+    check_observables(config, network, ranks)
     return network
 
 

@@ -31,6 +31,7 @@ def summary(run: Summary, output: str | None) -> str:
             f"{phase} {100 * spent / max(sum(run.phases.values()), 1e-9):.0f}%"
             for phase, spent in run.phases.items()
         ),
+        **({} if run.samples is None else {"observed": _observed(run)}),
         "check": "z == W x at the end" if run.consistent else "FAILED: z != W x at the end",
         "output": _output(run, output),
         **({} if run.checkpoint is None else {"saved": run.checkpoint}),
@@ -52,6 +53,17 @@ def _network(run: Summary) -> str:
     connections = plural(run.connections, "connection")
     without = f", {run.unconnected:,} without any" if run.unconnected else ""
     return f"{run.network}, {neurons}, {connections}{without}"
+
+
+def _observed(run: Summary) -> str:
+    """What was seen, of all samples; the best of all events."""
+    assert run.samples is not None
+    parts = [plural(run.samples, "sample")]
+    for name in ("energy", "best_energy", "cut", "best_cut", "activity", "rate"):
+        value = getattr(run, name)
+        if value is not None:
+            parts.append(f"{name.replace('_', ' ')} {value:.6g}")
+    return ", ".join(parts)
 
 
 def _output(run: Summary, output: str | None) -> str:

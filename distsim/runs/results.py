@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.chains.chain import Chain
 from distsim.recording import digest
+from distsim.recording.observation import Observation
 from distsim.recording.recorder import Recorder
 from distsim.weights.source import Network
 
@@ -34,7 +36,8 @@ class Summary:
     connections: weights that are not zero as simulated; unconnected: neurons that have none;
     named: whether neurons have names besides their numbers. seconds and rates: of the loop over
     windows, of a resumed run since then. stopped: why it ended before its length was reached;
-    checkpoint: the file from which it can go on.
+    checkpoint: the file from which it can go on. samples and what follows: of observables
+    (`recording.observation.Scalars`), on the root of a run that has them.
     """
 
     model: str
@@ -63,6 +66,14 @@ class Summary:
     phases: dict[str, float] = field(default_factory=dict)
     stopped: str | None = None
     checkpoint: str | None = None
+    samples: int | None = None
+    energy: float | None = None
+    best_energy: float | None = None
+    cut: float | None = None
+    best_cut: float | None = None
+    activity: float | None = None
+    rate: float | None = None
+    observables_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,4 +157,15 @@ class Meter:
             phases=chain.timer.phases,
             stopped=stopped,
             checkpoint=config.checkpoint,
+            **_observed(recorder.observation),
         )
+
+
+def _observed(observation: Observation | None) -> dict[str, Any]:
+    if observation is None:
+        return {}
+    return {
+        "samples": observation.samples,
+        **observation.scalars()._asdict(),
+        "observables_digest": observation.digest(),
+    }

@@ -14,7 +14,8 @@ from typing import Any
 from distsim.chains.chain import Chain
 from distsim.chains.opening import open_chain
 from distsim.config.kinds import short
-from distsim.config.options import DETAILS, Config, Role, check_names, of_role
+from distsim.config.options import DETAILS, Config, check_names, of_role
+from distsim.config.roles import Role
 from distsim.errors import InputError
 from distsim.kernels import cache
 from distsim.networks.catalogue import open_network
@@ -63,7 +64,8 @@ def run(
         cache.compiling(compilation),
     ):
         network, chain, recorder, digest = prepare(config, ranks, saved)
-        file = agreed(ranks, lambda: create_output(config, ranks, chain.initial, saved))
+        seen = recorder.observation
+        file = agreed(ranks, lambda: create_output(config, ranks, chain.initial, seen, saved))
         watchdog.look_at(
             progress=lambda: (chain.windows, chain.timer.stamps),
             doing=lambda: f"after `{chain.timer.phase}` in window {chain.windows}",
@@ -106,7 +108,7 @@ def _run(
 
     advance_to_end(chain, recorder, goes_on)
     final = chain.final()
-    recorder.flush()
+    recorder.end(over=lifecycle.stopped is None)
     chain.ranks.barrier()
     meter.stop()
     lifecycle.end(chain)

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 from distsim import __version__
 from distsim.gpu.capacity import bytes_on_gpu
 from distsim.laws.window import LARGEST_TARGET
-from distsim.limits import MOST_NEURONS
+from distsim.limits import MOST_NEURONS, amount
 from distsim.ranks import partition
 from distsim.weights import capacity, fitting
-from distsim.weights.capacity import amount
 
 if TYPE_CHECKING:
     from distsim.ranks.communicator import Communicator

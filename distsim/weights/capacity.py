@@ -33,12 +33,3 @@ def bytes_on_host(neurons: int, bits: int, size: int) -> int:
 def ranks_for(neurons: int, bits: int, size: int, free: int) -> int | None:
     """The least number of ranks, `size` or more, for which `free` bytes a rank suffice."""
     return partition.least(neurons, size, lambda p: bytes_on_host(neurons, bits, p) <= free)
-
-
-def amount(count: float) -> str:
-    """A number of bytes in words."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} TiB"

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distsim.errors import InputError
+from distsim.limits import amount
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.weights import capacity
-from distsim.weights.capacity import amount
 
 # Of each version of control groups: its folder; a group's limit and use; what of the use are files
 # that were read or written, which give way.

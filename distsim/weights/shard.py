@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.errors import InputError
+from distsim.kernels.observe import REST_BITS
 from distsim.ranks import partition
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.recording import digest
+from distsim.recording.observation import Start
 from distsim.weights.source import Network
 from distsim.weights.storage import Storage
 
@@ -58,6 +60,22 @@ class Shard(Generic[AnyStorage]):
         z = self.bias.astype(self.kind)
         self.storage.multiply(states, z)
         return z
+
+    def start(self, states: NDArray[np.uint8], ranks: Communicator) -> Start:
+        """What observables start from, for the states of all neurons, uint8[N]. Raises InputError
+        on every rank alike if energies may be too large for exact sums."""
+        if 2.0 * self.neurons * self.reach >= 2.0**62:
+            raise InputError(
+                f"observe: energies may reach {self.neurons * self.reach:.3g} units of "
+                f"{self.unit:.3g}; allowed for exact sums: less than 2^61; weights of fewer bits "
+                "would do"
+            )
+        own = states[self.first : self.first + self.size] == 1
+        z = self.responses(states)[own].astype(np.int64)
+        doubled = -int((z + self.bias[own]).sum())
+        rests = np.rint(self.rest * 2.0**REST_BITS).astype(np.int64)
+        of_ranks = ranks.gather(rests.view(np.uint8)).view(np.int64)
+        return Start(states, ranks.total(doubled), of_ranks)
 
     def connections(self, ranks: Communicator) -> tuple[int, int]:
         """How many weights are not zero as integers, and how many neurons have none of them."""

@@ -25,10 +25,12 @@ class Network(Protocol):
     | `names` | the neurons' names; None where they have but numbers |
     | `neurons` | N |
     | `bias` | float64[N] |
+    | `maxcut` | whether -E / 2 is the worth of a cut (`networks.maxcut`) |
     | `rows` | float64[stop - start, N], the caller's own: only these are read; ask for few |
     | `peak` | at least the largest magnitude; NaN or infinity: InputError naming the first |
     | `formula` | what all weights follow from, where a storage may make them in place; or None |
     | `asymmetry` | of `rows`: the first i, then j, with W[i, j] != W[j, i], or W[i, i] != 0 |
+    | | where loops (self-edges) are not allowed |
 
     A file is read in tiles: a network never holds more than a few percent of its rows.
     """
@@ -37,6 +39,7 @@ class Network(Protocol):
     names: tuple[str, ...] | None
     neurons: int
     bias: NDArray[np.float64]
+    maxcut: bool
 
     @property
     def formula(self) -> Formula | None: ...
@@ -45,4 +48,4 @@ class Network(Protocol):
 
     def peak(self, start: int, stop: int) -> float: ...
 
-    def asymmetry(self, start: int, stop: int) -> Offence | None: ...
+    def asymmetry(self, start: int, stop: int, *, loops: bool = False) -> Offence | None: ...

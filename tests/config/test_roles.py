@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from distsim.config.kinds import Integer
-from distsim.config.options import FIELDS, Config, Role, of_role, option
+from distsim.config.options import FIELDS, Config, of_role
+from distsim.config.roles import Role, option
 from distsim.config.sources import amend
 from distsim.errors import InputError
 

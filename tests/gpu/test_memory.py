@@ -79,10 +79,10 @@ def test_memory_is_given_back_where_there_is_too_little(gpu: Any, case: dict[str
         try:
             chain = _open(chains, **case)
         except (MemoryError, InputError) as lack:  # whose traceback is held here
-            assert "memory" in str(lack)
-            held = counted.held
+            held, reason = counted.held, str(lack)
         else:
             break
+        assert "memory" in reason
         assert held <= 16 * 50  # what a call that failed was about to return: two words a neuron
         failed += 1
     assert failed > 15

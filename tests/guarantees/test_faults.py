@@ -23,10 +23,12 @@ from processes import Done, Run
 
 from distsim import simulate
 from distsim.chains import opening
+from distsim.chains.chain import Position
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
 from distsim.files.events import EVENTS
 from distsim.files.journal import Disk
+from distsim.laws.law import Clock
 from distsim.ranks import witness
 from distsim.ranks.communicator import Serial
 from distsim.ranks.watchdog import Watchdog
@@ -656,6 +658,7 @@ def test_a_second_run_on_one_checkpoint_is_refused_at_once(tmp_path: Path) -> No
 
 def test_an_event_file_that_another_run_writes_is_left_alone(tmp_path: Path) -> None:
     file = EventFile.begin(str(tmp_path / "run.h5"), Config(), np.zeros(3, np.uint8))
+    position = Position(np.zeros(3, np.uint8), Clock(), 0, 0, 0, 0, 0.0, 0)
     with pytest.raises(OutputError, match="another run is writing it"):
-        EventFile.reopen(str(tmp_path / "run.h5"), Config(), np.zeros(3, np.uint8), 0, 0)
+        EventFile.reopen(str(tmp_path / "run.h5"), Config(), position)
     file.discard()

@@ -1,0 +1,90 @@
+"""What a run is to observe, checked before its first window: the network must have it, and memory
+or the disk must have room for it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from distsim.chains.chain import Chain
+from distsim.config.kinds import indices
+from distsim.config.options import MOST_MOMENTS, Config, flag
+from distsim.errors import InputError
+from distsim.files.places import check_disk
+from distsim.limits import amount
+from distsim.networks.checks import check_energy
+from distsim.ranks import partition
+from distsim.ranks.agreement import agreed
+from distsim.ranks.communicator import Communicator
+from distsim.recording.observation import Observation, Plan
+from distsim.weights.fitting import check_bytes
+from distsim.weights.source import Network
+
+
+def check_observables(config: Config, network: Network, ranks: Communicator) -> None:
+    """Refuse what this network does not have: an energy without symmetry, unknown neurons. For this
+    rank's rows. Raises InputError."""
+    if config.energies:
+        names = " and ".join(sorted(config.observed & {"energy", "best"}))
+        first = partition.start(ranks.rank, network.neurons, ranks.size)
+        stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
+        check_energy(network, names, first, stop)
+    if config.moments_of is not None:
+        largest = max(indices(config.moments_of))
+        if largest >= network.neurons:
+            raise InputError(
+                f"{flag('moments_of')}: neuron {largest} given; allowed: 0 to {network.neurons - 1}"
+            )
+    elif "moments" in config.observed and network.neurons > MOST_MOMENTS:
+        raise InputError(
+            f"observe: moments of all {network.neurons:,} neurons given; allowed: of up to "
+            f"{MOST_MOMENTS:,}, or of those that {flag('moments_of')} names"
+        )
+
+
+def plan(config: Config, network: Network, unit: float) -> Plan:
+    """unit: what a weight of 1 stands for."""
+    assert config.every is not None
+    of = range(network.neurons) if config.moments_of is None else indices(config.moments_of)
+    return Plan(
+        names=config.observed,
+        neurons=network.neurons,
+        every=config.every,
+        sweep=network.neurons if config.model == "bm" else 1,
+        of=np.array(of if "moments" in config.observed else (), np.int64),
+        unit=unit,
+        maxcut=network.maxcut,
+    )
+
+
+def open_observation(
+    config: Config, network: Network, chain: Chain, until: float | None, *, on_disk: bool
+) -> Observation | None:
+    """The root's observation; until: the run's length in time or steps, if it has one; on_disk:
+    samples go to a file. Raises InputError on every rank alike."""
+    if config.observe is None:
+        return None
+    start = chain.start()
+    what = plan(config, network, chain.unit)
+
+    def opened() -> Observation | None:
+        if chain.ranks.rank != 0:
+            return None
+        _check_room(config, what, until, on_disk=on_disk)
+        return Observation(what, start)
+
+    return agreed(chain.ranks, opened)
+
+
+def _check_room(config: Config, what: Plan, until: float | None, *, on_disk: bool) -> None:
+    """Refuse more samples than there is room for, where their number is known."""
+    check_bytes("observe", f"moments of {what.of.size:,} neurons", 8 * what.of.size**2)
+    if until is None:
+        return
+    samples = int(until / (what.every * what.sweep))
+    wanted = samples * what.bytes_a_sample
+    each = amount(what.bytes_a_sample)
+    given = f"{samples:,} samples of {each} by {flag('every')} {what.every:g}"
+    if on_disk and config.output is not None:
+        check_disk(config.output, given, wanted)
+    elif not on_disk:
+        check_bytes("observe", given, wanted)
