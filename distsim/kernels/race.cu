@@ -2,6 +2,7 @@
 // all-reduce(min) a transition, in a CUDA graph. Shares draw, the window rule and the record with
 // `relax`, and nothing of how events are found.
 #include "draw.cuh"
+#include "energy.cuh"
 
 // The reduced words: the earliest arrival of all ranks (NO_EVENT: none in this window; 0: the
 // window must end), and the largest s z, counted down from the largest integer.
@@ -34,7 +35,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, RACE_BLOCKS) race() {
         beyond = time_of(word, of.high, of.low, of.tick, of.offset) > C.until;
     }
     bool event = stage == STEP && word != 0 && word != NO_EVENT && !beyond;
-    if (stage == DRAW) phase_draw(s, blockIdx.x, gridDim.x, true);
+    if (stage == DRAW) {
+        phase_draw(s, blockIdx.x, gridDim.x, true);
+        if (s->record && C.changes && blockIdx.x == 0) take_changes(s);
+    }
     if (stage == SEARCH || event) {
         z_t* z = C.z[s->current];
         i64 top = -(i64)LIMIT, j = neuron_of(word);
@@ -44,9 +48,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, RACE_BLOCKS) race() {
             u8 byte = C.x[i];
             i64 total = z[i];
             if (event) {
+                i64 before = total;
                 total += sign_of(word) * (i64)w[i];
                 z[i] = (z_t)total;
                 if (C.first + i == j) {
+                    if (C.changes) *kept_change(s, s->count) = (u64)doubled_by(before, w[i], word);
                     byte = (u8)((byte & X_BEFORE) | (word & 1) * (X_START | X_END));
                     C.x[i] = byte;
                 }

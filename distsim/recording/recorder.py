@@ -11,6 +11,10 @@ from distsim.recording.sinks import Sink
 BLOCK = 1 << 16  # events that wait for the sink at most,
 PATIENCE = 10.0  # and seconds that they wait
 
+# Events as a user sees them: time: float64[K], neuron: int64[K], state: uint8[K]; doubled:
+# int64[K], by how much each changes 2 E in weight units, int64[0] where energies are not wanted.
+Columns = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
+
 
 class Recorder:
     """Counts events up to the run's length, keeps the digest, fills the root's sink.
@@ -82,18 +86,18 @@ class Recorder:
 
     def take_over(
         self,
-        columns: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8]] | None,
+        columns: Columns | None,
         transitions: int,
         last: float,
         total: int,
     ) -> None:
         """Events that a device has cut to the run, counted and summed up, and perhaps kept.
 
-        columns: time, neuron and state of each since the last call, or None; the rest is the whole
-        run's, as in `go_on`.
+        columns: of those since the last call, or None; the rest is the whole run's, as in `go_on`.
         """
         if self.sink is not None and columns is not None:
-            self.sink.append(*columns)
+            time, neuron, state, _ = columns
+            self.sink.append(time, neuron, state)
         self.go_on(transitions, last, total)
 
     def flush(self) -> None:

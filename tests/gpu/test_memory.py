@@ -25,12 +25,14 @@ def gpu() -> Iterator[tuple[fake_cupy.Gpu, Any]]:
 
 
 def _open(chains: Any, bias: float = 0.0, **options: Any) -> Any:
+    energies = options.pop("energies", False)
     network = from_array(np.zeros((50, 50)), np.full(50, bias))
     config = Config(network="array", transitions=100, **options)
-    return chains.DeviceChain(network, config, Serial(), np.zeros(50, np.uint8))
+    states = np.zeros(50, np.uint8)
+    return chains.DeviceChain(network, config, Serial(), states, energies=energies)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *({**case, "energies": True} for case in CASES)])
 def test_memory_is_given_back_at_the_end(gpu: Any, case: dict[str, Any]) -> None:
     counted, chains = gpu
     chain = _open(chains, **case)
