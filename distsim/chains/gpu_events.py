@@ -27,7 +27,9 @@ def taken(
     time, neuron, state = device.recorded(*span)
     if not energies:
         return time, neuron, state, NONE
+    changes = device.changes(*span)
+    if ranks.size == 1:
+        return time, neuron, state, changes
     own = (neuron >= shard.first) & (neuron < shard.first + shard.size)
-    mine = device.changes(*span)[own]
     words = neuron.astype(np.uint64) << np.uint64(1)  # events, but for their ticks and states
-    return time, neuron, state, of_all_ranks(mine, words, shard.neurons, ranks)
+    return time, neuron, state, of_all_ranks(changes[own], words, shard.neurons, ranks)

@@ -182,16 +182,6 @@ __device__ __forceinline__ void check_neuron(const State* s, i64 i, u8 byte, z_t
     if (deeper) findings(s)->deeper = 1;
 }
 
-// z of a neuron before each stretch of a tile that begins at event `from`: for `find_changes`.
-// part: the first of the stretches' sums, which are `step` apart.
-__device__ __forceinline__ void mark(i64 i, i64 from, z_t z, const part_t* part, int step) {
-    i64 stretch = from / TILE * TEAM_WARPS;
-    for (int w = 0; w < TEAM_WARPS && stretch < MARKS; w++, stretch++) {
-        C.marks[stretch * C.size + i] = z;
-        z += (z_t)part[w * step];
-    }
-}
-
 template <int BYTES, bool EXTREMES>
 __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 blocks, char* shared) {
     const int V = 8 * BYTES / WEIGHT_BITS, SPAN = 32 * V, EACH = (SPAN + TEAM - 1) / TEAM;
@@ -271,12 +261,13 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
 #pragma unroll
             for (int n = 0; n < EACH; n++) {
                 if (!mine[n]) continue;
-                if (C.marks && byte[n] & X_FIRED)
-                    mark(chunk * SPAN + n * TEAM + thread, from, total[n],
-                         parts + n * TEAM + thread, 3 * SPAN);
+                bool fired = C.marks && byte[n] & X_FIRED && from < MARKED;
+                i64 i = chunk * SPAN + n * TEAM + thread;
+                z_t* marks = C.marks + (fired ? marks_of(i, from) : 0);
 #pragma unroll
                 for (int w = 0; w < TEAM_WARPS; w++) {
                     const part_t* part = parts + w * 3 * SPAN + n * TEAM + thread;
+                    if (fired) marks[w] = total[n];
                     if (EXTREMES) {
                         high[n] = max(high[n], total[n] + (z_t)(part[SPAN] + SLACK));
                         low[n] = min(low[n], total[n] + (z_t)part[2 * SPAN]);

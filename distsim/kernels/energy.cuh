@@ -1,7 +1,7 @@
 // By how much each event changes the energy, the twin of kernels/energy.py, where `C.changes` wants
 // it. `race` knows z at each event. `relax` looks for it when a window is recorded: from z at the
-// beginning of the event's stretch, which `apply` marks, and the stretch's events before it, whose
-// columns were read a moment ago.
+// beginning of the event's stretch, which `apply` marks, and the stretch's events before it. Those
+// of the whole window would be eight times as many weights at random places: 20% of a run's time.
 #pragma once
 #include "control.cuh"
 
@@ -14,6 +14,11 @@ __device__ __forceinline__ i64 doubled_by(i64 total, i64 diagonal, u64 event) {
 
 __device__ __forceinline__ i64* change_of(const State* s, i64 k) {
     return C.changes + ((s->ring_head + k) & (C.ring_capacity - 1));
+}
+
+// In `C.marks`, where those of a tile that begins at event `from` are.
+__device__ __forceinline__ i64 marks_of(i64 i, i64 from) {
+    return i * MARKS + from / TILE * TEAM_WARPS;
 }
 
 // The stretch, counted over tiles, of the k-th of so many events, among those that are marked; and
@@ -51,18 +56,19 @@ __device__ __forceinline__ i64 moved(const u64* events, i64 from, i64 to, i64 i,
 }
 
 // For `relax`: of this rank's events that are recorded now. Those of other ranks stay what they
-// were: none looks at them here. By warps of all blocks but the last, which records.
+// were: none looks at them here. By warps of all blocks but the last, which records; from the last
+// warp on, since a draw takes the first, and these seldom are many.
 __device__ __noinline__ void find_changes(const State* s, i64 block, i64 blocks) {
     const u64* events = C.events[s->parity];
     i64 count = s->recorded, takers = max(blocks - 1, 1ll);
-    int lane = threadIdx.x & 31;
+    int lane = threadIdx.x & 31, warp = WARPS - 1 - (threadIdx.x >> 5);
     if (block >= takers) return;
-    for (i64 k = (threadIdx.x >> 5) * takers + block; k < count; k += takers * WARPS) {
+    for (i64 k = warp * takers + block; k < count; k += takers * WARPS) {
         u64 event = events[k];
         i64 i = neuron_of(event) - C.first;
         if (i < 0 || i >= C.size) continue;
         i64 stretch = stretch_of(k, count);
-        i64 mark = C.marks[stretch * C.size + i], diagonal = weight(C.columns, i, C.first + i);
+        i64 mark = C.marks[i * MARKS + stretch], diagonal = weight(C.columns, i, C.first + i);
         i64 change = warp_sum(moved(events, stretch_start(stretch, count), k, i, lane));
         if (lane == 0) *change_of(s, k) = doubled_by(mark + change, diagonal, event);
     }

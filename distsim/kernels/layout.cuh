@@ -118,7 +118,7 @@ struct Context {
     i64 neurons, first, size, ranks, rank;
     z_t* z[2];             // [size]: at the window's start, and at its end
     z_t* bound;            // [size]: threshold of the first ticket not drawn
-    z_t* marks;            // [MARKS, size]: z of those that fire on the way; or null
+    z_t* marks;            // [size, MARKS]: z of those that fire, on the way; or null
     const double* rest;    // [size]
     u8* x;                 // [size]
     i32* slot_of;          // [size]

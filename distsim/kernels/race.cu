@@ -2,7 +2,6 @@
 // all-reduce(min) a transition, in a CUDA graph. Shares draw, the window rule and the record with
 // `relax`, and nothing of how events are found.
 #include "draw.cuh"
-#include "energy.cuh"
 
 // The reduced words: the earliest arrival of all ranks (NO_EVENT: none in this window; 0: the
 // window must end), and the largest s z, counted down from the largest integer.
@@ -35,10 +34,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, RACE_BLOCKS) race() {
         beyond = time_of(word, of.high, of.low, of.tick, of.offset) > C.until;
     }
     bool event = stage == STEP && word != 0 && word != NO_EVENT && !beyond;
-    if (stage == DRAW) {
-        phase_draw(s, blockIdx.x, gridDim.x, true);
-        if (s->record && C.changes && blockIdx.x == 0) take_changes(s);
-    }
+    if (stage == DRAW) phase_draw(s, blockIdx.x, gridDim.x, true);
     if (stage == SEARCH || event) {
         z_t* z = C.z[s->current];
         i64 top = -(i64)LIMIT, j = neuron_of(word);

@@ -3,7 +3,6 @@
 // resident kernel that exchanges through peer memory. Every round does what `State.stage` says is
 // next. All blocks of a kernel are resident at once: they meet between the phases of a round.
 #include "apply.cuh"
-#include "energy.cuh"
 #include "order.cuh"
 #include "replay.cuh"
 
@@ -91,7 +90,6 @@ __device__ __forceinline__ void go_on(State* s, Told& a, Source source, i64 bloc
                 conclude(s, APPLY, [&] { control_apply(s); });
                 break;
             case DRAW:
-                if (s->record && C.changes) find_changes(s, block, blocks);
                 phase_draw(s, block, blocks, false);
                 conclude(s, DRAW, [&] { control_draw(s, REPLAY); });
                 break;
