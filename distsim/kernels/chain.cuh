@@ -17,7 +17,7 @@
 // stretch of the events of a tile: stretches of 256, whose sums of int8 fit 16 bits.
 #define TEAM (THREADS / TEAMS)
 #define TEAM_WARPS (TEAM / 32)
-#define TILE 2048                             // events
+#define TILE 2048                           // events
 #define MARKED (MARKS / TEAM_WARPS * TILE)  // events before whose stretches z is marked
 
 extern "C" {
