@@ -254,7 +254,7 @@ def recorded(
         windows.append(open_window(*arguments))
         return windows[-1]
 
-    chain.law.open = spy
+    chain.law.open = spy  # type: ignore[method-assign, assignment]
     collected = Collected()
     limit = None if config.transitions is None else config.transitions
     recorder = Recorder(limit, config.steps, collected)
