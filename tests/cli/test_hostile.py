@@ -128,7 +128,7 @@ def test_an_early_interrupt_that_the_shell_ignores_is_ignored(tmp_path: Path) ->
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert err.endswith("allowed: a finite number, 0 or more\n")
+    assert "allowed: a finite number, 0 or more" in err
 
 
 def test_an_end_of_file_is_no_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
