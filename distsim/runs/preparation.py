@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from distsim.chains.chain import Chain
 from distsim.chains.opening import open_chain
 from distsim.config.options import LENGTHS, Config, flag
-from distsim.config.sources import check_output
+from distsim.config.sources import check_output, check_progress
 from distsim.errors import InputError, OutputError
 from distsim.files.arrays import ArrayFile
 from distsim.files.claim import Claim
@@ -28,6 +28,7 @@ from distsim.runs.checkpoint import Checkpoint, remove
 from distsim.runs.observing import check_observables, open_observation
 from distsim.runs.output import EventFile
 from distsim.runs.progress import Display
+from distsim.runs.progress_file import ProgressFile
 from distsim.runs.same_inputs import check_alike
 from distsim.weights.source import Network
 
@@ -157,10 +158,39 @@ def _begin(
     return file
 
 
+@contextlib.contextmanager
+def watched(
+    config: Config,
+    ranks: Communicator,
+    saved: Checkpoint | None,
+    observation: Observation | None,
+    show: Display | None,
+) -> Iterator[ProgressFile | None]:
+    """The root's file of progress, where one is asked for; if its lines end early `show` tells."""
+    if config.progress is None or ranks.rank != 0:
+        yield None
+        return
+    lines = ProgressFile(
+        config.progress,
+        again=saved is not None,
+        steps=config.model == "bm",
+        scalars=None if observation is None else observation.scalars,
+    )
+    try:
+        yield lines
+    finally:
+        lines.close()
+        if lines.error is not None and show is not None:
+            show.tell(f"distsim: {lines.error}")
+
+
 def open_checked(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Network:
     """The network, checked for this rank's rows; the output's place."""
-    if ranks.rank == 0 and saved is None:
-        check_output(config)
+    if ranks.rank == 0:
+        if saved is None:
+            check_output(config)
+        else:
+            check_progress(config, again=True)
     network = open_network(config)
     if saved is not None and network.neurons != saved.neurons:
         raise InputError(

@@ -21,7 +21,8 @@ OTHERS: dict[str, object] = {
     "steps": 6, "sweeps": 2, "engine": "race", "device": "cpu", "exchange": "nccl",
     "weight_bits": 8, "scan": "random", "initial": "ones", "window": 5, "output": "new.h5",
     "overwrite": True, "checkpoint": "new.ck", "checkpoint_every": "5 events", "max_time": 5.0,
-    "watchdog": 9.0,
+    "watchdog": 9.0, "observe": "energy", "every": 2.0, "moments_of": "0:5", "events": False,
+    "progress": "new.jsonl",
 }  # fmt: skip
 
 
