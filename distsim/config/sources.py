@@ -99,7 +99,7 @@ def _check_kept(
 ) -> None:
     """Refuse another value of an option that a resumed run must keep: that which the checkpoint
     stores, or, of an option that its version did not have, the default."""
-    for name in names:
+    for name in (name for name in names if name in given):
         now, kept = getattr(after, name), stored.get(name, FIELDS[name].default)
         if now != kept:
             raise InputError(
