@@ -6,6 +6,7 @@
 /observables/...                by the names of `recording.observation`, where there are any
 /state/initial     uint8[N]
 /state/final       uint8[N]     at the end of the run
+/provenance/1 ...  JSON of each attempt: when it began, after how many transitions, and where
 attributes         config (JSON of every option), version; at the end digest, observables_digest
 """
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20  # events, or values of observables, read at a time
 OBSERVABLES = "observables"  # their group
+ATTEMPTS = "provenance"  # the group of their records
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
 
@@ -39,7 +41,8 @@ class Events:
     """What an output file holds; without events where none were asked for.
 
     partial: the run has not come to its end; then final and digest are None. observables: arrays by
-    the names of `recording.observation`, such as "energy" and "best/state".
+    the names of `recording.observation`, such as "energy" and "best/state". attempts: a record of
+    the run's start, and of each time that it was resumed (none in files of earlier versions).
     """
 
     time: NDArray[np.float64]  # float64[K]
@@ -88,8 +91,14 @@ def _events(file: Any) -> Events:
         version=file.attrs["version"],
         observables=_observables(file),
         observables_digest=file.attrs.get("observables_digest"),
+        attempts=_attempts(file),
         partial=partial,
     )
+
+
+def _attempts(file: Any) -> list[dict[str, Any]]:
+    records = file.get(ATTEMPTS, {})
+    return [json.loads(records[name][()]) for name in sorted(records, key=int)]
 
 
 def _columns(file: Any) -> list[NDArray[Any]]:

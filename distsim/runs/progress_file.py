@@ -8,7 +8,7 @@
 | transitions_per_second | since the run began, or went on |
 | fraction | of the run's length, 0 to 1 |
 | seconds | since the run began, or went on |
-| energy, best_energy, cut, best_cut, activity, rate | `recording.observation.Scalars`, if known |
+| energy, best_energy, cut, best_cut, activity, rate | `recording.scalars`, those known |
 
 The last line is that of the end, with the numbers of the summary. A run that goes on appends; it
 may begin with less than the line before, if that run was killed after its last checkpoint.
@@ -25,11 +25,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from distsim.files.claim import lock
+from distsim.recording import scalars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from distsim.recording.observation import Scalars
     from distsim.runs.results import Progress, Summary
 
 EVERY = 1.0  # seconds between two lines at least
@@ -43,14 +43,19 @@ class ProgressFile:
     """
 
     def __init__(
-        self, path: str, *, again: bool, steps: bool, scalars: Callable[[], Scalars] | None = None
+        self,
+        path: str,
+        *,
+        again: bool,
+        steps: bool,
+        seen: Callable[[], scalars.Scalars] | None = None,
     ) -> None:
-        """again: after the lines that are there; steps: time is counted in these; scalars: gives
+        """again: after the lines that are there; steps: time is counted in these; seen: gives
         the observables so far."""
         self.error: str | None = None
         self._path = path
         self._steps = steps
-        self._scalars = scalars
+        self._scalars = seen
         self._written = 0.0  # seconds of the run
         self._descriptor = -1
         try:
@@ -78,10 +83,9 @@ class ProgressFile:
     def end(self, summary: Summary, fraction: float) -> None:
         """The last line."""
         names = ("time", "steps", "transitions", "transitions_per_second")
-        seen = ("energy", "best_energy", "cut", "best_cut", "activity", "rate")
         line = {name: getattr(summary, name) for name in names}
         line |= {"fraction": fraction, "seconds": summary.seconds}
-        self._write(line | {name: getattr(summary, name) for name in seen})
+        self._write(line | {name: getattr(summary, name) for name in scalars.NAMES})
 
     def close(self) -> None:
         """No line comes any more."""

@@ -29,7 +29,15 @@ from distsim.recording.recorder import Recorder
 from distsim.recording.sinks import Collected
 from distsim.runs.checkpoint import Checkpoint
 from distsim.runs.lifecycle import Lifecycle
-from distsim.runs.preparation import Compilation, claimed, create_output, length, prepare, watched
+from distsim.runs.preparation import (
+    Compilation,
+    claimed,
+    create_output,
+    length,
+    prepare,
+    watched,
+    whereabouts,
+)
 from distsim.runs.progress import Display
 from distsim.runs.progress_file import ProgressFile
 from distsim.runs.results import Meter, Result, Summary
@@ -66,7 +74,10 @@ def run(
     ):
         network, chain, recorder, digest = prepare(config, ranks, saved)
         seen = recorder.observation
-        file = agreed(ranks, lambda: create_output(config, ranks, chain.initial, seen, saved))
+        where = whereabouts(chain)
+        file = agreed(
+            ranks, lambda: create_output(config, ranks, chain.initial, seen, saved, where)
+        )
         watchdog.look_at(
             progress=lambda: (chain.windows, chain.timer.stamps),
             doing=lambda: f"after `{chain.timer.phase}` in window {chain.windows}",

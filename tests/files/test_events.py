@@ -1,5 +1,7 @@
 """Reading an output file: whole, partial, with observables, without events."""
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from distsim import __version__
+from distsim.chains.chain import Position
 from distsim.config.options import Config
 from distsim.errors import InputError
 from distsim.files.events import EVENTS, Events, read
+from distsim.laws.law import Clock
 from distsim.pictures import raster
+from distsim.ranks.communicator import Serial
 from distsim.recording.observation import Observation, Plan, Start
+from distsim.runs import checkpoint, simulation
 from distsim.runs.output import EventFile
 
 NEURONS = 10
@@ -110,6 +117,49 @@ def test_columns_that_a_broken_off_write_left_unequal_are_cut_alike(path: str) -
     assert_prefix(events)
     assert events.time.size == 100
     assert {len(one) for one in events.observables.values()} == {6}
+
+
+def test_each_attempt_leaves_a_record(path: str) -> None:
+    states = np.zeros(NEURONS, np.uint8)
+    file = EventFile.begin(path, Config(), states, where={"ranks": 3, "hosts": ["a", "b"]})
+    file.append(*block(0, 9))
+    file.finish(states, "00")
+    (first,) = read(path).attempts
+    began = datetime.fromisoformat(first["begun"])
+    assert abs((datetime.now(UTC) - began).total_seconds()) < 100
+    assert first == {
+        "attempt": 1,
+        "begun": first["begun"],
+        "from_transitions": 0,
+        "version": __version__,
+        "ranks": 3,
+        "hosts": ["a", "b"],
+    }
+    start = Position(states, Clock(), 0, 0, 0, 0, 0.0, 0)
+    for count in range(2, 12):
+        EventFile.reopen(path, Config(), start, where={"ranks": count}).leave()
+        attempts = read(path).attempts
+        assert attempts[0] == first
+        assert [record["attempt"] for record in attempts] == list(range(1, count + 1))
+        assert attempts[-1]["ranks"] == count
+
+
+def test_a_run_says_where_it_was_and_from_where_it_went_on(tmp_path: Path) -> None:
+    path, saves = str(tmp_path / "run.h5"), str(tmp_path / "run.ck")
+    options: dict[str, Any] = {"network": "gaussian", "neurons": 60, "device": "cpu"}
+    config = Config(**options, transitions=100, output=path, checkpoint=saves)
+    first = simulation.run(config, Serial())
+    saved = checkpoint.read(saves, Serial())
+    longer = Config(**{**saved.config, "transitions": 200, "engine": "race"})
+    second = simulation.run(longer, Serial(), saved=saved)
+    events = read(path)
+    assert events.digest == second.digest != first.digest
+    keys = ("from_transitions", "ranks", "engine", "device", "exchange", "hosts")
+    here = [os.uname().nodename]
+    assert [tuple(record[key] for key in keys) for record in events.attempts] == [
+        (0, 1, "relax", "cpu", None, here),
+        (saved.position.transitions, 1, "race", "cpu", None, here),
+    ]
 
 
 def test_pictures_of_partial_files_and_none_without_events(path: str, tmp_path: Path) -> None:

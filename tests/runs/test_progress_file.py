@@ -12,7 +12,7 @@ from distsim.config.options import Config
 from distsim.config.sources import amend
 from distsim.errors import InputError
 from distsim.ranks.communicator import Serial
-from distsim.recording.observation import Scalars
+from distsim.recording.scalars import Scalars
 from distsim.runs import checkpoint, progress_file, simulation
 from distsim.runs.progress import Display
 from distsim.runs.progress_file import ProgressFile
@@ -36,7 +36,7 @@ def lines(path: str = "run.jsonl") -> list[dict[str, Any]]:
 
 def told(path: str, seconds: float, *, steps: bool = False, again: bool = False) -> ProgressFile:
     """A file that was told of progress after so many seconds."""
-    file = ProgressFile(path, again=again, steps=steps, scalars=lambda: Scalars(activity=0.25))
+    file = ProgressFile(path, again=again, steps=steps, seen=lambda: Scalars(activity=0.25))
     file(Progress(300, 12.0, 0.5, seconds, before=100))
     return file
 
