@@ -45,6 +45,7 @@ SAVE_EVERY = "10m"  # the default of checkpoint_every
 WRITTEN = {
     "output": ("", PARTIAL),
     "checkpoint": ("", WRITING, PREVIOUS, PREVIOUS + WRITING, CLAIM),
+    "progress": ("",),
 }
 
 
@@ -148,7 +149,7 @@ class Config:
         None, Text("FILE"), Role.FILES, "HDF5 file for events and observables."
     )
     overwrite: bool = option(
-        False, Flag(), Role.FILES, "Replace existing output and checkpoint files."
+        False, Flag(), Role.FILES, "Replace existing output, checkpoint and progress files."
     )
     checkpoint: str | None = option(
         None, Text("FILE"), Role.FILES, "Where to save the run, for `distsim resume FILE`."
@@ -156,6 +157,7 @@ class Config:
     checkpoint_every: str | None = option(
         None, Interval(), Role.CONDUCT, f"How often, besides at its end [default: {SAVE_EVERY}]."
     )
+    progress: str | None = option(None, Text("FILE"), Role.FILES, "Gets a line of JSON a second.")
     max_time: float | None = option(
         None,
         Duration(),

@@ -29,7 +29,7 @@ OTHERS: dict[str, object] = {
     "weight_bits": 8, "scan": "random", "initial": "ones", "window": 5, "output": "new.h5",
     "overwrite": True, "checkpoint": "new.ck", "checkpoint_every": "5 events", "max_time": 5.0,
     "watchdog": 9.0, "observe": "activity,moments", "every": 3.0, "moments_of": "0:3",
-    "events": False,
+    "events": False, "progress": "new.jsonl",
 }  # fmt: skip
 
 
