@@ -34,6 +34,7 @@ from distsim.files.places import PARTIAL, PREVIOUS
 from distsim.files.whole import WRITING
 
 DEFAULT_NETWORK = "celegans"
+GIVEN = "array"  # network and initial states that a Python program has given
 BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
 DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
 LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
@@ -117,7 +118,7 @@ class Config:
     )
     initial: str = option(
         "zeros",
-        Text("zeros|ones|random|FILE.npy", words=("zeros", "ones", "random"), ending=".npy"),
+        Text("zeros|ones|random|FILE.npy", words=("zeros", "ones", "random", GIVEN), ending=".npy"),
         Role.STREAM,
         "Initial states.",
     )
@@ -305,13 +306,15 @@ def of_role(*roles: Role) -> tuple[str, ...]:
     return tuple(name for name, field in FIELDS.items() if field.metadata["role"] in roles)
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Refuse what is no option, with the nearest one that is. Raises InputError."""
+def check_names(names: Iterable[str], more: Iterable[str] = ()) -> None:
+    """Refuse what is no option, nor one of `more`, with the nearest one that is. Raises
+    InputError."""
+    allowed = [*FIELDS, *more]
     for name in names:
-        if name not in FIELDS:
-            near = difflib.get_close_matches(name, FIELDS, 1)
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, 1)
             meant = f"did you mean {near[0]}? " if near else ""
-            raise InputError(f"{name}: no such option; {meant}allowed: {', '.join(FIELDS)}")
+            raise InputError(f"{name}: no such option; {meant}allowed: {', '.join(allowed)}")
 
 
 STREAM, LENGTHS, RECORD = of_role(Role.STREAM), of_role(Role.LENGTH), of_role(Role.RECORD)
