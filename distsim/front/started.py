@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -161,7 +162,9 @@ def _followed(
     for line in reversed(lines):
         if line.startswith("{"):
             return Summary(**json.loads(line))
-    raise _failure(process.returncode, said.read_text(errors="replace"))
+    words = said.read_text(errors="replace")
+    named = re.sub(re.escape(folder) + r"/(\w+)\.np[yz]", r"\1", words)  # files are not the user's
+    raise _failure(process.returncode, named)
 
 
 def _failure(status: int, said: str) -> Exception:
