@@ -80,7 +80,7 @@ def test_observables_are_those_of_the_events(model: str) -> None:
     np.testing.assert_allclose(result.best.energy, -x @ W @ x / 2 - B @ x, rtol=1e-6)
     assert result.best.energy == result.summary.best_energy <= result.energy.min()
     assert 0 <= result.best.time <= 30
-    assert "array" not in repr(result)
+    assert "array(" not in repr(result)
     assert repr(result).count("\n") < 12
     assert result.digest in repr(result)
 
@@ -121,7 +121,7 @@ def test_names_are_those_of_the_network() -> None:
 def test_events_need_not_be_kept() -> None:
     options = {**MODELS["mpm"], "time": 4.0}
     kept, dropped = simulate(W, **options), simulate(W, **options, events=False)
-    assert kept.time.size > 100
+    assert kept.time.size > 50
     assert dropped.time.size == dropped.neuron.size == dropped.state.size == 0
     assert dropped.neuron.dtype == np.int64
     assert dropped.digest == kept.digest
