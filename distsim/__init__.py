@@ -5,21 +5,57 @@ From Python:
     import distsim
     result = distsim.simulate(network, model="mpm", tau=1.0, transitions=10_000, seed=1)
 
-Importing the package is cheap: `simulate` is fetched from `distsim.runs` at its first use.
+| name | |
+|---|---|
+| simulate | a run, as a Result |
+| stream | a run, part by part, while it goes |
+| read | an output file, as a Result |
+| Result, Part | what they give |
+| InputError | what cannot be done as asked: a ValueError |
+| OutputError | what cannot be written: an OSError |
+
+Importing the package is cheap: each of them is fetched at its first use.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distsim.runs.simulation import simulate
+    from distsim.errors import InputError, OutputError
+    from distsim.front.reading import read
+    from distsim.front.result import Result
+    from distsim.front.session import Part
+    from distsim.front.simulate import simulate
+    from distsim.front.stream import stream
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "simulate"]
+__all__ = [
+    "InputError",
+    "OutputError",
+    "Part",
+    "Result",
+    "__version__",
+    "read",
+    "simulate",
+    "stream",
+]
+
+_PLACES = {
+    "InputError": "errors",
+    "OutputError": "errors",
+    "Part": "front.session",
+    "Result": "front.result",
+    "read": "front.reading",
+    "simulate": "front.simulate",
+    "stream": "front.stream",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "simulate":
-        from distsim.runs.simulation import simulate
-
-        return simulate
+    if name in _PLACES:
+        return getattr(import_module(f"distsim.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'distsim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -1,6 +1,7 @@
 """The chain that a configuration asks for: the one place that knows CPU and GPU."""
 
 import importlib.util
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from distsim.chains.chain import Chain
 from distsim.chains.cpu import HostChain
 from distsim.chains.rehearsal import rehearse
-from distsim.config.options import Config
+from distsim.config.options import GIVEN, Config
 from distsim.errors import InputError
 from distsim.kernels import cache
 from distsim.kernels.states import random_states
@@ -95,6 +96,11 @@ def _initial(config: Config, neurons: int, ranks: Communicator) -> NDArray[np.ui
         states[:] = 1
     elif config.initial == "random":
         random_states(np.uint64(config.seed), 0, states)
+    elif config.initial == GIVEN:
+        raise InputError(
+            f"initial: {GIVEN} given; allowed: zeros, ones, random or a .npy file; from Python "
+            "also an array or a Result"
+        )
     elif config.initial != "zeros":
         states = agreed(ranks, lambda: _read_states(config.initial, neurons))
     return states
@@ -105,10 +111,14 @@ def _read_states(path: str, neurons: int) -> NDArray[np.uint8]:
         states = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"initial states {path}: {error}") from error
+    return as_states(f"initial states {path}", states, neurons)
+
+
+def as_states(place: str, states: NDArray[Any], neurons: int) -> NDArray[np.uint8]:
+    """States as uint8[N], a copy. Raises InputError where they are not N zeros and ones."""
     if states.shape != (neurons,) or not np.isin(states, (0, 1)).all():
         raise InputError(
-            f"initial states {path}: shape {states.shape}, type {states.dtype}; "
+            f"{place}: shape {states.shape}, type {states.dtype}; "
             f"allowed: {neurons} numbers, one a neuron, each 0 or 1"
         )
-    result: NDArray[np.uint8] = states.astype(np.uint8)
-    return result
+    return states.astype(np.uint8)

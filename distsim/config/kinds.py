@@ -234,7 +234,8 @@ def _parts(value: object) -> list[Any]:
 
 
 def _is_integer(value: object) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    array = getattr(value, "shape", ()) != ()
+    return hasattr(value, "__index__") and not isinstance(value, bool) and not array
 
 
 def _exact_integer(value: object) -> int | None:

@@ -8,10 +8,9 @@ A refusal says what was given, what is allowed, and where the value came from.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any
 
@@ -34,6 +33,7 @@ from distsim.files.places import PARTIAL, PREVIOUS
 from distsim.files.whole import WRITING
 
 DEFAULT_NETWORK = "celegans"
+GIVEN = "array"  # network and initial states that a Python program has given
 BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
 DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
 LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
@@ -118,7 +118,7 @@ class Config:
     )
     initial: str = option(
         "zeros",
-        Text("zeros|ones|random|FILE.npy", words=("zeros", "ones", "random"), ending=".npy"),
+        Text("zeros|ones|random|FILE.npy", words=("zeros", "ones", "random", GIVEN), ending=".npy"),
         Role.STREAM,
         "Initial states.",
     )
@@ -305,15 +305,6 @@ FIELDS: dict[str, dataclasses.Field[Any]] = {
 def of_role(*roles: Role) -> tuple[str, ...]:
     """The options of these roles, in their order."""
     return tuple(name for name, field in FIELDS.items() if field.metadata["role"] in roles)
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Refuse what is no option, with the nearest one that is. Raises InputError."""
-    for name in names:
-        if name not in FIELDS:
-            near = difflib.get_close_matches(name, FIELDS, 1)
-            meant = f"did you mean {near[0]}? " if near else ""
-            raise InputError(f"{name}: no such option; {meant}allowed: {', '.join(FIELDS)}")
 
 
 STREAM, LENGTHS, RECORD = of_role(Role.STREAM), of_role(Role.LENGTH), of_role(Role.RECORD)

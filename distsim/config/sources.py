@@ -52,7 +52,12 @@ def gather(
 
 def in_environment(environment: Mapping[str, str], name: str) -> bool:
     """Whether the environment has a value for a field."""
-    return PREFIX + name.upper() in environment
+    return variable(name) in environment
+
+
+def variable(name: str) -> str:
+    """The variable of the environment for a field."""
+    return PREFIX + name.upper()
 
 
 def amend(

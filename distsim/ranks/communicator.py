@@ -102,6 +102,11 @@ def launched_rank() -> int:
     return next((int(os.environ[name]) for name in _RANKS if name in os.environ), 0)
 
 
+def promised() -> int | None:
+    """The number of ranks that the launcher promises; None without one."""
+    return next((int(os.environ[name]) for name in _PROMISES if name in os.environ), None)
+
+
 def launcher_is_silent() -> bool:
     """Whether the launcher does not say which rank has died: MPICH's mpirun; others do."""
     return "PMI_RANK" in os.environ and "SLURM_PROCID" not in os.environ

@@ -23,6 +23,10 @@ class Collected:
     """All events and observables, in memory."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget them."""
         self._blocks: list[tuple[NDArray[Any], ...]] = [
             (np.empty(0), np.empty(0, np.int64), np.empty(0, np.uint8))
         ]

@@ -1,4 +1,4 @@
-"""What a run says of itself: while it runs, at its end, and to Python."""
+"""What a run says of itself: while it runs and at its end."""
 
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -74,23 +74,6 @@ class Summary:
     activity: float | None = None
     rate: float | None = None
     observables_digest: str | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """A run from Python: time float64[K], neuron int64[K], state uint8[K] (the new states),
-    initial and final uint8[N], and the summary."""
-
-    time: NDArray[np.float64]
-    neuron: NDArray[np.int64]
-    state: NDArray[np.uint8]
-    initial: NDArray[np.uint8]
-    final: NDArray[np.uint8]
-    summary: Summary
-
-    @property
-    def digest(self) -> str:
-        return self.summary.digest
 
 
 class Meter:

@@ -9,8 +9,11 @@ file of the same size that differs between the samples only is not told apart.
 
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distsim import __version__
 from distsim.config.options import Config
@@ -22,11 +25,18 @@ _SAMPLES = 256  # and how many
 _SIZE = 16  # bytes of a hash
 
 
-def check_alike(config: Config, ranks: Communicator) -> None:
-    """Raise InputError on every rank alike if one reads something else than the root does."""
+def check_alike(
+    config: Config, ranks: Communicator, arrays: Mapping[str, Sequence[NDArray[Any]]] | None = None
+) -> None:
+    """Raise InputError on every rank alike if one reads something else than the root does.
+
+    arrays: what each rank has in memory, by its name in messages; all of it counts.
+    """
     if ranks.size == 1:
         return
     hashes = {"the options": _hash(f"{__version__} {config.json()}".encode())}
+    for name, parts in (arrays or {}).items():
+        hashes[name] = _hash_of_arrays(parts)
     for path in dict.fromkeys(path for _, path in config.files_read()):
         hashes[path] = _hash(_sample(path))
     mine = np.frombuffer(b"".join(hashes.values()), np.uint8)
@@ -36,7 +46,7 @@ def check_alike(config: Config, ranks: Communicator) -> None:
     if different.any():
         rank, k = (int(index[0]) for index in np.nonzero(different))
         what = list(hashes)[k]
-        copy = "" if k == 0 else " (a stale copy on its node?)"
+        copy = "" if k == 0 or what in (arrays or ()) else " (a stale copy on its node?)"
         raise InputError(
             f"{what}: rank {rank} has others than rank 0{copy}; allowed: the same on every rank"
         )
@@ -56,6 +66,15 @@ def _sample(path: str) -> bytes:
             return b"".join(parts)
     except OSError as error:
         return str(error).encode()
+
+
+def _hash_of_arrays(parts: Sequence[NDArray[Any]]) -> bytes:
+    found = hashlib.blake2b(digest_size=_SIZE)
+    for part in parts:
+        found.update(f"{part.dtype} {part.shape}".encode())
+        for row in part if part.ndim > 1 else [part]:
+            found.update(np.ascontiguousarray(row).data)
+    return found.digest()
 
 
 def _hash(data: bytes) -> bytes:

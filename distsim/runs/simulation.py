@@ -6,48 +6,43 @@ per window:  open -> solve (draw, replay, exchange, apply) -> record -> commit -
 -> progress, summary                                                         `results`
 """
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import Any
 
 from distsim.chains.chain import Chain
-from distsim.chains.opening import open_chain
-from distsim.config.kinds import short
-from distsim.config.options import DETAILS, Config, check_names, of_role
-from distsim.config.roles import Role
-from distsim.errors import InputError
+from distsim.config.options import Config
 from distsim.kernels import cache
-from distsim.networks.catalogue import open_network
-from distsim.networks.checks import check_model
-from distsim.networks.matrices import from_array
 from distsim.ranks.agreement import agreed
-from distsim.ranks.communicator import Communicator, Serial
+from distsim.ranks.communicator import Communicator
 from distsim.ranks.signals import Signals
 from distsim.ranks.watchdog import Watchdog
 from distsim.recording.recorder import Recorder
-from distsim.recording.sinks import Collected
 from distsim.runs.checkpoint import Checkpoint
 from distsim.runs.lifecycle import Lifecycle
 from distsim.runs.preparation import (
     Compilation,
     claimed,
     create_output,
-    length,
     prepare,
     watched,
     whereabouts,
 )
 from distsim.runs.progress import Display
 from distsim.runs.progress_file import ProgressFile
-from distsim.runs.results import Meter, Result, Summary
+from distsim.runs.results import Meter, Summary
 from distsim.weights.source import Network
 
 
-def advance_to_end(chain: Chain, recorder: Recorder, goes_on: Callable[[], bool]) -> None:
-    """The loop over windows: to the run's length, or until after one `goes_on` is False."""
+def windows(chain: Chain, recorder: Recorder) -> Iterator[None]:
+    """The loop over windows, to the run's length; whoever iterates has the say after each."""
     while not recorder.finished(chain.now()):
         chain.advance(recorder)
+        yield
+
+
+def advance_to_end(chain: Chain, recorder: Recorder, goes_on: Callable[[], bool]) -> None:
+    """To the run's length, or until after a window `goes_on` is False."""
+    for _ in windows(chain, recorder):
         if not goes_on():
             break
 
@@ -136,49 +131,3 @@ def _run(
     if lines is not None:
         lines.end(summary, recorder.fraction(summary.time))
     return summary
-
-
-# Options that `simulate` does not take, and those that an array does not take besides.
-_FILES = (*of_role(Role.FILES), "checkpoint_every", "max_time")
-
-
-def simulate(network: Any, *, bias: Any = None, **options: Any) -> Result:
-    """Run one chain on this process and return its events as arrays.
-
-    network: weights W[N, N] (W[i, j] onto i from j) as a NumPy array or scipy.sparse matrix, or
-    the name or file of a network as on the command line; bias: float64[N] beside an array, or a
-    file beside a name; options: the fields of `Config` but for files and max_time. Raises
-    InputError for what cannot be done as asked.
-    """
-    check_names(options)
-    named = isinstance(network, str | Path)
-    for name in (*_FILES, *(() if named else DETAILS)):
-        given = options.get(name)
-        if given is not None and given is not False:
-            raise InputError(
-                f"{name}: {short(given)} given to simulate; allowed: on the command line"
-                + ("" if name in _FILES else ", or with the name of a network")
-            )
-    if named:
-        config = Config(network=str(network), bias=bias, **options)
-        source = open_network(config)
-    else:
-        config = Config(network="array", **options)
-        source = from_array(network, bias)
-    check_model(source, config.model, 0, source.neurons)
-    collected = Collected()
-    recorder = Recorder(*length(config, source), collected)
-    chain = open_chain(source, config, Serial())
-    try:
-        meter = Meter(chain, recorder)
-        advance_to_end(chain, recorder, goes_on=lambda: True)
-        final = chain.final()
-        recorder.flush()
-        meter.stop()
-        summary = meter.summary(source, final)
-    except BaseException:
-        chain.abandon()
-        raise
-    chain.close()
-    time, neuron, state = collected.columns()
-    return Result(time, neuron, state, chain.initial, final, summary)

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from distsim.runs.results import Result
-from distsim.runs.simulation import simulate
+from distsim.front.result import Result
+from distsim.front.simulate import alone
 from distsim.studies import enumeration
 from distsim.studies.enumeration import Floats
 from distsim.studies.statistics import (
@@ -62,12 +62,12 @@ def random_network(neurons: int, symmetric: bool, seed: int, coupling: float = 3
 
 def follow_mpm(network: Small, tau: float, transitions: int, **options: Any) -> Result:
     """So many transitions of the McCulloch-Pitts machine."""
-    return simulate(network.weights, bias=network.bias, tau=tau, transitions=transitions, **options)
+    return alone(network.weights, bias=network.bias, tau=tau, transitions=transitions, **options)
 
 
 def follow_bm(network: Small, tau: float, steps: int, scan: str, **options: Any) -> Result:
     """So many steps of the Boltzmann machine."""
-    return simulate(
+    return alone(
         network.weights, bias=network.bias, model="bm", tau=tau, steps=steps, scan=scan, **options
     )
 
@@ -162,7 +162,7 @@ def final_states(
     bias = np.tile(network.bias, copies)
     found = np.zeros(1 << network.neurons)
     for seed in range(runs):
-        result = simulate(weights, bias=bias, tau=tau, time=time, seed=seed, **options)
+        result = alone(weights, bias=bias, tau=tau, time=time, seed=seed, **options)
         numbers = result.final.reshape(copies, -1) @ (1 << np.arange(network.neurons))
         found += np.bincount(numbers, minlength=len(found))
     return found

@@ -14,14 +14,13 @@ import launchers
 import numpy as np
 import pytest
 
-from distsim import __version__
+from distsim import __version__, simulate
 from distsim.cli import main as cli
 from distsim.cli.launch import Launch
 from distsim.config.options import FIELDS, Config
 from distsim.errors import InputError
 from distsim.runs import progress
 from distsim.runs.results import Progress, Summary
-from distsim.runs.simulation import simulate
 from distsim.studies import machine
 
 HEAVY = ("cupy", "h5py", "matplotlib", "mpi4py", "numba", "numpy", "scipy")

@@ -575,7 +575,7 @@ def test_after_a_kill_the_event_file_opens_with_all_up_to_the_last_flush(tmp_pat
     with h5py.File(tmp_path / "run.h5.partial") as file:
         time_, neuron, state = (file["events"][name][:] for name in EVENTS)
     assert len(time_) == len(neuron) == len(state) >= 1000
-    result = simulation.simulate("gaussian", neurons=300, transitions=len(time_))
+    result = simulate("gaussian", neurons=300, transitions=len(time_))
     np.testing.assert_array_equal(time_, result.time)
     np.testing.assert_array_equal(neuron, result.neuron)
     np.testing.assert_array_equal(state, result.state)

@@ -14,11 +14,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from distsim import Result, simulate
 from distsim.cli import main as cli
 from distsim.cli.launch import Launch
 from distsim.files.events import Events, read
-from distsim.runs.results import Result
-from distsim.runs.simulation import simulate
 from distsim.studies import enumeration
 from distsim.studies.small_networks import (
     Small,

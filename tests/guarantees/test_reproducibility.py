@@ -21,6 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from plain import FIRST, TICKET, UPDATE, VISIT, WORD, draw, uniform
 
+from distsim import simulate
 from distsim.chains.cpu import HostChain
 from distsim.chains.opening import open_chain
 from distsim.config.options import Config
@@ -32,7 +33,6 @@ from distsim.recording import digest
 from distsim.recording.recorder import Recorder
 from distsim.recording.sinks import Collected
 from distsim.runs import simulation
-from distsim.runs.simulation import simulate
 
 RANKS = (1, 2, 3, 5)
 
@@ -136,7 +136,7 @@ def test_bm_stream_does_not_depend_on_windows(target: int, scan: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ["race", "relax"])
-def test_a_longer_run_begins_with_the_shorter(engine: str) -> None:
+def test_a_longer_run_begins_with_the_shorter(engine: Any) -> None:
     long = simulate("celegans", transitions=3000, engine=engine)
     for count in (1, 17, 2999):
         short = simulate("celegans", transitions=count, engine=engine)
@@ -152,7 +152,8 @@ def test_a_longer_run_begins_with_the_shorter(engine: str) -> None:
 @pytest.mark.parametrize("window", [1, 3, 7])
 def test_engines_agree_where_windows_end_early(window: int) -> None:
     """The event at which a window ends early must be looked at as closely as any other."""
-    options = {"network": "gaussian", "neurons": 600, "window": window, "transitions": 3000}
+    options: dict[str, Any] = {"network": "gaussian", "neurons": 600, "window": window}
+    options["transitions"] = 3000
     assert simulate(**options).digest == simulate(**options, engine="race").digest
 
 

@@ -2,16 +2,17 @@
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
+from distsim import simulate
 from distsim.kernels.window import follow
 from distsim.laws.mcculloch_pitts import McCullochPitts
 from distsim.laws.window import LARGEST_TARGET, SMALLEST_TARGET, Window, target_events
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
-from distsim.runs.simulation import simulate
 from distsim.weights.dense import DenseColumns
 from distsim.weights.shard import load
 
@@ -51,7 +52,7 @@ def test_width_follows_the_events(events: int, may_grow: bool, change: int) -> N
 
 
 @pytest.mark.parametrize("engine", ["race", "relax"])
-def test_windows_hold_about_their_target(engine: str) -> None:
+def test_windows_hold_about_their_target(engine: Any) -> None:
     for target in (16, 64):
         summary = simulate(
             "gaussian", neurons=500, transitions=5000, window=target, engine=engine

@@ -1,0 +1,49 @@
+"""Observables as an xarray.Dataset, as ArviZ and others take them: dims chain, draw, neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def dataset(
+    observables: Mapping[str, NDArray[Any]],
+    neurons: Sequence[Any],
+    attributes: Mapping[str, str],
+) -> xarray.Dataset:
+    """chain: 1; draw: the samples, at their times; neuron: their names, or indices.
+
+    observables: by the names of their datasets, samples as uint8[D, N]. What is not a row a sample
+    has no draw: best_energy, best_time, best_state, and moments, between the neurons first and
+    second. Raises InputError without xarray.
+    """
+    try:
+        import xarray
+    except ImportError as error:
+        raise InputError(
+            f"to_xarray: {error}; allowed: with the extra xarray (pip install distsim[xarray])"
+        ) from None
+    found: dict[str, tuple[tuple[str, ...], Any]] = {}
+    coordinates: dict[str, Any] = {
+        "chain": [0],
+        "draw": observables["time"],
+        "neuron": list(neurons),
+    }
+    for name, values in observables.items():
+        dims: tuple[str, ...] = ("draw", "neuron")[: values.ndim]
+        if name == "moments":
+            dims = ("first", "second")
+        elif name == "moments_of":
+            coordinates["first"] = coordinates["second"] = [neurons[i] for i in values]
+        elif name == "best/state":
+            dims = ("neuron",)
+        if name not in ("time", "moments_of"):
+            found[name.replace("/", "_")] = ("chain", *dims), values[None]
+    return xarray.Dataset(found, coordinates, attributes)

@@ -1,0 +1,220 @@
+"""What a run gives to Python: its events, its observables, and a way on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim import __version__
+from distsim.errors import InputError
+from distsim.front.dataset import dataset
+from distsim.front.options import Length
+from distsim.runs import report
+from distsim.runs.results import Summary
+
+if TYPE_CHECKING:
+    import xarray
+
+Observables = dict[str, NDArray[Any]]
+OF_ALL = ("moments", "moments_of", "moments_count")  # and best/...: not a row a sample
+
+
+class AbsentError(InputError, AttributeError):
+    """A result does not hold what is asked of it: what does."""
+
+
+class Best(NamedTuple):
+    """The lowest energy after any event, or at the start: its time, and its state, uint8[N]."""
+
+    energy: float
+    time: float
+    state: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """A run: what happened, what was observed, where it ended.
+
+    time: float64[K], neuron: int64[K], state: uint8[K] (the new states), empty with events=False;
+    times are model time (mpm) or steps (bm). initial, final: uint8[N]. observables: arrays by the
+    names of their datasets, "time", "energy", "best/state" (docs/python.md has all). names: of the
+    neurons, where the network has them. config: every option.
+
+    Several ranks: events and observables are on the root alone, `root` says where.
+    What was not observed, or is not here, raises AbsentError, an InputError and an AttributeError.
+    """
+
+    time: NDArray[np.float64]
+    neuron: NDArray[np.int64]
+    state: NDArray[np.uint8]
+    initial: NDArray[np.uint8]
+    final: NDArray[np.uint8]
+    observables: Observables
+    names: tuple[str, ...] | None
+    config: dict[str, Any]
+    digest: str
+    observables_digest: str | None = None
+    rank: int = 0
+    ranks: int = 1
+    _summary: Summary | None = None
+    _on: Callable[[Result, Length, bool | None], Result] | None = field(default=None)
+
+    @property
+    def root(self) -> bool:
+        """Whether events and observables are here."""
+        return self.rank == 0
+
+    @property
+    def summary(self) -> Summary:
+        """What the run was and did."""
+        if self._summary is None:
+            raise AbsentError("summary: not in a file; allowed: of a run by simulate")
+        return self._summary
+
+    # -------------------------------------------------------------------------------- observables
+    def observed(self, name: str, option: str | None = None) -> NDArray[Any]:
+        """An observable by the name of its dataset; option: what observes it. Raises
+        AbsentError."""
+        if not self.root:
+            raise AbsentError(f"{name}: only the root has it (rank {self.rank} of {self.ranks})")
+        if name not in self.observables:
+            how = f"simulate(..., observe=['{option or name}'])"
+            if name == "cut":
+                how += " of a MaxCut, a network in rudy's format without biases"
+            raise AbsentError(f"{name}: not observed; allowed: {how}")
+        return self.observables[name]
+
+    @property
+    def observed_at(self) -> NDArray[np.float64]:
+        """Times of the samples, float64[D]: model time (mpm) or sweeps (bm)."""
+        return self.observed("time", "energy")
+
+    @property
+    def energy(self) -> NDArray[np.float64]:
+        """E = -x'Wx/2 - b'x at each sample, float64[D]."""
+        return self.observed("energy")
+
+    @property
+    def cut(self) -> NDArray[np.float64]:
+        """The cut at each sample, float64[D], of a MaxCut."""
+        return self.observed("cut", "energy")
+
+    @property
+    def activity(self) -> NDArray[np.float64]:
+        """Share of neurons in state 1 at each sample, float64[D]."""
+        return self.observed("activity")
+
+    @property
+    def mean_activity(self) -> NDArray[np.float64]:
+        """The same, averaged over the interval before each sample, float64[D]."""
+        return self.observed("mean_activity", "activity")
+
+    @property
+    def rates(self) -> NDArray[np.float64]:
+        """Transitions 0 -> 1 a unit of time (mpm) or a sweep (bm), float64[D, N]."""
+        return self.observed("rates")
+
+    @property
+    def occupation(self) -> NDArray[np.float64]:
+        """Share of each interval in state 1, float64[D, N]."""
+        return self.observed("occupation")
+
+    @property
+    def samples(self) -> NDArray[np.uint8]:
+        """States, uint8[D, N]."""
+        return np.unpackbits(self.observed("samples"), axis=1, count=self.initial.size)
+
+    @property
+    def moments(self) -> NDArray[np.int64]:
+        """Sums of x_i x_j over `moments_count` samples, int64[n, n]."""
+        return self.observed("moments")
+
+    @property
+    def moments_of(self) -> NDArray[np.int64]:
+        """The neurons of the moments, int64[n]."""
+        return self.observed("moments_of", "moments")
+
+    @property
+    def moments_count(self) -> int:
+        """Samples that the moments sum up."""
+        return int(self.observed("moments_count", "moments"))
+
+    @property
+    def best(self) -> Best:
+        """The lowest energy of all events, its time and state."""
+        energy, time, state = (
+            self.observed(f"best/{name}", "best") for name in ("energy", "time", "state")
+        )
+        return Best(float(energy), float(time), state)
+
+    # ------------------------------------------------------------------------------------- others
+    def go_on(
+        self,
+        *,
+        transitions: int | None = None,
+        time: float | None = None,
+        steps: int | None = None,
+        sweeps: int | None = None,
+        show_progress: bool | None = None,
+    ) -> Result:
+        """The run, gone on for so much more: exactly what one run of the whole length gives.
+
+        One length of the model. The network must be what it was. Raises InputError.
+        """
+        if self._on is None:
+            raise AbsentError(
+                "go_on: this result was read from a file or unpickled; allowed: of a run by "
+                "simulate, or `distsim resume` of a run with --checkpoint"
+            )
+        return self._on(self, Length(transitions, time, steps, sweeps), show_progress)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Observables as an xarray.Dataset: dims chain (1), draw (D) and neuron (N).
+
+        Raises InputError without xarray or observables.
+        """
+        if not self.root:
+            raise AbsentError(f"to_xarray: only the root can (rank {self.rank} of {self.ranks})")
+        if not self.observables:
+            raise AbsentError("to_xarray: nothing observed; allowed: simulate(..., observe=[...])")
+        samples = {"samples": self.samples} if "samples" in self.observables else {}
+        attributes = {
+            "digest": self.digest,
+            "observables_digest": self.observables_digest or "",
+            "config": json.dumps(self.config),
+            "distsim": __version__,
+        }
+        names = range(self.initial.size) if self.names is None else self.names
+        return dataset(self.observables | samples, names, attributes)
+
+    def __repr__(self) -> str:
+        if self._summary is None:
+            text = (
+                f"model    {self.config['model']}, tau {self.config['tau']:g}, "
+                f"seed {self.config['seed']}\n"
+                f"network  {self.config['network']}, {self.initial.size:,} neurons\n"
+                f"length   {self.time.size:,} transitions\n"
+                f"digest   {self.digest}"
+            )
+        else:
+            text = _described(self._summary)
+        where = "" if self.root else f"\nhere     rank {self.rank} of {self.ranks}: no events"
+        return f"<distsim.Result\n{text}{where}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickles and copies: without the network, so that it cannot go on."""
+        return {**self.__dict__, "_on": None}
+
+
+def _described(summary: Summary) -> str:
+    """As after a run by command, without what is of files."""
+    lines = report.summary(summary, None).splitlines()
+    shown = [line for line in lines if line.split()[0] not in ("output", "saved", "stopped")]
+    if summary.stopped is not None:
+        shown.insert(-1, f"stopped  {summary.stopped}; go_on goes on")
+    return "\n".join(shown)
