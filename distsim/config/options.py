@@ -307,8 +307,7 @@ def of_role(*roles: Role) -> tuple[str, ...]:
 
 
 def check_names(names: Iterable[str], more: Iterable[str] = ()) -> None:
-    """Refuse what is no option, nor one of `more`, with the nearest one that is. Raises
-    InputError."""
+    """Refuse what is no option, nor one of `more`; name the nearest. Raises InputError."""
     allowed = [*FIELDS, *more]
     for name in names:
         if name not in allowed:

@@ -1,4 +1,4 @@
-"""`read`: a Result from an output file, finished or partial."""
+"""`read`: a Result from an output file, whole or partial."""
 
 import json
 import os
@@ -17,19 +17,21 @@ from distsim.recording import digest
 
 
 def read(path: str | PathLike[str]) -> Result:
-    """What an output file holds, also a partial one, of a run that was stopped.
+    """What an output file holds; where there is none, the partial one of a run that was stopped.
 
-    Such a file has no states at the end: they follow from the events. The Result has no summary and
-    cannot go on. Raises InputError.
+    A partial file has no states at the end and no digest: both follow from the events (without
+    events, of events=False, they are empty), and `Result.partial` says so. The Result has no
+    summary and cannot go on. Raises InputError.
     """
     if not isinstance(path, str | PathLike):
         raise InputError(f"read: {short(path)} given; allowed: the path of an output file")
     found = contents(os.fspath(path))
     final, total = found.final, found.digest
-    if final is None:
-        final = _final(found.initial, found.neuron)
-    if total is None:
-        total = digest.of(found.time, found.neuron, found.state, final)
+    if final is None or total is None:
+        final, total = np.empty(0, np.uint8), ""
+        if found.config.get("events", True):
+            final = _final(found.initial, found.neuron)
+            total = digest.of(found.time, found.neuron, found.state, final)
     return Result(
         found.time,
         found.neuron,
@@ -41,6 +43,7 @@ def read(path: str | PathLike[str]) -> Result:
         found.config,
         digest=total,
         observables_digest=found.observables_digest,
+        partial=found.partial,
     )
 
 
@@ -57,12 +60,16 @@ class Contents:
     config: dict[str, Any]
     digest: str | None
     observables_digest: str | None
+    partial: bool
 
 
 def contents(path: str) -> Contents:
-    """Read an output file. Raises InputError."""
+    """Read an output file, or the partial one where there is none. Raises InputError."""
     import h5py
 
+    partial = partial_path(path)
+    if os.path.exists(partial) and not os.path.exists(path):
+        path = partial
     try:
         with h5py.File(path, "r") as file:
             events = file.get("events")
@@ -81,12 +88,11 @@ def contents(path: str) -> Contents:
                 config=json.loads(file.attrs["config"]),
                 digest=file.attrs.get("digest"),
                 observables_digest=file.attrs.get("observables_digest"),
+                partial="digest" not in file.attrs,
             )
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "not an HDF5 file"
-        other = partial_path(path)
-        there = f"; there is {other}" if not os.path.exists(path) and os.path.exists(other) else ""
-        raise InputError(f"{path}: {reason}{there}") from None
+        raise InputError(f"{path}: {reason}") from None
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: not an output file of distsim: {error}") from None
 

@@ -77,6 +77,7 @@ def run_on(
         asked.config.asdict(),
         digest=summary.digest,
         observables_digest=summary.observables_digest,
+        partial=stopped,
         _summary=summary,
         _on=partial(go_on, stand),
     )
