@@ -15,7 +15,9 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     os._exit(128 + number)
 
 
-signal.signal(signal.SIGINT, _leave)  # nothing is begun yet that would have to be ended
+_HEEDED = signal.getsignal(signal.SIGINT) != signal.SIG_IGN  # else who started it wants it so
+if _HEEDED:
+    signal.signal(signal.SIGINT, _leave)  # nothing is begun yet that would have to be ended
 
 
 def _open_standard_files() -> None:
@@ -38,7 +40,8 @@ def main() -> None:
     # line on a terminal, which Open MPI gives to ranks.
     os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     launch = Launch()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if _HEEDED:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = command(sys.argv[1:], launch)
         launch.over()

@@ -21,6 +21,7 @@ KNOW_CUPY = (
     "distsim.gpu.peers",
     "distsim.gpu.launcher",
     "distsim.chains.gpu_setup",
+    "distsim.chains.gpu_events",
     "distsim.chains.gpu",
 )
 

@@ -5,6 +5,7 @@ Once it is open, nothing of it is left to load or to compile.
 | member | meaning |
 |---|---|
 | config, ranks | what it was opened with |
+| shard | this rank's part of the network, as integers |
 | place, exchange | `cpu` or `gpu`; how GPUs exchange |
 | initial | states of all neurons at the start, uint8[N] |
 | target | events a window to aim at |
@@ -17,8 +18,6 @@ Once it is open, nothing of it is left to load or to compile.
 | position(recorder) | where it would be resumed, on all ranks: the start of a window |
 | final() | states of all neurons, uint8[N], at the end |
 | consistent(final) | whether z == W x + b holds exactly on every rank |
-| start() | what observables start from, at `initial`, on all ranks |
-| unit | what a weight of 1 stands for |
 | connections() | how many weights are not zero as simulated; how many neurons have none |
 | network_digest() | of the weights and biases that are simulated: the same for any ranks |
 | close() | gives back what it holds, on all ranks alike |
@@ -26,7 +25,7 @@ Once it is open, nothing of it is left to load or to compile.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +34,8 @@ from distsim.config.options import Config
 from distsim.engines.timer import Timer
 from distsim.laws.law import Clock
 from distsim.ranks.communicator import Communicator
-from distsim.recording.observation import Start
 from distsim.recording.recorder import Recorder
+from distsim.weights.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class Position:
 class Chain(Protocol):
     config: Config
     ranks: Communicator
+    shard: Shard[Any]
     place: str
     exchange: str | None
     initial: NDArray[np.uint8]
@@ -82,11 +82,6 @@ class Chain(Protocol):
     def final(self) -> NDArray[np.uint8]: ...
 
     def consistent(self, final: NDArray[np.uint8]) -> bool: ...
-
-    def start(self) -> Start: ...
-
-    @property
-    def unit(self) -> float: ...
 
     def connections(self) -> tuple[int, int]: ...
 

@@ -17,7 +17,6 @@ from distsim.kernels.window import END_OF_TIME
 from distsim.laws.opening import open_law
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
-from distsim.recording.observation import Start
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
 from distsim.weights.fitting import check_memory
@@ -130,13 +129,6 @@ class HostChain:
             last=recorder.last,
             total=recorder.total % 2**64,
         )
-
-    @property
-    def unit(self) -> float:
-        return self.shard.unit
-
-    def start(self) -> Start:
-        return self.shard.start(self.initial, self.ranks)
 
     def network_digest(self) -> str:
         return self.shard.digest(self.ranks)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.chains.chain import Position
+from distsim.chains.gpu_events import ring_entries, taken
 from distsim.chains.gpu_setup import check_fit, choose_exchange, margins, open_peers
 from distsim.config.options import Config
 from distsim.engines.timer import Timer
@@ -28,13 +29,11 @@ from distsim.gpu.launcher import Device
 from distsim.gpu.layout import HEADER, STAGES, Halt
 from distsim.kernels.events import LIMIT
 from distsim.kernels.mcculloch_pitts import largest_response
-from distsim.kernels.observe import Block
 from distsim.laws.law import Clock
 from distsim.laws.opening import open_law
 from distsim.ranks.communicator import Communicator
 from distsim.ranks.nccl import Nccl, connect_gpus
-from distsim.recording.observation import Start
-from distsim.recording.recorder import NOTHING, Recorder
+from distsim.recording.recorder import Recorder
 from distsim.weights.shard import load
 from distsim.weights.source import Network
 
@@ -43,8 +42,6 @@ from distsim.weights.source import Network
 _FIRST_ROUNDS, _MOST_ROUNDS = 64, 2048
 _GRAPH_ROUNDS = 32  # of one CUDA graph: its launch costs little beside them
 _RACE_WORDS = 2  # that `race` exchanges a round: see `Word` in race.cu
-_RING = 1 << 21  # recorded events that wait for the host at most, and
-_RING_WINDOWS = 2  # at least so many of the longest windows: one is recorded while another waits
 # How long a kernel waits for other ranks, in watchdogs of a minute at least: longer than any of
 # these does.
 _PATIENCE, _SHORTEST_WATCHDOG, _NANOSECONDS = 11.0, 60.0, 1e9
@@ -72,6 +69,7 @@ class DeviceChain:
         self._taken = 0  # recorded events that the sink has
         self._rounds = _FIRST_ROUNDS
         self._race = config.engine == "race"
+        self._energies = config.energies
         self._nccl: Nccl | None = None
         self._begun = False
         self._running = False
@@ -142,10 +140,10 @@ class DeviceChain:
 
     def _begin(self, recorder: Recorder) -> None:
         """What only the recorder knows: the run's length, and whether events are wanted."""
-        wanted = self.ranks.maximum(int(recorder.wants_events)) == 1
-        windows = 1 << (_RING_WINDOWS * self.law.most - 1).bit_length()
-        ring = max(_RING, windows) if wanted else 0
-        self.device.reserve_ring(ring, recording=recorder.wants_events)
+        self._recording = recorder.wants_events or self._energies
+        wanted = self.ranks.maximum(int(self._recording)) == 1
+        ring = ring_entries(self.law.most) if wanted else 0
+        self.device.reserve_ring(ring, recording=self._recording, energies=self._energies)
         self.device.set_constants(
             limit=-1 if recorder.limit is None else recorder.limit,
             timed=recorder.until is not None, until=recorder.until or 0.0,
@@ -200,8 +198,10 @@ class DeviceChain:
         """What the device has recorded and counted up to this state, while it goes on."""
         head = int(state["ring_head"])
         columns = None
-        if self._recorder.wants_events and head > self._taken:
-            columns = Block(*self.device.recorded(self._taken, head), NOTHING)
+        if self._recording and head > self._taken:
+            columns = taken(
+                self.device, self.shard, self.ranks, (self._taken, head), energies=self._energies
+            )
         self._taken = head
         self._recorder.take_over(
             columns, int(state["transitions"]), float(state["last"]), int(state["digest"])
@@ -281,13 +281,6 @@ class DeviceChain:
             last=float(state[left + "last"]),
             total=int(state[left + "digest"]),
         )
-
-    def start(self) -> Start:
-        return self.shard.start(self.initial, self.ranks)
-
-    @property
-    def unit(self) -> float:
-        return self.shard.unit
 
     def connections(self) -> tuple[int, int]:
         """How many weights are not zero as simulated, and how many neurons have none."""

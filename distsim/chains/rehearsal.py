@@ -74,8 +74,10 @@ def _rehearse(
     chain = HostChain(from_array(weights), config, ranks, states, np.int64 if wide else np.int32)
     observation = None
     if observed:
-        what = Plan(config.observed, _NEURONS, 1.0, 1, np.empty(0, np.int64), chain.unit, False)
-        observation = Observation(what, chain.start())
+        what = Plan(
+            config.observed, _NEURONS, 1.0, 1, np.empty(0, np.int64), chain.shard.unit, False
+        )
+        observation = Observation(what, chain.shard.start(states, ranks))
     recorder = Recorder(config.transitions, None, observation=observation)
     while not recorder.finished(chain.now()):
         chain.advance(recorder)

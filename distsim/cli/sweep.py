@@ -63,16 +63,36 @@ def run_points(launch: Launch, /, file: str, index: int | None) -> int:
 
 @sweep.command()
 @sweep_file
+@click.option("--csv", "table", type=click.Path(), metavar="FILE.csv", help="Write the table.")
+@click.option(
+    "--picture",
+    type=click.Path(),
+    metavar="FILE.png",
+    help="Draw the observables over tau, or over what the sweep varies.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @json_option
-def collect(file: str, as_json: bool) -> int:
+def collect(
+    file: str, table: str | None, picture: str | None, overwrite: bool, as_json: bool
+) -> int:
     """Show the points that are done as a table, and which are not.
 
     The exit status is 1 if any is not.
     """
-    from distsim.studies import sweep
+    from distsim.files import places
+    from distsim.pictures import figure
+    from distsim.studies import sweep, sweep_report
 
+    if table is not None:
+        places.check_writable(table, overwrite, "csv", file)
+    if picture is not None:
+        figure.check(picture, overwrite=overwrite, source=file)
     found = sweep.collect(sweep.read(file))
-    click.echo(sweep.table(found))
+    click.echo(sweep_report.table(found))
+    if table is not None:
+        sweep_report.write_csv(found, table)
+    if picture is not None:
+        sweep_report.picture(found, picture)
     if as_json:
         click.echo(json.dumps(found))
     return FAILED if found["begun"] or found["missing"] else 0

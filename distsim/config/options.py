@@ -8,10 +8,9 @@ A refusal says what was given, what is allowed, and where the value came from.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any
 
@@ -46,6 +45,7 @@ SAVE_EVERY = "10m"  # the default of checkpoint_every
 WRITTEN = {
     "output": ("", PARTIAL),
     "checkpoint": ("", WRITING, PREVIOUS, PREVIOUS + WRITING, CLAIM),
+    "progress": ("",),
 }
 
 
@@ -149,7 +149,7 @@ class Config:
         None, Text("FILE"), Role.FILES, "HDF5 file for events and observables."
     )
     overwrite: bool = option(
-        False, Flag(), Role.FILES, "Replace existing output and checkpoint files."
+        False, Flag(), Role.FILES, "Replace existing output, checkpoint and progress files."
     )
     checkpoint: str | None = option(
         None, Text("FILE"), Role.FILES, "Where to save the run, for `distsim resume FILE`."
@@ -157,6 +157,7 @@ class Config:
     checkpoint_every: str | None = option(
         None, Interval(), Role.CONDUCT, f"How often, besides at its end [default: {SAVE_EVERY}]."
     )
+    progress: str | None = option(None, Text("FILE"), Role.FILES, "Gets a line of JSON a second.")
     max_time: float | None = option(
         None,
         Duration(),
@@ -304,16 +305,6 @@ FIELDS: dict[str, dataclasses.Field[Any]] = {
 def of_role(*roles: Role) -> tuple[str, ...]:
     """The options of these roles, in their order."""
     return tuple(name for name, field in FIELDS.items() if field.metadata["role"] in roles)
-
-
-def check_names(names: Iterable[str], more: Iterable[str] = ()) -> None:
-    """Refuse what is no option, nor one of `more`; name the nearest. Raises InputError."""
-    allowed = [*FIELDS, *more]
-    for name in names:
-        if name not in allowed:
-            near = difflib.get_close_matches(name, allowed, 1)
-            meant = f"did you mean {near[0]}? " if near else ""
-            raise InputError(f"{name}: no such option; {meant}allowed: {', '.join(allowed)}")
 
 
 STREAM, LENGTHS, RECORD = of_role(Role.STREAM), of_role(Role.LENGTH), of_role(Role.RECORD)

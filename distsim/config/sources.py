@@ -104,7 +104,7 @@ def _check_kept(
 ) -> None:
     """Refuse another value of an option that a resumed run must keep: that which the checkpoint
     stores, or, of an option that its version did not have, the default."""
-    for name in names:
+    for name in (name for name in names if name in given):
         now, kept = getattr(after, name), stored.get(name, FIELDS[name].default)
         if now != kept:
             raise InputError(
@@ -182,6 +182,29 @@ def check_output(config: Config) -> None:
         check_writable(config.output + PARTIAL, overwrite=True)  # unless a run is at work on it
     if config.checkpoint is not None:
         _check_saving(config.checkpoint, config.overwrite)
+    check_progress(config, again=False)
+
+
+def check_progress(config: Config, *, again: bool) -> None:
+    """Raise InputError where no progress can be written; again: after the lines that are there."""
+    path = config.progress
+    if path is None:
+        return
+    check_writable(path, config.overwrite or again, "progress")
+    if again and _first_byte(path) not in (b"", b"{"):
+        raise InputError(
+            f"progress {path}: exists, and is none; allowed: that of the run that is resumed, or a "
+            "new file"
+        )
+
+
+def _first_byte(path: str) -> bytes:
+    """Nothing of a file that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(1)
+    except OSError:
+        return b""
 
 
 def _check_saving(path: str, overwrite: bool) -> None:

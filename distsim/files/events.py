@@ -1,21 +1,25 @@
-"""Event files, read: what a run wrote.
+"""Event files, read: what a run wrote, or has written so far.
 
-/events/time      float64[K]   model time of each event; the step for a BM
-/events/neuron    int64[K]     the neuron that changed state
-/events/state     uint8[K]     its new state
-/state/initial    uint8[N]
-/state/final      uint8[N]
-attributes        config (JSON of every option), digest, version
+/events/time       float64[K]   model time of each event; the step for a BM
+/events/neuron     int64[K]     the neuron that changed state
+/events/state      uint8[K]     its new state
+/observables/...                by the names of `recording.observation`, where there are any
+/state/initial     uint8[N]
+/state/final       uint8[N]     at the end of the run
+/provenance/1 ...  JSON of each attempt: when it began, after how many transitions, and where
+attributes         config (JSON of every option), version; at the end digest, observables_digest
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distsim.errors import InputError
+from distsim.files import snapshot
 from distsim.files.places import PARTIAL
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20  # events, or values of observables, read at a time
 OBSERVABLES = "observables"  # their group
+ATTEMPTS = "provenance"  # the group of their records
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
 
@@ -35,34 +40,109 @@ def partial_path(path: str) -> str:
 
 @dataclass(frozen=True)
 class Events:
-    """What an output file holds."""
+    """What an output file holds; without events where none were asked for.
+
+    partial: the run has not come to its end; then final and digest are None. observables: arrays by
+    the names of `recording.observation`, such as "energy" and "best/state". attempts: a record of
+    the run's start, and of each time that it was resumed (none in files of earlier versions).
+    """
 
     time: NDArray[np.float64]  # float64[K]
     neuron: NDArray[np.int64]  # int64[K]
     state: NDArray[np.uint8]  # uint8[K], the new state
     initial: NDArray[np.uint8]  # uint8[N]
-    final: NDArray[np.uint8]  # uint8[N]
+    final: NDArray[np.uint8] | None  # uint8[N]
     config: dict[str, Any]
-    digest: str
+    digest: str | None
     version: str
+    observables: dict[str, NDArray[Any]] = field(default_factory=dict)
+    observables_digest: str | None = None
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    partial: bool = False
 
 
 def read(path: str) -> Events:
-    """Read an output file. Raises InputError."""
-    import h5py
-
+    """Read an output file; where there is none, the partial one of a run that is at work or was
+    stopped, `partial_path`. While a run writes it: as of a moment. Raises InputError."""
     try:
-        with h5py.File(path, "r") as file:
-            return Events(
-                **{name: file["events"][name][:] for name in EVENTS},
-                initial=file["state/initial"][:],
-                final=file["state/final"][:],
-                config=json.loads(file.attrs["config"]),
-                digest=file.attrs["digest"],
-                version=file.attrs["version"],
-            )
+        return _read_by(path, partial_path(path), path)  # it may get its name meanwhile
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "not an HDF5 file"
+        reason = "not an HDF5 file"
+        if error.errno:
+            reason = error.strerror or os.strerror(error.errno)
         raise InputError(f"{path}: {reason}") from None
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{path}: not an output file of distsim: {error}") from None
+
+
+def _read_by(*names: str) -> Events:
+    """The file by the first of these names that is one."""
+    for name in names[:-1]:
+        with contextlib.suppress(FileNotFoundError):
+            return snapshot.read(name, _learn, _look, _attempts)
+    return snapshot.read(names[-1], _learn, _look, _attempts)
+
+
+class _Known(NamedTuple):
+    """All of a file but its rows; the datasets that have them, by name, and how many they have, of
+    equal lengths even where a write was broken off between them."""
+
+    fields: dict[str, Any]
+    totals: dict[str, NDArray[Any]]
+    events: dict[str, Any]
+    transitions: int
+    observables: dict[str, Any]
+    samples: int
+
+
+def _learn(file: Any) -> _Known:
+    import numpy as np
+
+    partial = "digest" not in file.attrs
+    fields = {
+        "initial": file["state/initial"][:],
+        "final": None if partial else file["state/final"][:],
+        "config": json.loads(file.attrs["config"]),
+        "digest": file.attrs.get("digest"),
+        "version": file.attrs["version"],
+        "observables_digest": file.attrs.get("observables_digest"),
+        "attempts": _attempts(file),
+        "partial": partial,
+    }
+    events = {name: file["events"][name] for name in EVENTS} if "events" in file else {}
+    observables = _datasets(file[OBSERVABLES]) if OBSERVABLES in file else {}
+    rows = {name: one for name, one in observables.items() if None in one.maxshape}
+    for dataset in (*events.values(), *rows.values()):
+        snapshot.touch(dataset)
+    return _Known(
+        fields,
+        {name: np.asarray(one[()]) for name, one in observables.items() if name not in rows},
+        events,
+        min(map(len, events.values()), default=0),
+        rows,
+        min(map(len, rows.values()), default=0),
+    )
+
+
+def _look(known: _Known) -> Events:
+    import numpy as np
+
+    columns = {name: one[: known.transitions] for name, one in known.events.items()}
+    rows = {name: one[: known.samples] for name, one in known.observables.items()}
+    return Events(
+        **{name: columns.get(name, np.empty(0, kind)) for name, kind in EVENTS.items()},
+        **known.fields,
+        observables=rows | known.totals,
+    )
+
+
+def _attempts(file: Any) -> list[dict[str, Any]]:
+    records = file.get(ATTEMPTS, {})
+    return [json.loads(records[name][()]) for name in sorted(records, key=int)]
+
+
+def _datasets(group: Any) -> dict[str, Any]:
+    """Name -> dataset, of all below a group."""
+    names: list[str] = []
+    group.visit(names.append)
+    return {name: group[name] for name in names if hasattr(group[name], "maxshape")}

@@ -4,6 +4,7 @@ Types are said once more, for mypy and editors, which read them without running 
 are those of `config.options` is tested. The rest, signature and help, is made of the fields.
 """
 
+import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from os import PathLike
 from typing import Any, Literal, NamedTuple, TypedDict, get_type_hints
 
 from distsim.config.kinds import Integer, Number, short
-from distsim.config.options import DETAILS, FIELDS, LENGTHS_OF, check_names
+from distsim.config.options import DETAILS, FIELDS, LENGTHS_OF
 from distsim.errors import InputError
 
 
@@ -68,7 +69,7 @@ def settled(
     caller: the function that was given them; named: whether the network has a name, so that options
     of generated ones are allowed. Raises InputError.
     """
-    check_names(options, ALIASES)
+    _check_names(options)
     for name in (*ELSEWHERE, *(() if named else DETAILS)):
         given = options.get(name)
         if given is not None and given is not False:
@@ -88,6 +89,16 @@ def settled(
         values["tau"] = _temperature(options[name]) if name == "beta" else options[name]
         sources["tau"] = {"beta": "tau = 1 / beta"}.get(name, name)
     return values, sources
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse what is no option, with the nearest one that is. Raises InputError."""
+    allowed = [*FIELDS, *ALIASES]
+    for name in names:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, 1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise InputError(f"{name}: no such option; {meant}allowed: {', '.join(allowed)}")
 
 
 def _temperature(beta: Any) -> float:

@@ -10,7 +10,7 @@ ALIGNMENT = 16  # bytes: what a column's length is rounded up to
 # next ticket, the rest of its bias, its states, its slot, its visits; of every neuron: visits.
 LOCAL_BYTES, GLOBAL_BYTES = 3 * 8 + 8 + 1 + 4 + 64 + 8, 8
 EVENT_BYTES = 2048  # of an event that a window aims at: its room in tickets, logs and the ring
-SPARE = 768 << 20  # CUDA's context, NCCL's buffers
+SPARE = 768 << 20  # CUDA's context, NCCL's buffers, what energies take
 
 
 def stride(n: int, bits: int) -> int:

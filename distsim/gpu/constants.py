@@ -15,7 +15,7 @@ _OF_KERNELS = (
     (record, ("GOLDEN", "MIX_FIRST", "MIX_SECOND")),
     (window, ("CAP_BITS", "START_BITS", "WIDEST")),
     (layout, ("THREADS", "TEAMS", "RACE_BLOCKS", "RELAX_BLOCKS", "SHARED")),
-    (layout, ("HEADER", "PEERS", "MOST_RANKS", "STORE_TILE", "STORE_LINES")),
+    (layout, ("HEADER", "PEERS", "MOST_RANKS", "MARKS", "STORE_TILE", "STORE_LINES")),
     (layout, ("SLOT_BYTES", "TICKET_BYTES", "STATE_BYTES", "CONTEXT_BYTES", "LIVE_BYTES")),
 )
 _PURPOSES = ("TICKET", "FIRST", "UPDATE", "VISIT", "WEIGHT")  # of draws that kernels make

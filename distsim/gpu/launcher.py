@@ -16,6 +16,7 @@ from distsim.gpu.driver import multiprocessors
 from distsim.gpu.layout import (
     HEADER,
     LIVE_BYTES,
+    MARKS,
     REALS,
     SHARED,
     SLOT_BYTES,
@@ -103,7 +104,7 @@ class Device:
             pinned = cupy.cuda.alloc_pinned_memory(STATE.itemsize)
             self._fetched = np.frombuffer(pinned, np.uint8, STATE.itemsize)
             self._tail = np.frombuffer(cupy.cuda.alloc_pinned_memory(_WORD), np.int64, 1)
-            self.reserve_ring(0, recording=False)
+            self.reserve_ring(0, recording=False, energies=False)
         except BaseException:
             self.release()  # what holds the error holds this object too
             raise
@@ -152,11 +153,20 @@ class Device:
         for rank, address in enumerate(areas):
             setattr(self.context, f"peer{rank}", address)
 
-    def reserve_ring(self, entries: int, *, recording: bool) -> None:
-        """Room for recorded events, a power of two; 0: they are not kept."""
+    def reserve_ring(self, entries: int, *, recording: bool, energies: bool) -> None:
+        """Room for recorded events, a power of two; 0: they are not kept.
+
+        energies: with by how much each of this rank's changes the energy.
+        """
         self.context.recording = recording
         self.context.ring_capacity = entries or _UNBOUNDED
         self._bind("ring", cupy.zeros(max(1, _ENTRY_WORDS * entries * recording), np.uint64))
+        if not energies:
+            return
+        self._bind("changes", cupy.zeros(entries, np.int64))
+        if not self.race:
+            z = self._arrays["z0"].dtype
+            self._bind("marks", cupy.zeros(MARKS * max(1, self.weights.size), z))
 
     def upload(self) -> None:
         """Tell the kernels all pointers and constants."""
@@ -239,24 +249,33 @@ class Device:
         self, start: int, stop: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8]]:
         """Time, neuron and state of recorded events start .. stop - 1, while kernels run."""
-        capacity, size = self.context.ring_capacity, _WORD * _ENTRY_WORDS
-        entries = np.empty((stop - start, _ENTRY_WORDS), np.uint64)
+        entries = self._copied(self.context.ring, _ENTRY_WORDS, start, stop)
+        time, who = np.ascontiguousarray(entries.T)
+        state = who & np.uint64(1)
+        return time.view(np.float64), (who >> np.uint64(1)).astype(np.int64), state.astype(np.uint8)
+
+    def changes(self, start: int, stop: int) -> NDArray[np.int64]:
+        """int64[K]: by how much recorded events start .. stop - 1 change the energy, those of this
+        rank's neurons; of others without meaning."""
+        return self._copied(self.context.changes, 1, start, stop)[:, 0].view(np.int64)
+
+    def _copied(self, ring: int, words: int, start: int, stop: int) -> NDArray[np.uint64]:
+        """uint64[stop - start, words]: entries of a ring of so many words each."""
+        capacity, size = self.context.ring_capacity, _WORD * words
+        entries = np.empty((stop - start, words), np.uint64)
         done = 0
         while start + done < stop:
             place = (start + done) % capacity
             count = min(stop - start - done, capacity - place)
             pinned = cupy.cuda.alloc_pinned_memory(size * count)
-            source = self.context.ring + size * place
             cupy.cuda.runtime.memcpyAsync(
-                pinned.ptr, source, size * count, _TO_HOST, self._copies.ptr
+                pinned.ptr, ring + size * place, size * count, _TO_HOST, self._copies.ptr
             )
             self._copies.synchronize()
-            part = np.frombuffer(pinned, np.uint64, _ENTRY_WORDS * count)
-            entries[done : done + count] = part.reshape(-1, _ENTRY_WORDS)
+            part = np.frombuffer(pinned, np.uint64, words * count)
+            entries[done : done + count] = part.reshape(-1, words)
             done += count
-        time, who = np.ascontiguousarray(entries.T)
-        state = who & np.uint64(1)
-        return time.view(np.float64), (who >> np.uint64(1)).astype(np.int64), state.astype(np.uint8)
+        return entries
 
     def states(self, *, before: bool = False) -> NDArray[np.uint8]:
         """uint8[n] at the start of the window, or of the one before."""

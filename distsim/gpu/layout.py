@@ -11,6 +11,7 @@ RACE_BLOCKS, RELAX_BLOCKS = 2, 1  # on a multiprocessor at once
 SHARED = 65536  # bytes of a block's shared memory: events of a phase, or stretches of columns
 STORE_TILE, STORE_LINES = 32, 8  # rows that `store_rows` turns over, and takes at a time
 HEADER = 8  # words before a rank's log in an exchange
+MARKS = 16  # of z of a neuron that fires, in a window: of 4096 events, more than most have
 PEERS, MOST_RANKS = 8, 64  # of a peer exchange, of any exchange of `relax`
 
 # What the next phase of a chain is, by its name in the report of where the time went.
@@ -49,9 +50,9 @@ _STATE = """
     ring_tail need_slots need_tickets need_events turn goal epoch stamp
 """
 _CONTEXT = """
-    weights stride neurons first size ranks rank z0 z1 bound rest x slot_of levels slots
+    weights stride neurons first size ranks rank z0 z1 bound marks rest x slot_of levels slots
     slot_capacity tickets ticket_capacity heads links events0 events1 event_capacity out
-    gathered log_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring ring_capacity
+    gathered log_capacity peer0 peer1 peer2 peer3 peer4 peer5 peer6 peer7 ring changes ring_capacity
     recording state live seed scale:f8 patience margin doubt target most per_neuron sequential
     limit timed until:f8
 """

@@ -8,11 +8,6 @@
 #pragma once
 #include "draw.cuh"
 
-// A block has TEAMS: one loads while another checks.
-#define TEAM (THREADS / TEAMS)
-#define TEAM_WARPS (TEAM / 32)
-#define TILE 2048  // events at a time: stretches of 256, whose sums of int8 fit 16 bits
-
 #if WEIGHT_BITS == 8
 typedef short part_t;
 #define SLACK APART  // that the highest sum may lack: `Device.slack` in gpu/launcher.py
@@ -266,9 +261,13 @@ __device__ __forceinline__ void phase_apply(const State* s, i64 block, i64 block
 #pragma unroll
             for (int n = 0; n < EACH; n++) {
                 if (!mine[n]) continue;
+                bool fired = C.marks && byte[n] & X_FIRED && from < MARKED;
+                i64 i = chunk * SPAN + n * TEAM + thread;
+                z_t* marks = C.marks + (fired ? marks_of(i, from) : 0);
 #pragma unroll
                 for (int w = 0; w < TEAM_WARPS; w++) {
                     const part_t* part = parts + w * 3 * SPAN + n * TEAM + thread;
+                    if (fired) marks[w] = total[n];
                     if (EXTREMES) {
                         high[n] = max(high[n], total[n] + (z_t)(part[SPAN] + SLACK));
                         low[n] = min(low[n], total[n] + (z_t)part[2 * SPAN]);

@@ -13,6 +13,13 @@
 #define WARPS (THREADS / 32)
 #define ALL 0xFFFFFFFFu
 
+// In `apply` a block has TEAMS: one loads while another checks. Each of a team's warps takes a
+// stretch of the events of a tile: stretches of 256, whose sums of int8 fit 16 bits.
+#define TEAM (THREADS / TEAMS)
+#define TEAM_WARPS (TEAM / 32)
+#define TILE 2048                           // events
+#define MARKED (MARKS / TEAM_WARPS * TILE)  // events before whose stretches z is marked
+
 extern "C" {
 __constant__ Context C;
 }

@@ -1,6 +1,7 @@
 // draw: commit the last window's states, record its events, and find the neurons that may fire in
 // the next one. It has no twin: on a CPU the law draws, the chain commits, the recorder records.
 #pragma once
+#include "energy.cuh"
 #if BOLTZMANN
 #include "boltzmann.cuh"
 #else
@@ -38,6 +39,10 @@ __device__ __noinline__ void phase_draw(const State* s, i64 block, i64 blocks, b
     __syncthreads();
     bool commit = s->commit;
     if (s->record && block == blocks - 1) record_events(s);
+    if (s->record && C.changes) {
+        if (!in_place) find_changes(s, block, blocks);
+        else if (block == blocks - 1) take_changes(s);
+    }
     // Warps of all blocks in turn: a small network keeps all of them at work.
     i64 thread = ((threadIdx.x >> 5) * blocks + block) * 32 + (threadIdx.x & 31);
     i64 threads = blocks * THREADS;

@@ -2,7 +2,7 @@
 
     2 E / unit  by  -2 s z_i - W_ii,   z_i and x_i right before it.
 
-Integers: whoever owns i knows z_i. See `observe.py`. It has no twin yet.
+Integers: whoever owns i knows z_i. See `observe.py`. `energy.cuh` is the twin.
 """
 
 import numpy as np

@@ -118,6 +118,7 @@ struct Context {
     i64 neurons, first, size, ranks, rank;
     z_t* z[2];             // [size]: at the window's start, and at its end
     z_t* bound;            // [size]: threshold of the first ticket not drawn
+    z_t* marks;            // [size, MARKS]: z of those that fire, on the way; or null
     const double* rest;    // [size]
     u8* x;                 // [size]
     i32* slot_of;          // [size]
@@ -135,6 +136,7 @@ struct Context {
     i64 log_capacity;
     u64* peers[PEERS];  // the ranks' areas [ranks, 2 HEADER + log_capacity] of tagged words
     u64* ring;               // [ring_capacity, 2]: time, event word without its tick
+    i64* changes;            // [ring_capacity]: by how much this rank's change 2 E; or null
     i64 ring_capacity, recording;
     State* state;
     Live* live;

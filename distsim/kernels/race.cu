@@ -44,9 +44,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, RACE_BLOCKS) race() {
             u8 byte = C.x[i];
             i64 total = z[i];
             if (event) {
+                i64 before = total;
                 total += sign_of(word) * (i64)w[i];
                 z[i] = (z_t)total;
                 if (C.first + i == j) {
+                    if (C.changes) *kept_change(s, s->count) = (u64)doubled_by(before, w[i], word);
                     byte = (u8)((byte & X_BEFORE) | (word & 1) * (X_START | X_END));
                     C.x[i] = byte;
                 }

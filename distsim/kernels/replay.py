@@ -211,6 +211,6 @@ def unsettled(local, bounds, drawn, known, changes, events, early):
             e += 1
         fires = (total if state == 0 else -total) >= tickets[t].threshold[state]
         fired = e < events.size and events[e] & ~ONE == key
-        if fires != fired or (new and fired):
+        if fires != fired:
             return True
     return False

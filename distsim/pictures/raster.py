@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.errors import InputError
 from distsim.files.events import Events, read
 from distsim.pictures.figure import ACCENT, INK, PALE, SECOND, new_figure, plain, save
 
@@ -26,10 +27,12 @@ INTERVALS = 200
 
 
 def picture(file: str, output: str) -> None:
-    """Draw an output file into a picture. Raises InputError."""
+    """Draw an output file, partial ones as far as they go. Raises InputError."""
     figure = new_figure(10, 7.5)
     events = read(file)
     end = duration(events)
+    if end == 0 or not events.config.get("events", True):
+        raise InputError(f"{file}: no events given; allowed: an output file that has some")
     edges = np.linspace(0.0, end, INTERVALS + 1)
     bm = events.config["model"] == "bm"
     raster, rate, share = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 1))
@@ -49,13 +52,15 @@ def picture(file: str, output: str) -> None:
 def duration(events: Events) -> float:
     """Where the run ended, in model time or steps: as configured, or at its last event."""
     config = events.config
+    if events.partial:
+        return float(events.time[-1]) if events.time.size else 0.0
     if config["time"] is not None:
         return float(config["time"])
     if config["steps"] is not None:
         return float(config["steps"])
     if config["sweeps"] is not None:
         return float(config["sweeps"] * events.initial.size)
-    return float(events.time[-1])
+    return float(events.time[-1]) if events.time.size else 0.0
 
 
 def mean_activity(events: Events, edges: NDArray[np.float64]) -> NDArray[np.float64]:

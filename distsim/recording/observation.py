@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from distsim.kernels import observe as kernels
 from distsim.kernels.observe import Block, Rows, Tally
 from distsim.recording import digest
+from distsim.recording.scalars import Scalars
 from distsim.recording.sinks import Sink
 
 _ROOM = 1 << 22  # bytes of rows that are made at a time
@@ -79,19 +80,6 @@ class Start:
     states: NDArray[np.uint8]
     doubled: int
     rests: NDArray[np.int64]
-
-
-class Scalars(NamedTuple):
-    """Observables of a whole run, those that were asked for: means over the samples of energy and
-    cut, the best of both at any event; share of neurons in state 1, and transitions 0 -> 1 a neuron
-    and a unit of time (MPM) or a sweep (BM), up to the last sample."""
-
-    energy: float | None = None
-    best_energy: float | None = None
-    cut: float | None = None
-    best_cut: float | None = None
-    activity: float | None = None
-    rate: float | None = None
 
 
 class Observation:

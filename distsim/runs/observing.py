@@ -63,8 +63,8 @@ def open_observation(
     samples go to a file. Raises InputError on every rank alike."""
     if config.observe is None:
         return None
-    start = chain.start()
-    what = plan(config, network, chain.unit)
+    start = chain.shard.start(chain.initial, chain.ranks)
+    what = plan(config, network, chain.shard.unit)
 
     def opened() -> Observation | None:
         if chain.ranks.rank != 0:

@@ -9,15 +9,17 @@ from a checkpoint cuts it back. Not compressed: events come faster than a compre
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from distsim import __version__
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
-from distsim.files.events import BLOCK, EVENTS, OBSERVABLES, partial_path
+from distsim.files.events import ATTEMPTS, BLOCK, EVENTS, OBSERVABLES, partial_path
 from distsim.files.journal import Disk
 from distsim.files.whole import sync_folder
 
@@ -48,10 +50,15 @@ class EventFile:
 
     @classmethod
     def begin(
-        cls, path: str, config: Config, initial: NDArray[np.uint8], plan: Plan | None = None
+        cls,
+        path: str,
+        config: Config,
+        initial: NDArray[np.uint8],
+        plan: Plan | None = None,
+        where: Mapping[str, Any] | None = None,
     ) -> EventFile:
         """A new file at `path`, with every option, the initial state, uint8[N], and room for events
-        and for the observables of `plan`.
+        and for the observables of `plan`. where: what else to say of the attempt.
 
         A partial file that is there is replaced, unless it is that of a run at work.
         """
@@ -70,7 +77,7 @@ class EventFile:
                 f"{OBSERVABLES}/{name}", (0, *row), kind, maxshape=(None, *row), chunks=(rows, *row)
             )
         try:
-            self._describe(config)
+            self._describe(config, 0, where or {})
         except OutputError:
             self.discard()
             raise
@@ -78,10 +85,16 @@ class EventFile:
 
     @classmethod
     def reopen(
-        cls, path: str, config: Config, position: Position, observation: Observation | None = None
+        cls,
+        path: str,
+        config: Config,
+        position: Position,
+        observation: Observation | None = None,
+        where: Mapping[str, Any] | None = None,
     ) -> EventFile:
         """The file of an earlier run, partial or finished, cut back to its events before
-        `position`, and to the samples that `observation` has made.
+        `position`, and to the samples that `observation` has made. where: what else to say of the
+        attempt.
 
         Raises InputError, and leaves the file as it is, if it does not hold these.
         """
@@ -118,7 +131,7 @@ class EventFile:
             self._remove("state", ("final",))
             for name in self._file.attrs.keys() & {"digest", "observables_digest"}:
                 del self._file.attrs[name]
-            self._describe(config)
+            self._describe(config, position.transitions, where or {})
         except BaseException:
             self._file.close()
             disk.abandon()
@@ -230,9 +243,19 @@ class EventFile:
                 f"the digest {digest.text(observation.total)}"
             )
 
-    def _describe(self, config: Config) -> None:
+    def _describe(self, config: Config, transitions: int, where: Mapping[str, Any]) -> None:
+        """Every option, and a record of this attempt, which begins after so many transitions."""
         self._file.attrs["config"] = config.json()
         self._file.attrs["version"] = __version__
+        number = len(self._file.require_group(ATTEMPTS)) + 1
+        record = {
+            "attempt": number,
+            "begun": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "from_transitions": transitions,
+            "version": __version__,
+            **where,
+        }
+        self._file[f"{ATTEMPTS}/{number}"] = json.dumps(record).encode()
         self._flush()
 
     def _flush(self) -> None:

@@ -2,7 +2,8 @@
 
 import contextlib
 import errno
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from time import process_time
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from distsim.chains.chain import Chain
 from distsim.chains.opening import open_chain
 from distsim.config.options import LENGTHS, Config, flag
-from distsim.config.sources import check_output
+from distsim.config.sources import check_output, check_progress
 from distsim.errors import InputError, OutputError
 from distsim.files.arrays import ArrayFile
 from distsim.files.claim import Claim
@@ -20,7 +21,7 @@ from distsim.kernels.window import END_OF_TIME
 from distsim.networks.catalogue import open_network
 from distsim.networks.checks import check_model
 from distsim.ranks import partition
-from distsim.ranks.agreement import agreed
+from distsim.ranks.agreement import agreed, gathered
 from distsim.ranks.communicator import Communicator
 from distsim.recording.observation import Observation
 from distsim.recording.recorder import Recorder
@@ -28,8 +29,11 @@ from distsim.runs.checkpoint import Checkpoint, remove
 from distsim.runs.observing import check_observables, open_observation
 from distsim.runs.output import EventFile
 from distsim.runs.progress import Display
+from distsim.runs.progress_file import ProgressFile
 from distsim.runs.same_inputs import check_alike
 from distsim.weights.source import Network
+
+_HOST = 64  # bytes of a host's name
 
 
 class Prepared(NamedTuple):
@@ -119,34 +123,51 @@ def length(config: Config, network: Network) -> tuple[int | None, float | None]:
     return config.transitions, config.time if config.steps is None else float(config.steps)
 
 
+def whereabouts(chain: Chain) -> dict[str, object]:
+    """Where and how a run goes on, for its output file: all that its events do not depend on."""
+    name = os.uname().nodename.encode()[:_HOST].ljust(_HOST)
+    hosts = gathered(chain.ranks, name)
+    return {
+        "ranks": chain.ranks.size,
+        "engine": chain.config.engine,
+        "device": chain.place,
+        "exchange": chain.exchange,
+        "hosts": [host.decode().rstrip() for host in dict.fromkeys(hosts)],
+    }
+
+
 def create_output(
     config: Config,
     ranks: Communicator,
     initial: NDArray[np.uint8],
     observation: Observation | None,
     saved: Checkpoint | None,
+    where: Mapping[str, object],
 ) -> EventFile | None:
-    """The output file, on the root."""
+    """The output file, on the root; where: of `whereabouts`."""
     if ranks.rank != 0:
         return None
     try:
         if saved is None:
-            return _begin(config, initial, observation)
+            return _begin(config, initial, observation, where)
         if config.output is None:
             return None
-        return EventFile.reopen(config.output, config, saved.position, observation)
+        return EventFile.reopen(config.output, config, saved.position, observation, where)
     except OutputError as error:
         raise InputError(str(error)) from error
 
 
 def _begin(
-    config: Config, initial: NDArray[np.uint8], observation: Observation | None
+    config: Config,
+    initial: NDArray[np.uint8],
+    observation: Observation | None,
+    where: Mapping[str, object],
 ) -> EventFile | None:
     """A new output file; then, not before, an earlier run's checkpoints go."""
     file = None
     if config.output is not None:
         plan = None if observation is None else observation.plan
-        file = EventFile.begin(config.output, config, initial, plan)
+        file = EventFile.begin(config.output, config, initial, plan, where)
     try:
         if config.checkpoint is not None:
             remove(config.checkpoint)
@@ -157,10 +178,39 @@ def _begin(
     return file
 
 
+@contextlib.contextmanager
+def watched(
+    config: Config,
+    ranks: Communicator,
+    saved: Checkpoint | None,
+    observation: Observation | None,
+    show: Display | None,
+) -> Iterator[ProgressFile | None]:
+    """The root's file of progress, where one is asked for; if its lines end early `show` tells."""
+    if config.progress is None or ranks.rank != 0:
+        yield None
+        return
+    lines = ProgressFile(
+        config.progress,
+        again=saved is not None,
+        steps=config.model == "bm",
+        seen=None if observation is None else observation.scalars,
+    )
+    try:
+        yield lines
+    finally:
+        lines.close()
+        if lines.error is not None and show is not None:
+            show.tell(f"distsim: {lines.error}")
+
+
 def open_checked(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Network:
     """The network, checked for this rank's rows; the output's place."""
-    if ranks.rank == 0 and saved is None:
-        check_output(config)
+    if ranks.rank == 0:
+        if saved is None:
+            check_output(config)
+        else:
+            check_progress(config, again=True)
     network = open_network(config)
     if saved is not None and network.neurons != saved.neurons:
         raise InputError(

@@ -44,6 +44,11 @@ class Display:
             self._write(COMPILING)
         self._compiles = True
 
+    def tell(self, line: str) -> None:
+        """What stays to be read."""
+        self.clear()
+        self._say(f"{line}\n")
+
     def clear(self) -> None:
         """Take the line away that stands on a terminal."""
         if self._line:

@@ -19,8 +19,16 @@ from distsim.ranks.watchdog import Watchdog
 from distsim.recording.recorder import Recorder
 from distsim.runs.checkpoint import Checkpoint
 from distsim.runs.lifecycle import Lifecycle
-from distsim.runs.preparation import Compilation, claimed, create_output, prepare
+from distsim.runs.preparation import (
+    Compilation,
+    claimed,
+    create_output,
+    prepare,
+    watched,
+    whereabouts,
+)
 from distsim.runs.progress import Display
+from distsim.runs.progress_file import ProgressFile
 from distsim.runs.results import Meter, Summary
 from distsim.weights.source import Network
 
@@ -61,7 +69,10 @@ def run(
     ):
         network, chain, recorder, digest = prepare(config, ranks, saved)
         seen = recorder.observation
-        file = agreed(ranks, lambda: create_output(config, ranks, chain.initial, seen, saved))
+        where = whereabouts(chain)
+        file = agreed(
+            ranks, lambda: create_output(config, ranks, chain.initial, seen, saved, where)
+        )
         watchdog.look_at(
             progress=lambda: (chain.windows, chain.timer.stamps),
             doing=lambda: f"after `{chain.timer.phase}` in window {chain.windows}",
@@ -77,8 +88,11 @@ def run(
             begun=begun,
         )
         try:
-            with lifecycle.closed_after_errors():
-                summary = _run(chain, recorder, lifecycle, network, show)
+            with (
+                watched(config, ranks, saved, seen, show) as lines,
+                lifecycle.closed_after_errors(),
+            ):
+                summary = _run(chain, recorder, lifecycle, network, show, lines)
         except BaseException:
             chain.abandon()
             raise
@@ -92,14 +106,18 @@ def _run(
     lifecycle: Lifecycle,
     network: Network,
     show: Display | None,
+    lines: ProgressFile | None,
 ) -> Summary:
     """A run that is prepared, from its first window to its files."""
     meter = Meter(chain, recorder)
+    tellers = [one for one in (show, lines) if one is not None]
 
     def goes_on() -> bool:
         stays = lifecycle.goes_on(chain)
-        if stays and show is not None:
-            show(meter.progress())
+        if stays and tellers:
+            progress = meter.progress()
+            for tell in tellers:
+                tell(progress)
         return stays
 
     advance_to_end(chain, recorder, goes_on)
@@ -110,4 +128,6 @@ def _run(
     lifecycle.end(chain)
     summary = meter.summary(network, final, lifecycle.stopped)
     lifecycle.close(lambda file: file.finish(final, summary.digest))
+    if lines is not None:
+        lines.end(summary, recorder.fraction(summary.time))
     return summary

@@ -43,8 +43,10 @@ if TYPE_CHECKING:
 
 
 OWN = (*of_role(Role.FILES), "max_time")  # not for a sweep's file to say
-SAME = of_role(Role.STREAM, Role.NETWORK)  # of a point and of a run that is to go on as it
-LASTING = of_role(Role.STREAM, Role.NETWORK, Role.LENGTH)  # of a point that is done
+SAME = of_role(
+    Role.STREAM, Role.RECORD, Role.NETWORK
+)  # of a point and of the run that goes on as it
+LASTING = (*SAME, *of_role(Role.LENGTH))  # of a point that is done
 
 
 class Standing(IntEnum):
@@ -201,9 +203,16 @@ def save(point: Point, ranks: Communicator, summary: Summary) -> None:
     agreed(ranks, write if ranks.rank == 0 else lambda: None, OutputError)
 
 
+def in_words(value: object) -> str:
+    """The value of an option: of a path its file's name."""
+    if isinstance(value, str):
+        return os.path.basename(value)
+    return str(value).removesuffix(".0")
+
+
 def title(point: Point, standing: Standing) -> str:
     """Which point, and what is to be done with it."""
-    values = ", ".join(f"{name} {_text(value)}" for name, value in point.values.items())
+    values = ", ".join(f"{name} {in_words(value)}" for name, value in point.values.items())
     doing = {Standing.NEW: "runs", Standing.BEGUN: "goes on", Standing.DONE: "is done"}[standing]
     return f"point {point.index} {f'({values}) ' if values else ''}{doing}"
 
@@ -227,7 +236,7 @@ def result(point: Point) -> dict[str, Any] | None:
 def _check_same(point: Point, file: str, given: Mapping[str, Any], names: Iterable[str]) -> None:
     """Refuse a file that is of a point with other options."""
     asked = asdict(point.config)
-    differing = [name for name in names if name not in given or given[name] != asked[name]]
+    differing = [name for name in names if given.get(name, FIELDS[name].default) != asked[name]]
     if differing:
         raise InputError(
             f"sweep: {file} is of a point with other options ({', '.join(differing)}); "
@@ -254,46 +263,3 @@ def collect(points: Sequence[Point]) -> dict[str, Any]:
         "begun": [index for index, one in standings.items() if one == Standing.BEGUN],
         "missing": [index for index, one in standings.items() if one == Standing.NEW],
     }
-
-
-def table(found: dict[str, Any]) -> str:
-    """One line a point, then what is not done."""
-    names = dict.fromkeys(name for line in found["points"] for name in line["values"])
-    rows = [["point", *names, "ranks", "transitions", "time", "transitions/s", "digest"]]
-    for line in found["points"]:
-        rows.append(
-            [
-                str(line["index"]),
-                *(_text(line["values"].get(name, "-")) for name in names),
-                str(line["ranks"]),
-                f"{line['transitions']:,}",
-                f"{line['time']:.6g}",
-                f"{line['transitions_per_second']:,.0f}",
-                line["digest"],
-            ]
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.rjust, row, widths)) for row in rows]
-    total = sum(len(found[part]) for part in ("points", "begun", "missing"))
-    lines.append(f"{len(found['points'])} of {total} points done")
-    for part in ("begun", "missing"):
-        if found[part]:
-            lines.append(f"{part}: {ranges(found[part])}")
-    return "\n".join(lines)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return os.path.basename(value)
-    return str(value).removesuffix(".0")
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Rising numbers as `sbatch --array` takes them: 0,3-5,9."""
-    groups: list[list[int]] = []
-    for number in numbers:
-        if groups and number == groups[-1][-1] + 1:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    return ",".join(f"{g[0]}-{g[-1]}" if len(g) > 1 else str(g[0]) for g in groups)

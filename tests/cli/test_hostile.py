@@ -114,6 +114,23 @@ def test_an_early_interrupt_is_no_traceback(tmp_path: Path) -> None:
         assert process.returncode in (130, 85)
 
 
+def test_an_early_interrupt_that_the_shell_ignores_is_ignored(tmp_path: Path) -> None:
+    """As in the background of a shell script."""
+    script = f"trap '' INT; exec {sys.executable} -X importtime -m distsim --tau nothing"
+    process = subprocess.Popen(
+        ["bash", "-c", script], cwd=tmp_path, env=launchers.ENVIRONMENT, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "traceback" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "allowed: a finite number, 0 or more" in err
+
+
 def test_an_end_of_file_is_no_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object) -> None:
         raise EOFError("a cache of compiled kernels")

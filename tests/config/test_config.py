@@ -161,6 +161,9 @@ def test_output_place(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"exists; .*--overwrite"):
         check_output(Config(output=path))
     check_output(Config(output=path, overwrite=True))
+    with pytest.raises(InputError, match=r"progress .*run\.h5: exists; .*--overwrite"):
+        check_output(Config(progress=path))
+    check_output(Config(progress=path, overwrite=True))
 
 
 def test_all_that_a_run_writes_is_known(tmp_path: Path) -> None:
@@ -187,6 +190,9 @@ COLLISIONS = [
     ({"output": "r.h5", "checkpoint": "r.h5.partial"}, "r.h5.partial given, .* to output"),
     ({"output": "a.previous", "checkpoint": "a"}, "a given, but a.previous belongs to output"),
     ({"output": "a.writing", "checkpoint": "a"}, "but a.writing belongs to output"),
+    ({"output": "r", "progress": "r"}, "progress: r given, but r belongs to output"),
+    ({"checkpoint": "r", "progress": "r.previous"}, "progress: .* belongs to checkpoint"),
+    ({"network": "W.npy", "progress": "here/W.npy"}, "progress: .* belongs to network"),
 ]
 
 

@@ -12,7 +12,14 @@ from distsim.config.roles import Role, option
 from distsim.config.sources import amend
 from distsim.errors import InputError
 
-BEGUN = Config(network="gaussian", neurons=9, model="bm", steps=5, checkpoint="run.ck")
+BEGUN = Config(
+    network="gaussian",
+    neurons=9,
+    model="bm",
+    steps=5,
+    checkpoint="run.ck",
+    observe="energy,moments",
+)
 
 # Of each option another value than that of BEGUN.
 OTHERS: dict[str, object] = {
@@ -21,7 +28,8 @@ OTHERS: dict[str, object] = {
     "steps": 6, "sweeps": 2, "engine": "race", "device": "cpu", "exchange": "nccl",
     "weight_bits": 8, "scan": "random", "initial": "ones", "window": 5, "output": "new.h5",
     "overwrite": True, "checkpoint": "new.ck", "checkpoint_every": "5 events", "max_time": 5.0,
-    "watchdog": 9.0,
+    "watchdog": 9.0, "observe": "activity,moments", "every": 3.0, "moments_of": "0:3",
+    "events": False, "progress": "new.jsonl",
 }  # fmt: skip
 
 
@@ -51,6 +59,23 @@ def test_what_defines_the_events_is_refused_by_name(name: str) -> None:
         return
     with pytest.raises(InputError, match=f"--{name.replace('_', '-')}: .* defines the events"):
         resumed(**{name: OTHERS[name]})
+
+
+@pytest.mark.parametrize("name", of_role(Role.RECORD))
+def test_what_is_kept_of_the_events_is_refused_by_name(name: str) -> None:
+    match = f"--{name.replace('_', '-')}: .* defines what is kept of them"
+    with pytest.raises(InputError, match=match):
+        resumed(**{name: OTHERS[name]})
+
+
+@pytest.mark.parametrize("name", of_role(Role.RECORD))
+def test_an_option_that_a_checkpoint_does_not_know_has_its_default(name: str) -> None:
+    stored = Config(model="bm", steps=5, checkpoint="run.ck").asdict()
+    without = {key: value for key, value in stored.items() if key != name}
+    assert amend("run.ck", without, {}, {}).asdict() == stored
+    if name == "observe":
+        with pytest.raises(InputError, match="--observe: energy given to resume a run with None"):
+            amend("run.ck", without, {}, {"observe": "energy"})
 
 
 @pytest.mark.parametrize("name", of_role(Role.CONDUCT, Role.FILES, Role.NETWORK))

@@ -30,7 +30,7 @@ def _open(chains: Any, bias: float = 0.0, **options: Any) -> Any:
     return chains.DeviceChain(network, config, Serial(), np.zeros(50, np.uint8))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *({**case, "observe": "energy"} for case in CASES)])
 def test_memory_is_given_back_at_the_end(gpu: Any, case: dict[str, Any]) -> None:
     counted, chains = gpu
     chain = _open(chains, **case)

@@ -107,6 +107,7 @@ def test_file_of_two_ranks(model: str, tmp_path: Path) -> None:
     for name in ("time", "neuron", "state", "initial", "final"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     assert len(first.time) == 5000
+    assert first.final is not None
     computed = digest.of(first.time, first.neuron, first.state, first.final)
     assert computed == first.digest == second.digest
     assert alone.splitlines()[-1] == together.splitlines()[-1] == f"digest   {computed}"

@@ -55,6 +55,7 @@ def test_without_events_a_run_in_time_ends_and_is_prolonged(engine: str, here: P
     assert (summary.transitions, summary.time, summary.consistent) == (0, 5.0, True)
     events = read("run.h5")
     assert events.time.size == 0
+    assert events.final is not None
     assert not events.final.any()
     longer = resume(time=1e300)
     assert (longer.transitions, longer.time) == (0, 1e300)
@@ -72,6 +73,7 @@ def test_a_network_that_comes_to_rest_has_its_events(engine: str, state: str, he
     whole = run(time=1e9, initial=state, engine=engine, output="whole.h5")
     events = read("whole.h5")
     assert whole.transitions == events.initial.sum() > 5
+    assert events.final is not None
     assert not events.final.any()
     middle = float(events.time[3])
     assert run(time=middle, initial=state, engine=engine, **files).transitions == 4

@@ -32,6 +32,8 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_event_files_are_read(model: str, tmp_path: Path) -> None:
     events = read(str(tmp_path / f"{model}.h5"))
+    assert events.final is not None
+    assert (events.partial, events.attempts, events.observables) == (False, [], {})
     assert digest.of(events.time, events.neuron, events.state, events.final) == events.digest
     assert (len(events.time), len(events.initial)) == (300, 60)
     x = events.initial.copy()

@@ -1,5 +1,6 @@
 """Sweeps: every combination of a file's lists, each with its own files, one table."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from distsim.files.events import read
 from distsim.networks.catalogue import open_network
 from distsim.ranks.communicator import Serial
 from distsim.runs import simulation
-from distsim.studies import sweep
+from distsim.studies import sweep, sweep_report
 
 FILE = """\
 network = "celegans"
@@ -264,8 +265,75 @@ def test_a_bad_number_or_name_is_refused(file: str) -> None:
 
 
 def test_ranges_are_those_of_sbatch() -> None:
-    assert sweep.ranges([0, 3, 4, 5, 9]) == "0,3-5,9"
-    assert sweep.ranges([]) == ""
+    assert sweep_report.ranges([0, 3, 4, 5, 9]) == "0,3-5,9"
+    assert sweep_report.ranges([]) == ""
+
+
+OBSERVED = """\
+network = "celegans"
+model = "bm"
+sweeps = 20
+observe = "energy,activity,best"
+events = false
+tau = [8.0, 40.0]
+seed = [1, 2]
+"""
+
+
+def test_a_sweep_says_what_it_saw(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("warm.toml").write_text(OBSERVED, encoding="utf-8")
+    assert run("run", "warm.toml") == 0
+    capsys.readouterr()
+    files = ("--csv", "warm.csv", "--picture", "warm.svg")
+    assert run("collect", "warm.toml", *files, "--json") == 0
+    head, *rows, _, line = capsys.readouterr().out.splitlines()
+    assert head.split()[-6:] == ["energy", "best", "energy", "activity", "rate", "digest"]
+    points = json.loads(line)["points"]
+    assert [row.split()[-5] for row in rows] == [f"{point['energy']:.6g}" for point in points]
+    with Path("warm.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [float(one["energy"]) for one in lines] == [point["energy"] for point in points]
+    assert [float(one["tau"]) for one in lines] == [8.0, 8.0, 40.0, 40.0]
+    expected = Config(model="bm", sweeps=20, tau=40.0, seed=2, observe="energy")
+    assert float(lines[3]["energy"]) == simulation.run(expected, Serial()).energy
+    assert Path("warm.svg").read_text().count("<path") > 10
+    assert run("collect", "warm.toml", "--csv", "warm.csv") == 2
+    assert "csv warm.csv: exists; allowed" in capsys.readouterr().err
+
+
+def test_a_picture_shows_means_and_errors_over_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is drawn, read back: two lines of two points each."""
+    energies = {(1.0, "a", 1): -4.0, (1.0, "a", 2): -6.0, (2.0, "a", 1): -1.0, (2.0, "a", 2): -1.0,
+                (1.0, "b", 1): -7.0, (2.0, "b", 1): -2.0}  # fmt: skip
+    points = [
+        {"index": k, "values": {"tau": tau, "scan": scan, "seed": seed}, "energy": energy}
+        for k, ((tau, scan, seed), energy) in enumerate(energies.items())
+    ]
+    drawn: list[Any] = []
+    monkeypatch.setattr(sweep_report, "save", lambda figure, path: drawn.append(figure))
+    sweep_report.picture({"points": points}, "any.png")
+    (axes,) = drawn[0].axes
+    first, second = axes.containers
+    np.testing.assert_array_equal(first.lines[0].get_data(), [[1.0, 2.0], [-5.0, -1.0]])
+    np.testing.assert_array_equal(second.lines[0].get_data(), [[1.0, 2.0], [-7.0, -2.0]])
+    bars = [segment[:, 1].tolist() for segment in first.lines[2][0].get_segments()]
+    assert bars == [[-6.0, -4.0], [-1.0, -1.0]]  # one standard error: sqrt(2) / sqrt(2)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["scan a", "scan b"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("tau", "energy")
+
+
+def test_a_sweep_without_observables_has_no_picture(
+    file: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run("run", file, "0")
+    capsys.readouterr()
+    assert run("collect", file, "--picture", str(tmp_path / "a.png")) == 2
+    assert "no observables in this sweep; allowed: with observe" in capsys.readouterr().err
 
 
 def test_the_example_is_a_sweep() -> None:
