@@ -249,6 +249,7 @@ def test_ctrl_c_returns_what_there_is_and_the_run_can_go_on(hands: list[Presses]
     result = simulate(W, **options, transitions=200_000)
     done = result.summary.transitions
     assert result.summary.stopped == "SIGINT"
+    assert result.partial
     assert 1000 <= done == result.time.size < 200_000
     assert finger.cleared
     assert "stopped" in repr(result)
