@@ -20,10 +20,9 @@ import numpy as np
 from distsim.config.options import FIELDS, flag
 from distsim.config.sources import in_environment, variable
 from distsim.errors import InputError, OutputError
-from distsim.files.events import partial_path
+from distsim.files import events
 from distsim.front.given import Given
 from distsim.front.interrupts import Interrupts
-from distsim.front.reading import contents
 from distsim.front.result import Result
 from distsim.front.session import Stand
 from distsim.ranks.communicator import Serial
@@ -57,7 +56,7 @@ def run_on(
         ]
         summary = _followed(command, folder, show, interrupts)
         stopped = summary.stopped is not None
-        found = contents(partial_path(output) if stopped else output)
+        found = events.read(events.partial_path(output) if stopped else output)
         stood = checkpoint.read(saved, Serial())
     if stopped:
         summary = replace(summary, stopped=signal.Signals.SIGINT.name)
