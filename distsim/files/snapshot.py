@@ -52,15 +52,18 @@ class Snapshot(io.RawIOBase):
         self._position = 0
         self._settled = False
         self._pages: dict[int, bytes] = {}  # bytes of the content, by offset / _PAGE
-        self._asked: dict[tuple[int, int], bytes] = {}  # (offset, length) -> what HDF5 was given
+        self._asked: set[tuple[int, int]] = set()  # offset, length: what HDF5 was given
         self._load()
 
     def settle(self) -> bool:
-        """Whether all that was read is as it was; from now on it is kept."""
+        """Whether all that was read is as it was; from now on it is kept.
+
+        With it that which is beside it on a page and may be of a row: as it is now, not before.
+        """
         self._load()
-        self._settled = all(
-            self._content(offset, length) == data for (offset, length), data in self._asked.items()
-        )
+        before = [self._kept(*asked) for asked in self._asked]
+        self._pages = {number: self._content(number * _PAGE, _PAGE) for number in self._pages}
+        self._settled = before == [self._kept(*asked) for asked in self._asked]
         return self._settled
 
     def grown(self) -> bool:
@@ -105,21 +108,26 @@ class Snapshot(io.RawIOBase):
         return bytes(data)
 
     def _noted(self, offset: int, length: int) -> bytes:
-        parts = []
-        for number in range(offset // _PAGE, -(-(offset + length) // _PAGE)):
+        for number in _pages(offset, length):
             if number not in self._pages:
                 self._pages[number] = self._content(number * _PAGE, _PAGE)
-            parts.append(self._pages[number])
+        self._asked.add((offset, length))
+        return self._kept(offset, length)
+
+    def _kept(self, offset: int, length: int) -> bytes:
         start = offset % _PAGE
-        data = b"".join(parts)[start : start + length]
-        self._asked[offset, length] = data
-        return data
+        pages = b"".join(self._pages[number] for number in _pages(offset, length))
+        return pages[start : start + length]
 
     def _restore(self, offset: int, data: bytearray) -> None:
         """Put what was read before over what is there now."""
-        for number in range(offset // _PAGE, -(-(offset + len(data)) // _PAGE)):
+        for number in _pages(offset, len(data)):
             if number in self._pages:
                 overlay(data, offset, [(number * _PAGE, self._pages[number])])
+
+
+def _pages(offset: int, length: int) -> range:
+    return range(offset // _PAGE, -(-(offset + length) // _PAGE))
 
 
 def touch(dataset: Any) -> None:
