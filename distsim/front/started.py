@@ -152,8 +152,11 @@ def _followed(
                 process.wait(LOOK)
             if show is not None:
                 text = said.read_bytes()
-                sys.stderr.write(text[shown:].decode(errors="replace"))
-                shown = len(text)
+                whole = text.rfind(b"\n") + 1
+                for line in text[shown:whole].decode(errors="replace").splitlines():
+                    if folder not in line:  # how to go on from files that nobody will have
+                        print(line, file=sys.stderr)
+                shown = whole
             if interrupts.received and not told:
                 process.send_signal(signal.SIGINT)
                 told = True
