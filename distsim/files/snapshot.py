@@ -72,15 +72,17 @@ class Snapshot(io.RawIOBase):
 
     def readinto(self, data: WriteableBuffer, /) -> int:
         view = memoryview(data).cast("B")
-        offset, length = self._position, len(view)
+        offset = self._position
         if self._settled:
-            found = bytearray(self._content(offset, length))
-            self._restore(offset, found)
+            count = os.preadv(self._descriptor, [view], offset)
+            overlay(view[:count], offset, self._changes)
+            self._restore(offset, view[:count])
         else:
-            found = bytearray(self._noted(offset, length))
-        view[: len(found)] = found
-        self._position += len(found)
-        return len(found)
+            found = self._noted(offset, len(view))
+            count = len(found)
+            view[:count] = found
+        self._position += count
+        return count
 
     def readable(self) -> bool:
         return True
@@ -119,7 +121,7 @@ class Snapshot(io.RawIOBase):
         pages = b"".join(self._pages[number] for number in _pages(offset, length))
         return pages[start : start + length]
 
-    def _restore(self, offset: int, data: bytearray) -> None:
+    def _restore(self, offset: int, data: memoryview) -> None:
         """Put what was read before over what is there now."""
         for number in _pages(offset, len(data)):
             if number in self._pages:
@@ -176,7 +178,7 @@ def _settled(descriptor: int, learn: Callable[[Any], Learned], until: float) -> 
         with reading(descriptor):
             snapshot = Snapshot(descriptor)
             try:
-                file = h5py.File(snapshot, "r")
+                file = h5py.File(snapshot, "r", rdcc_nbytes=0)
                 learned = learn(file)
             except Exception as bad:  # of torn indices HDF5 says all kinds of things
                 error = bad
