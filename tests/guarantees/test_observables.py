@@ -180,7 +180,7 @@ def test_observables_are_the_same_bits_however_the_run_is_made(
     found, total = contents(tmp_path / "wanted.h5")
     assert wanted.samples
     path = tmp_path / "run.h5"
-    for ranks, engine in ((1, "race"), (2, "relax"), (3, "relax"), (5, "relax"), (3, "race")):
+    for ranks, engine in ((1, "race"), (2, "relax"), (5, "relax"), (3, "race")):
         again = {**case, "engine": engine}
         summaries = on_ranks(ranks, partial(run, again, path))
         assert (summaries[0].digest, summaries[0].observables_digest) == (wanted.digest, total)
