@@ -48,7 +48,7 @@ def test_sweep(tmp_path: Path) -> None:
 
 
 def test_scaling(tmp_path: Path) -> None:
-    table = launch(tmp_path, "scaling", "--neurons", 64, "--repeats", 1, "--seconds", 0.1)
+    table = launch(tmp_path, "scaling", "--neurons", 64, "--repeats", 1, "--seconds", 0.001)
     assert "strong" in table
     assert (tmp_path / "scaling.png").stat().st_size > 1000
     measured = (tmp_path / "scaling.jsonl").read_text().splitlines()
