@@ -12,9 +12,12 @@ from distsim import simulate
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(
-    Path(sys.prefix) != ROOT / ".venv", reason="not in the environment that launch/test makes"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        Path(sys.prefix) != ROOT / ".venv", reason="not in the environment that launch/test makes"
+    ),
+    pytest.mark.alone,  # it may install this checkout anew
+]
 
 
 def launch(folder: Path, job: str, *arguments: object) -> str:
