@@ -103,7 +103,6 @@ def test_a_kernel_that_is_not_there_is_announced_once(
     shutil.copytree(kept, tmp_path / kept.name)
     monkeypatch.setitem(ENVIRONMENT, "NUMBA_CACHE_DIR", str(tmp_path))
     options = [f"--{name}={value}" for name, value in SMALL.items()]
-    Run(tmp_path, *options, ranks=2).end(300)  # the kinds of several ranks, if not yet there
     for lost in tmp_path.rglob("*.largest_response-*.nbi"):
         lost.unlink()
     first, second = (Run(tmp_path, *options, ranks=2).end(300) for _ in range(2))
