@@ -29,7 +29,8 @@ def check_observables(config: Config, network: Network, ranks: Communicator) -> 
         stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
         check_energy(network, names, first, stop)
     if config.moments_of is not None:
-        largest = max(indices(config.moments_of))
+        of = indices(config.moments_of)
+        largest = of[-1] if isinstance(of, range) else max(of)
         if largest >= network.neurons:
             raise InputError(
                 f"{flag('moments_of')}: neuron {largest} given; allowed: 0 to {network.neurons - 1}"

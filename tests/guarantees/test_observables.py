@@ -404,6 +404,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"observe": "moments", "moments_of": "2,281"},
         "--moments-of: neuron 281 given; allowed: 0 to",
     ),
+    ({"observe": "moments", "moments_of": "0:1e12"}, "--moments-of: neuron 999999999999 given"),
     (
         {"observe": "best,energy"},
         r"observe: best and energy given, but no energy exists: W of .* is not symmetric; first "
