@@ -1,10 +1,41 @@
 """GPUs are for tests that are marked gpu(n), which need n of them, 1 if none is said.
 
 The others see none, so that `--device auto` is the CPU.
+
+Of several processes (launch/test) each takes a file at a time, so that its kernels are compiled
+once; tests that are marked alone come last, in one process, and meanwhile no other runs.
 """
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
 
 import launchers
 import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("dist", "no") != "loadgroup":
+        return
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+    for item in items:
+        alone = item.get_closest_marker("alone") is not None
+        item.add_marker(pytest.mark.xdist_group("alone" if alone else str(item.path)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Tests of other processes share a lock, one that is alone has it for itself."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return (yield)
+    alone = item.get_closest_marker("alone") is not None
+    with (Path(tempfile.gettempdir()) / f"distsim-tests-{run}").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -10,7 +10,7 @@ Once it is open, nothing of it is left to load or to compile.
 | initial | states of all neurons at the start, uint8[N] |
 | target | events a window to aim at |
 | windows, replays, applies | counters |
-| timer | where the time went |
+| timer | where the time went; of race on GPUs nothing |
 | go_on(position) | stand where an earlier chain stood, before the first `advance` |
 | advance(recorder) | one window or more, or what of them belongs to the run; InputError on every |
 | | rank alike for a run that waits for events of a network at rest |

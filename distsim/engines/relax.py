@@ -33,12 +33,12 @@ from numpy.typing import NDArray
 
 from distsim.engines.engine import NONE, Solution, of_all_ranks
 from distsim.engines.timer import Timer
-from distsim.kernels.apply import PASS, crossing
+from distsim.kernels.apply import PASS, Marks, crossing
 from distsim.kernels.energy import changes_of_energy
 from distsim.kernels.events import NO_EVENT
 from distsim.kernels.memory import aligned
 from distsim.kernels.order import merge
-from distsim.kernels.replay import Bounds, Local, Marks, guess, replay, unsettled
+from distsim.kernels.replay import Bounds, Local, guess, replay, unsettled
 from distsim.kernels.sweep import sweep
 from distsim.laws.law import Law
 from distsim.laws.tickets import Tickets
@@ -76,7 +76,7 @@ class Relax:
         self._room = limit >> self.storage.bits - 1
         self._remote = np.empty(0, np.uint64)  # events of other ranks' neurons, by time
         self._room_for_marks = np.empty(_MARKS * shard.size, np.int64)
-        self._marks = Marks(self._remote, self._room_for_marks[:0].reshape(0, 0))
+        self._marks = Marks(self._remote, self._room_for_marks[:0].reshape(0, 0), NONE)
 
     def solve(self, law: Law, window: Window, z: NDArray[Any], x: NDArray[np.uint8]) -> Solution:
         law.draw(window, z, x, self.tickets)
@@ -174,8 +174,9 @@ class Relax:
         passes = -(-events.size // PASS)
         slots = self.tickets.drawn.slots[: self._room_for_marks.size // max(1, passes)]
         values = self._room_for_marks[: passes * slots.size].reshape(passes, slots.size)
-        self._marks = Marks(events, values)
-        self.storage.apply(events, z, self._end, self._bounds, slots, values)
+        inside = np.empty(events.size if self.energies else 0, np.int64)
+        self._marks = Marks(events, values, inside)
+        self.storage.apply(z, self._end, self._bounds, slots, self._marks, self.first)
         self.timer.stamp("apply")
 
     def _adjust(

@@ -12,12 +12,14 @@ attributes         config (JSON of every option), version; at the end digest, ob
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distsim.errors import InputError
+from distsim.files import snapshot
 from distsim.files.places import PARTIAL
 
 if TYPE_CHECKING:
@@ -61,38 +63,76 @@ class Events:
 
 def read(path: str) -> Events:
     """Read an output file; where there is none, the partial one of a run that is at work or was
-    stopped, `partial_path`. Raises InputError."""
-    import h5py
-
-    found = path
-    if not os.path.exists(path) and os.path.exists(partial_path(path)):
-        found = partial_path(path)
+    stopped, `partial_path`. While a run writes it: as of a moment. Raises InputError."""
     try:
-        with open(found, "rb") as bare, h5py.File(bare, "r") as file:
-            return _events(file)
+        return _read_by(path, partial_path(path), path)  # it may get its name meanwhile
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "not an HDF5 file"
+        reason = "not an HDF5 file"
+        if error.errno:
+            reason = error.strerror or os.strerror(error.errno)
         raise InputError(f"{path}: {reason}") from None
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{path}: not an output file of distsim: {error}") from None
 
 
-def _events(file: Any) -> Events:
+def _read_by(*names: str) -> Events:
+    """The file by the first of these names that is one."""
+    for name in names[:-1]:
+        with contextlib.suppress(FileNotFoundError):
+            return snapshot.read(name, _learn, _look, _attempts)
+    return snapshot.read(names[-1], _learn, _look, _attempts)
+
+
+class _Known(NamedTuple):
+    """All of a file but its rows; the datasets that have them, by name, and how many they have, of
+    equal lengths even where a write was broken off between them."""
+
+    fields: dict[str, Any]
+    totals: dict[str, NDArray[Any]]
+    events: dict[str, Any]
+    transitions: int
+    observables: dict[str, Any]
+    samples: int
+
+
+def _learn(file: Any) -> _Known:
+    import numpy as np
+
     partial = "digest" not in file.attrs
-    time, neuron, state = _columns(file)
+    fields = {
+        "initial": file["state/initial"][:],
+        "final": None if partial else file["state/final"][:],
+        "config": json.loads(file.attrs["config"]),
+        "digest": file.attrs.get("digest"),
+        "version": file.attrs["version"],
+        "observables_digest": file.attrs.get("observables_digest"),
+        "attempts": _attempts(file),
+        "partial": partial,
+    }
+    events = {name: file["events"][name] for name in EVENTS} if "events" in file else {}
+    observables = _datasets(file[OBSERVABLES]) if OBSERVABLES in file else {}
+    rows = {name: one for name, one in observables.items() if None in one.maxshape}
+    for dataset in (*events.values(), *rows.values()):
+        snapshot.touch(dataset)
+    return _Known(
+        fields,
+        {name: np.asarray(one[()]) for name, one in observables.items() if name not in rows},
+        events,
+        min(map(len, events.values()), default=0),
+        rows,
+        min(map(len, rows.values()), default=0),
+    )
+
+
+def _look(known: _Known) -> Events:
+    import numpy as np
+
+    columns = {name: one[: known.transitions] for name, one in known.events.items()}
+    rows = {name: one[: known.samples] for name, one in known.observables.items()}
     return Events(
-        time=time,
-        neuron=neuron,
-        state=state,
-        initial=file["state/initial"][:],
-        final=None if partial else file["state/final"][:],
-        config=json.loads(file.attrs["config"]),
-        digest=file.attrs.get("digest"),
-        version=file.attrs["version"],
-        observables=_observables(file),
-        observables_digest=file.attrs.get("observables_digest"),
-        attempts=_attempts(file),
-        partial=partial,
+        **{name: columns.get(name, np.empty(0, kind)) for name, kind in EVENTS.items()},
+        **known.fields,
+        observables=rows | known.totals,
     )
 
 
@@ -101,30 +141,8 @@ def _attempts(file: Any) -> list[dict[str, Any]]:
     return [json.loads(records[name][()]) for name in sorted(records, key=int)]
 
 
-def _columns(file: Any) -> list[NDArray[Any]]:
-    """Time, neuron and state, of equal lengths even where a write was broken off between them."""
-    import numpy as np
-
-    if "events" not in file:
-        return [np.empty(0, kind) for kind in EVENTS.values()]
-    datasets = [file["events"][name] for name in EVENTS]
-    count = min(map(len, datasets))
-    return [dataset[:count] for dataset in datasets]
-
-
-def _observables(file: Any) -> dict[str, NDArray[Any]]:
-    """Name -> array; those with a row a sample are of equal lengths, as are `_columns`."""
-    import numpy as np
-
-    found: dict[str, Any] = {}
-    if OBSERVABLES in file:
-        names: list[str] = []
-        file[OBSERVABLES].visit(names.append)
-        found = {name: file[OBSERVABLES][name] for name in names}
-    grown = {name: one for name, one in found.items() if None in (getattr(one, "maxshape", ()))}
-    samples = min((len(one) for one in grown.values()), default=0)
-    return {
-        name: one[:samples] if name in grown else np.asarray(one[()])
-        for name, one in found.items()
-        if hasattr(one, "maxshape")  # a group has none
-    }
+def _datasets(group: Any) -> dict[str, Any]:
+    """Name -> dataset, of all below a group."""
+    names: list[str] = []
+    group.visit(names.append)
+    return {name: group[name] for name in names if hasattr(group[name], "maxshape")}

@@ -8,12 +8,23 @@ import hashlib
 import io
 import os
 import struct
+from collections.abc import Iterable
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from distsim.files.claim import lock
+from distsim.files.claim import is_read, lock
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
+
+Change = tuple[int, bytes]  # offset, bytes there
+
+PUT_OFF = 5.0  # seconds that a commit is put off for those who read, at most,
+KEPT = 1 << 26  # as long as no more bytes of changes are kept in memory
+
+_RECORD = struct.Struct("<QQ")  # a change: offset, bytes that follow
+_TRAILER = struct.Struct("<QQ16s8s")  # size of the file, bytes of changes, checksum, _MARK
+_MARK = b"distsim\n"
 
 
 class Disk(io.RawIOBase):
@@ -26,19 +37,17 @@ class Disk(io.RawIOBase):
     of bytes. So between two commits only what is new is written, behind the end of the file; what
     overwrites is kept in memory. `commit` writes these changes behind all else, with a checksum,
     then to their places, then cuts them off. A killed process leaves the file of its last commit,
-    or one whose changes, whole and at its end, the next to open it applies.
+    or one whose changes, whole and at its end, the next to open it applies. Who reads the file
+    meanwhile: `files.snapshot`.
     """
-
-    _RECORD = struct.Struct("<QQ")  # a change: offset, bytes that follow
-    _TRAILER = struct.Struct("<QQ16s8s")  # size of the file, bytes of changes, checksum, _MARK
-    _MARK = b"distsim\n"
 
     def __init__(self, path: str, *, new: bool) -> None:
         """Raises OSError, also if another process has the file in its hands."""
         self._path = path
         self._file = io.FileIO(path, "r+", opener=_open_or_create if new else None)
         self._error: OSError | None = None
-        self._changes: list[tuple[int, bytes]] = []
+        self._changes: list[Change] = []
+        self._waits: float | None = None  # since when a commit does
         self._position = 0
         try:
             lock(self._file.fileno())
@@ -52,7 +61,19 @@ class Disk(io.RawIOBase):
         self._whole = self._size = os.fstat(self._file.fileno()).st_size
 
     def commit(self) -> None:
-        """Bring the file to what HDF5 has written. Raises the first error of a write."""
+        """Bring the file to what HDF5 has written; while somebody reads it, by a later commit.
+        Raises the first error of a write."""
+        if self._error is None and is_read(self._file.fileno()) and self._may_wait():
+            self._waits = self._waits or monotonic()
+        else:
+            self._commit()
+
+    def _may_wait(self) -> bool:
+        late = self._waits is not None and monotonic() - self._waits >= PUT_OFF
+        return not late and sum(len(data) for _, data in self._changes) <= KEPT
+
+    def _commit(self) -> None:
+        self._waits = None
         try:
             if self._error is not None:
                 raise self._error
@@ -71,7 +92,8 @@ class Disk(io.RawIOBase):
         self._whole = self._size
 
     def sync(self) -> None:
-        """Have the disk hold everything. Raises OSError."""
+        """Commit, and have the disk hold everything. Raises OSError."""
+        self._commit()
         os.fsync(self._file.fileno())
 
     def rename(self, path: str) -> None:
@@ -85,7 +107,6 @@ class Disk(io.RawIOBase):
         if not self.closed:
             super().close()
             try:
-                self.commit()
                 self.sync()
             finally:
                 self.abandon()
@@ -128,11 +149,7 @@ class Disk(io.RawIOBase):
         start, stop = self._position, min(self._position + len(view), self._size)
         self._file.seek(start)
         filled = self._file.readinto(view[: max(0, stop - start)]) or 0
-        for offset, change in self._changes:
-            first, last = max(start, offset), min(stop, offset + len(change))
-            if first < last:
-                view[first - start : last - start] = change[first - offset : last - offset]
-                filled = max(filled, last - start)
+        filled = max(filled, overlay(view[: max(0, stop - start)], start, self._changes))
         self._position += filled
         return filled
 
@@ -156,30 +173,54 @@ class Disk(io.RawIOBase):
         body = b"".join(
             part
             for offset, data in self._changes
-            for part in (self._RECORD.pack(offset, len(data)), data)
+            for part in (_RECORD.pack(offset, len(data)), data)
         )
-        return body + self._TRAILER.pack(self._size, len(body), _checksum(body), self._MARK)
+        return body + _TRAILER.pack(self._size, len(body), _checksum(body), _MARK)
 
     def _repair(self) -> None:
         """Do what a killed process had begun to do."""
         descriptor = self._file.fileno()
-        end = os.fstat(descriptor).st_size - self._TRAILER.size
-        if end < 0:
-            return
-        trailer = os.pread(descriptor, self._TRAILER.size, end)
-        size, count, checksum, mark = self._TRAILER.unpack(trailer)
-        if mark != self._MARK or count > end:
-            return
-        body = os.pread(descriptor, count, end - count)
-        if _checksum(body) != checksum:
-            return
-        at = 0
-        while at < count:
-            offset, length = self._RECORD.unpack_from(body, at)
-            at += self._RECORD.size
-            self._put(offset, body[at : at + length])
-            at += length
-        self._file.truncate(size)
+        found = pending(descriptor, os.fstat(descriptor).st_size)
+        if found is not None:
+            size, changes = found
+            for offset, data in changes:
+                self._put(offset, data)
+            self._file.truncate(size)
+
+
+def pending(descriptor: int, length: int) -> tuple[int, list[Change]] | None:
+    """The commit that a file of so many bytes is in the middle of: its size, and the changes that
+    make it whole; None if it is whole."""
+    end = length - _TRAILER.size
+    if end < 0:
+        return None
+    trailer = os.pread(descriptor, _TRAILER.size, end)
+    if len(trailer) < _TRAILER.size:  # cut off meanwhile
+        return None
+    size, count, checksum, mark = _TRAILER.unpack(trailer)
+    if mark != _MARK or count > end:
+        return None
+    body = os.pread(descriptor, count, end - count)
+    if len(body) < count or _checksum(body) != checksum:
+        return None
+    changes, at = [], 0
+    while at < count:
+        offset, width = _RECORD.unpack_from(body, at)
+        at += _RECORD.size
+        changes.append((offset, body[at : at + width]))
+        at += width
+    return size, changes
+
+
+def overlay(data: bytearray | memoryview, start: int, changes: Iterable[Change]) -> int:
+    """Put changes over bytes that begin at `start`; where the last of them ends, 0 if none does."""
+    reached, stop = 0, start + len(data)
+    for offset, change in changes:
+        first, last = max(start, offset), min(stop, offset + len(change))
+        if first < last:
+            data[first - start : last - start] = change[first - offset : last - offset]
+            reached = max(reached, last - start)
+    return reached
 
 
 def _checksum(data: bytes) -> bytes:

@@ -43,7 +43,8 @@ class Result:
     time: float64[K], neuron: int64[K], state: uint8[K] (the new states), empty with events=False;
     times are model time (mpm) or steps (bm). initial, final: uint8[N]. observables: arrays by the
     names of their datasets, "time", "energy", "best/state" (docs/python.md has all). names: of the
-    neurons, where the network has them. config: every option.
+    neurons, where the network has them. config: every option. partial: the run was stopped before
+    its length.
 
     Several ranks: events and observables are on the root alone, `root` says where.
     What was not observed, or is not here, raises AbsentError, an InputError and an AttributeError.
@@ -61,6 +62,7 @@ class Result:
     observables_digest: str | None = None
     rank: int = 0
     ranks: int = 1
+    partial: bool = False
     _summary: Summary | None = None
     _on: Callable[[Result, Length, bool | None], Result] | None = field(default=None)
 
@@ -198,7 +200,7 @@ class Result:
                 f"model    {self.config['model']}, tau {self.config['tau']:g}, "
                 f"seed {self.config['seed']}\n"
                 f"network  {self.config['network']}, {self.initial.size:,} neurons\n"
-                f"length   {self.time.size:,} transitions\n"
+                f"length   {self.time.size:,} transitions{', partial' * self.partial}\n"
                 f"digest   {self.digest}"
             )
         else:

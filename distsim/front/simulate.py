@@ -150,6 +150,7 @@ def _followed(
         observables_digest=last.summary.observables_digest,
         rank=ranks.rank,
         ranks=ranks.size,
+        partial=last.summary.stopped is not None,
         _summary=last.summary,
         _on=partial(_go_on, session.stand()),
     )

@@ -20,10 +20,9 @@ import numpy as np
 from distsim.config.options import FIELDS, flag
 from distsim.config.sources import in_environment, variable
 from distsim.errors import InputError, OutputError
-from distsim.files.events import partial_path
+from distsim.files import events
 from distsim.front.given import Given
 from distsim.front.interrupts import Interrupts
-from distsim.front.reading import contents
 from distsim.front.result import Result
 from distsim.front.session import Stand
 from distsim.ranks.communicator import Serial
@@ -57,7 +56,7 @@ def run_on(
         ]
         summary = _followed(command, folder, show, interrupts)
         stopped = summary.stopped is not None
-        found = contents(partial_path(output) if stopped else output)
+        found = events.read(events.partial_path(output) if stopped else output)
         stood = checkpoint.read(saved, Serial())
     if stopped:
         summary = replace(summary, stopped=signal.Signals.SIGINT.name)
@@ -77,6 +76,7 @@ def run_on(
         asked.config.asdict(),
         digest=summary.digest,
         observables_digest=summary.observables_digest,
+        partial=stopped,
         _summary=summary,
         _on=partial(go_on, stand),
     )
@@ -152,8 +152,11 @@ def _followed(
                 process.wait(LOOK)
             if show is not None:
                 text = said.read_bytes()
-                sys.stderr.write(text[shown:].decode(errors="replace"))
-                shown = len(text)
+                whole = text.rfind(b"\n") + 1
+                for line in text[shown:whole].decode(errors="replace").splitlines():
+                    if folder not in line:  # how to go on from files that nobody will have
+                        print(line, file=sys.stderr)
+                shown = whole
             if interrupts.received and not told:
                 process.send_signal(signal.SIGINT)
                 told = True

@@ -3,6 +3,8 @@
 `apply.cuh` is the twin.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -13,6 +15,26 @@ from distsim.kernels.order import difference
 
 PASS = 12  # columns that `apply` adds at a time, as written out in `_columns`
 _AHEAD_LINES = np.uint64(12)  # how far ahead of its sums `apply` prefetches, in cache lines
+
+
+class Marks(NamedTuple):
+    """What `apply` leaves on its way: applied: uint64[K], the events that it adds; values:
+    int64[passes, slots], z of the slots' neurons before each pass; inside: int64[K], by how much
+    those of an event's pass before it move z of its neuron, if it is local; or int64[0], where
+    nobody asks for that."""
+
+    applied: Any
+    values: Any
+    inside: Any
+
+
+@njit(inline="always")
+def moved(columns, events, i):
+    """By how much events move z of local neuron i."""
+    total = np.int64(0)
+    for event in events:
+        total += sign_of(event) * np.int64(weight(columns, np.uint64(i), neuron_of(event)))
+    return total
 
 
 @njit(inline="always")
@@ -73,16 +95,17 @@ def _added(kind, value, high, low, weight, mask):
 
 
 @njit(cache=True)
-def apply(columns, events, z, end, bounds, slots, marks):
-    """Add the columns of `events` to z, with bounds on the way.
+def apply(columns, z, end, bounds, slots, marks, first):
+    """Add the columns of the events of `marks` to z, with bounds on the way.
 
     end = z + columns, as z[n]; bounds: on z of each neuron over the window, start included, at most
-    12 units wide of its extremes, since sums are short by the subtractions of their pass. marks:
-    int64[passes, slots], z of the slots' neurons before each pass (out). Twelve columns a pass keep
-    the sums in registers. They are prefetched: of itself a core does not read so many streams far
-    enough ahead.
+    12 units wide of its extremes, since sums are short by the subtractions of their pass. first: of
+    the local neurons. What `Marks` says of values and inside is filled in. Twelve columns a pass
+    keep the sums in registers. They are prefetched: of itself a core does not read so many streams
+    far enough ahead.
     """
     high, low = bounds
+    events, values, inside = marks
     n = z.size
     neurons = slots.neuron.copy()
     kind = z.dtype.type
@@ -95,7 +118,7 @@ def apply(columns, events, z, end, bounds, slots, marks):
         end[i] = high[i] = low[i] = z[i]
     for k in range(0, events.size, PASS):
         for a in range(neurons.size):
-            marks[k // PASS, a] = end[neurons[a]]
+            values[k // PASS, a] = end[neurons[a]]
         twelve = _columns(columns, events, k, none)
         w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 = twelve
         m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 = _masks(events, k, kind)
@@ -128,6 +151,10 @@ def apply(columns, events, z, end, bounds, slots, marks):
                 end[i] += kind(sign_of(event) * np.int64(w[i]))
                 high[i] = max(high[i], end[i])
                 low[i] = min(low[i], end[i])
+        for e in range(k, min(k + PASS, inside.size)):  # while the columns are at hand
+            i = neuron_of(events[e]) - first
+            if 0 <= i < n:
+                inside[e] = moved(columns, events[k:e], i)
 
 
 @njit(cache=True)

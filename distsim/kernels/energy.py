@@ -8,9 +8,9 @@ Integers: whoever owns i knows z_i. See `observe.py`. `energy.cuh` is the twin.
 import numpy as np
 from numba import njit
 
-from distsim.kernels.apply import PASS
+from distsim.kernels.apply import PASS, moved
 from distsim.kernels.events import ONE, neuron_of
-from distsim.kernels.replay import moved
+from distsim.kernels.replay import compare, response
 
 
 @njit(inline="always")
@@ -24,27 +24,30 @@ def doubled_by(total, diagonal, event):
 def changes_of_energy(local, slot_of, marks, events):
     """int64[own events of `events`]: by how much each changes 2 E, in order of time.
 
-    slot_of: int32[n]; marks: where the events are those that `apply` added, z is known on the way.
+    slot_of: int32[n]; marks: z is known on the way of events that differ little from these.
     """
-    columns, diagonal, first, z, _ = local
-    applied, values = marks
-    same = 0  # first events that are those applied
-    while same < min(events.size, applied.size) and events[same] == applied[same]:
-        same += 1
+    first, size = local.first, local.z.size
+    changes = np.empty(events.size + marks.applied.size, np.uint64)
     found = np.empty(events.size, np.int64)
-    count = 0
+    passed = compared = changed = count = 0
     for k in range(events.size):
         i = neuron_of(events[k]) - first
-        if i < 0 or i >= z.size:
+        if i < 0 or i >= size:
             continue
-        total = np.int64(z[i])
-        begin = 0
-        row = min(k, same) // PASS
-        if row < values.shape[0] and 0 <= slot_of[i] < values.shape[1]:
-            total = values[row, slot_of[i]]
-            begin = row * PASS
-        total += moved(columns, events[begin:k], i)
-        found[count] = doubled_by(total, diagonal[i], events[k])
+        passed, compared, changed = compare(
+            marks.applied, events[:k], events[k] & ~ONE, changes, (passed, compared, changed)
+        )
+        slot, row = slot_of[i], passed // PASS
+        if (
+            passed < marks.applied.size
+            and marks.applied[passed] == events[k]
+            and 0 <= slot < marks.values.shape[1]
+        ):
+            total = marks.values[row, slot] + marks.inside[passed]
+            total += moved(local.columns, changes[:changed], i)
+        else:
+            total = response(local, marks, i, slot, passed, changes[:changed])
+        found[count] = doubled_by(total, local.diagonal[i], events[k])
         count += 1
     return found[:count]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from distsim.kernels.apply import PASS
+from distsim.kernels.apply import PASS, moved
 from distsim.kernels.dense import weight
 from distsim.kernels.events import LIMIT, NO_EVENT, ONE, neuron_of, sign_of
 
@@ -32,14 +32,6 @@ class Bounds(NamedTuple):
 
     high: Any
     low: Any
-
-
-class Marks(NamedTuple):
-    """What `apply` left: the events of all ranks that it added last, uint64[K], and z on its way,
-    int64[passes, slots], from which z at a ticket differs little."""
-
-    applied: Any
-    values: Any
 
 
 @njit(cache=True)
@@ -67,12 +59,42 @@ def guess(local, drawn, most):
 
 
 @njit(inline="always")
-def moved(columns, events, i):
-    """By how much events move z of local neuron i."""
-    total = np.int64(0)
-    for event in events:
-        total += sign_of(event) * np.int64(weight(columns, np.uint64(i), neuron_of(event)))
-    return total
+def compare(applied, events, key, changes, counts):
+    """What leads from events that `apply` added to others, up to a time: `changes` (out).
+
+    counts: how many of `applied` before that time are passed, of `events`, which are all before it,
+    compared, and how many changes that made. Returns these, later.
+    """
+    passed, compared, changed = counts
+    while True:
+        before = applied[passed] if passed < applied.size else NO_EVENT
+        now = events[compared] if compared < events.size else NO_EVENT
+        if before >= key and now == NO_EVENT:
+            return passed, compared, changed
+        if before == now:
+            passed += 1
+            compared += 1
+        elif before < key and before < now:
+            changes[changed] = before ^ ONE
+            changed += 1
+            passed += 1
+        else:
+            changes[changed] = now
+            changed += 1
+            compared += 1
+
+
+@njit(inline="always")
+def response(local, marks, i, slot, passed, changes):
+    """z of local neuron i, which has this slot, after the first `passed` events that were applied
+    and these changes; from the last mark before."""
+    total = np.int64(local.z[i])
+    mark = 0
+    if passed and 0 <= slot < marks.values.shape[1]:
+        mark = (passed - 1) // PASS
+        total = marks.values[mark, slot]
+    total += moved(local.columns, marks.applied[mark * PASS : passed], i)
+    return total + moved(local.columns, changes, i)
 
 
 @njit(cache=True)
@@ -85,10 +107,10 @@ def replay(local, bounds, drawn, marks, remote, most, cap):
     uint64[events] of local neurons, and the event after which the window ends (NO_EVENT: its
     width).
     """
-    columns, diagonal, _, z, x = local
+    diagonal, x = local.diagonal, local.x
     high, low = bounds
     slots, tickets, order = drawn
-    applied, values = marks
+    applied = marks.applied
     for a in range(slots.size):
         i = slots[a].neuron
         slots[a].state = x[i]
@@ -115,22 +137,9 @@ def replay(local, bounds, drawn, marks, remote, most, cap):
             merged[count] = remote[heard]
             count += 1
             heard += 1
-        while True:
-            before = applied[passed] if passed < applied.size else NO_EVENT
-            now = merged[compared] if compared < count else NO_EVENT
-            if before >= key and now == NO_EVENT:
-                break
-            if before == now:
-                passed += 1
-                compared += 1
-            elif before < key and before < now:
-                changes[changed] = before ^ ONE
-                changed += 1
-                passed += 1
-            else:
-                changes[changed] = now
-                changed += 1
-                compared += 1
+        passed, compared, changed = compare(
+            applied, merged[:count], key, changes, (passed, compared, changed)
+        )
         slot = slots[tickets[t].slot]
         i = slot.neuron
         s = 1 - 2 * slot.state
@@ -142,13 +151,7 @@ def replay(local, bounds, drawn, marks, remote, most, cap):
         # Fires for sure, and does not end the window.
         clear = least >= threshold and abs(np.int64(diagonal[i])) - least <= cap
         if not clear:
-            total = np.int64(z[i])
-            mark = 0
-            if passed and tickets[t].slot < values.shape[1]:
-                mark = (passed - 1) // PASS
-                total = values[mark, tickets[t].slot]
-            total += moved(columns, applied[mark * PASS : passed], i)
-            total += moved(columns, changes[:changed], i)
+            total = response(local, marks, i, tickets[t].slot, passed, changes[:changed])
             if s * total < threshold:
                 continue
         slot.state = 1 - slot.state

@@ -78,6 +78,7 @@ class EventFile:
             )
         try:
             self._describe(config, 0, where or {})
+            self._flush()
         except OutputError:
             self.discard()
             raise
@@ -114,26 +115,22 @@ class EventFile:
             disk.abandon()
             raise InputError(f"output {found}: not an HDF5 file: {error}") from None
         try:
-            if config.events:
-                self._check_events(found, position)
-            if observation is not None:
-                self._check_samples(found, observation)
+            with _undamaged(found):
+                if config.events:
+                    self._check_events(found, position)
+                if observation is not None:
+                    self._check_samples(found, observation)
+                self._cut(config, position, observation)
+                self._describe(config, position.transitions, where or {})
+                self._file.flush()  # to the disk's memory
             try:
                 disk.rename(partial)
             except OSError as error:
                 raise OutputError(f"output {found}: {error.strerror}") from error
-            for name in EVENTS if config.events else ():
-                self._file["events"][name].resize(position.transitions, axis=0)
-            if observation is not None:
-                for name in observation.plan.datasets:
-                    self._file[OBSERVABLES][name].resize(observation.samples, axis=0)
-                self._remove(OBSERVABLES, observation.totals())
-            self._remove("state", ("final",))
-            for name in self._file.attrs.keys() & {"digest", "observables_digest"}:
-                del self._file.attrs[name]
-            self._describe(config, position.transitions, where or {})
+            self._flush()
         except BaseException:
-            self._file.close()
+            with contextlib.suppress(RuntimeError):  # of a damaged file, which stays as it was
+                self._file.close()
             disk.abandon()
             raise
         return self
@@ -189,6 +186,18 @@ class EventFile:
             dataset[before:] = block
         self._flush()
 
+    def _cut(self, config: Config, position: Position, observation: Observation | None) -> None:
+        """Back to `position`, and to the samples of `observation`."""
+        for name in EVENTS if config.events else ():
+            self._file["events"][name].resize(position.transitions, axis=0)
+        if observation is not None:
+            for name in observation.plan.datasets:
+                self._file[OBSERVABLES][name].resize(observation.samples, axis=0)
+            self._remove(OBSERVABLES, observation.totals())
+        self._remove("state", ("final",))
+        for name in self._file.attrs.keys() & {"digest", "observables_digest"}:
+            del self._file.attrs[name]
+
     def _remove(self, group: str, names: Iterable[str]) -> None:
         for name in names:
             if name in self._file[group]:
@@ -202,17 +211,14 @@ class EventFile:
         from distsim.recording import digest
 
         found, transitions = 0, position.transitions
-        try:
-            datasets = [self._file["events"][name] for name in EVENTS]
-            count = min(len(dataset) for dataset in datasets)
-            x = self._file["state/initial"][:]
-            for start in range(0, min(transitions, count), BLOCK):
-                part = slice(start, min(start + BLOCK, transitions))
-                time, neuron, state = (dataset[part] for dataset in datasets)
-                found += digest.of_events(time, neuron, state, before=start)
-                np.bitwise_xor.at(x, neuron, 1)  # each event changes a state
-        except (IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(f"output {path}: not an event file of distsim: {error}") from None
+        datasets = [self._file["events"][name] for name in EVENTS]
+        count = min(len(dataset) for dataset in datasets)
+        x = self._file["state/initial"][:]
+        for start in range(0, min(transitions, count), BLOCK):
+            part = slice(start, min(start + BLOCK, transitions))
+            time, neuron, state = (dataset[part] for dataset in datasets)
+            found += digest.of_events(time, neuron, state, before=start)
+            np.bitwise_xor.at(x, neuron, 1)  # each event changes a state
         if count < transitions or digest.text(found) != digest.text(position.total):
             raise InputError(
                 f"output {path}: {count} events given, digest {digest.text(found)}; allowed: the "
@@ -227,15 +233,12 @@ class EventFile:
         from distsim.recording import digest
 
         found, samples = 0, observation.samples
-        try:
-            for name, (row, _) in observation.plan.datasets.items():
-                dataset, width = self._file[OBSERVABLES][name], math.prod(row)
-                step = max(1, BLOCK // max(1, width))
-                for start in range(0, min(samples, len(dataset)), step):
-                    part = dataset[start : min(start + step, samples)]
-                    found += digest.of_values(name, part, start * width)
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(f"output {path}: not an event file of distsim: {error}") from None
+        for name, (row, _) in observation.plan.datasets.items():
+            dataset, width = self._file[OBSERVABLES][name], math.prod(row)
+            step = max(1, BLOCK // max(1, width))
+            for start in range(0, min(samples, len(dataset)), step):
+                part = dataset[start : min(start + step, samples)]
+                found += digest.of_values(name, part, start * width)
         if digest.text(found) != digest.text(observation.total):
             raise InputError(
                 f"output {path}: other observables given, digest {digest.text(found)}; allowed: "
@@ -256,7 +259,6 @@ class EventFile:
             **where,
         }
         self._file[f"{ATTEMPTS}/{number}"] = json.dumps(record).encode()
-        self._flush()
 
     def _flush(self) -> None:
         self._file.flush()
@@ -269,6 +271,17 @@ class EventFile:
             yield
         except OSError as error:
             raise OutputError(f"output {self.path}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _undamaged(path: str) -> Iterator[None]:
+    """Raise InputError for what HDF5 says of a file that is not what it is taken for."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"output {path}: not an event file of distsim: {error}") from None
 
 
 def _opened(path: str, *, new: bool) -> Disk:

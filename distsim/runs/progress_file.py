@@ -66,8 +66,8 @@ class ProgressFile:
             self._fail(error)
 
     def __call__(self, progress: Progress) -> None:
-        """Write a line if it is time to."""
-        if progress.seconds - self._written < EVERY:
+        """Write a line if it is time to, and not that of the end."""
+        if progress.seconds - self._written < EVERY or progress.fraction >= 1:
             return
         self._written = progress.seconds
         line = {

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.kernels import apply, dense
+from distsim.kernels.apply import Marks
 from distsim.kernels.gaussian import Formula, fill_gaussian
 from distsim.kernels.replay import Bounds
 
@@ -56,14 +57,14 @@ class DenseColumns:
 
     def apply(
         self,
-        events: NDArray[np.uint64],
         z: NDArray[Any],
         end: NDArray[Any],
         bounds: Bounds,
         slots: NDArray[Any],
-        marks: NDArray[np.int64],
+        marks: Marks,
+        first: int,
     ) -> None:
-        apply.apply(self.columns, events, z, end, bounds, slots, marks)
+        apply.apply(self.columns, z, end, bounds, slots, marks, first)
 
     def adjust(
         self,

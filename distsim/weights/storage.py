@@ -20,7 +20,7 @@ What an engine on the CPU needs besides (`HostStorage`), with events as in `kern
 | columns | what compiled loops reach W by: `kernels.dense.weight(columns, i, j)`, `column` |
 | diagonal(first) | int[n], W[i, i] |
 | accumulate(events, z) | z += the columns of the events |
-| apply(events, z, end, bounds, slots, marks) | the same into `end`, with bounds on the way |
+| apply(z, end, bounds, slots, marks, first) | the same into `end`, with bounds on the way |
 | adjust(before, after, most, end, bounds) | `end` and its bounds from some events to others |
 
 On GPUs the kernels of `kernels/dense.cuh` do these.
@@ -32,6 +32,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.kernels.apply import Marks
 from distsim.kernels.gaussian import Formula
 from distsim.kernels.replay import Bounds
 
@@ -66,12 +67,12 @@ class HostStorage(Storage, Protocol):
 
     def apply(
         self,
-        events: NDArray[np.uint64],
         z: NDArray[Any],
         end: NDArray[Any],
         bounds: Bounds,
         slots: NDArray[Any],
-        marks: NDArray[np.int64],
+        marks: Marks,
+        first: int,
     ) -> None: ...
 
     def adjust(

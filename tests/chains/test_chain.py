@@ -67,7 +67,8 @@ def test_members(device: str, engine: str, machine: str) -> None:
     assert chain.replays > 0
     assert chain.applies > 0
     assert chain.now() >= recorder.last > 0
-    assert sum(chain.timer.phases.values()) > 0
+    timed = (device, engine) != ("gpu", "race")
+    assert (sum(chain.timer.phases.values()) > 0) == timed
     assert final.shape == (N,)
     assert chain.consistent(final)
     chain.close()

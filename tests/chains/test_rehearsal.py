@@ -1,15 +1,17 @@
 """The rehearsal: after it, a run of its kind compiles and loads nothing."""
 
+import itertools
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import launchers
+import pytest
 
 # Each kind in a process forked before anything was compiled: what one needs, another may not have.
 ALONE = """
-import itertools, json, os, sys
+import json, os, sys
 import numpy as np
 from distsim.chains import opening, rehearsal
 from distsim.config.options import Config
@@ -52,9 +54,7 @@ def late(model, engine, bits, wide, ranks):
 
 """
 FORKS = """
-for kind in itertools.product(("mpm", "bm"), ("relax", "race"), (8, 16, 32), (False, True)):
-    if kind[3] and kind[1:3] != ("relax", 8):
-        continue
+for kind in json.loads(sys.argv[1]):
     process = os.fork()
     if not process:
         missed = late(*kind, connect())
@@ -64,30 +64,58 @@ for kind in itertools.product(("mpm", "bm"), ("relax", "race"), (8, 16, 32), (Fa
 """
 RANKS = """
 ranks = connect()
-for kind in (("mpm", "relax", 8), ("mpm", "race", 16), ("bm", "relax", 8), ("bm", "race", 16)):
-    missed = late(*kind, False, ranks)
+for kind in json.loads(sys.argv[1]):
+    missed = late(*kind, ranks)
     anywhere = ranks.maximum(len(missed))
     if ranks.rank == 0:
         print(json.dumps([kind, missed or anywhere]), flush=True)
 """
 
 
-def assert_nothing_missed(out: str, kinds: int) -> None:
+# (model, engine, bits, whether z is wider than these ask for)
+Kinds = list[tuple[str, str, int, bool]]
+EACH: Kinds = [
+    ("mpm", "relax", 16, False),
+    ("mpm", "relax", 32, False),
+    ("mpm", "race", 32, False),
+    ("bm", "relax", 32, False),
+    ("bm", "race", 16, False),
+    ("bm", "race", 8, True),
+]
+ALL: Kinds = [
+    *itertools.product(("mpm", "bm"), ("relax", "race"), (8, 16, 32), (False,)),
+    *itertools.product(("mpm", "bm"), ("relax", "race"), (8, 16), (True,)),
+]
+
+
+def assert_nothing_missed(out: str, kinds: Kinds) -> None:
     found = [json.loads(line) for line in out.splitlines()]
-    assert len(found) == kinds
+    assert [tuple(kind) for kind, _ in found] == kinds
     assert [line for line in found if line[1]] == []
 
 
-def test_every_kind_of_chain_is_ready_when_it_is_open() -> None:
+@pytest.mark.parametrize(
+    "kinds", [pytest.param(EACH, id="each"), pytest.param(ALL, id="all", marks=pytest.mark.long)]
+)
+def test_every_kind_of_chain_is_ready_when_it_is_open(kinds: Kinds) -> None:
+    """Each model, engine, width, and a z that is wider than that asks for; in all ways: long."""
     done = subprocess.run(
-        [sys.executable, "-c", ALONE + FORKS],
+        [sys.executable, "-c", ALONE + FORKS, json.dumps(kinds)],
         capture_output=True, text=True, timeout=1200, env=launchers.ENVIRONMENT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert_nothing_missed(done.stdout, 14)
+    assert_nothing_missed(done.stdout, kinds)
 
 
 @launchers.needs_mpirun
-def test_so_is_every_kind_on_several_ranks(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param([ALL[0], ("bm", "race", 16, False)], id="some"),
+        pytest.param(ALL, id="all", marks=pytest.mark.long),
+    ],
+)
+def test_so_is_every_kind_on_several_ranks(kinds: Kinds, tmp_path: Path) -> None:
     (tmp_path / "late.py").write_text(ALONE + RANKS)
-    assert_nothing_missed(launchers.start(2, str(tmp_path / "late.py")), 4)
+    out = launchers.start(2, str(tmp_path / "late.py"), json.dumps(kinds))
+    assert_nothing_missed(out, kinds)

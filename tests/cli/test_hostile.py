@@ -96,6 +96,7 @@ def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:
     assert done.returncode in (0, 1)
 
 
+@pytest.mark.alone
 def test_an_early_interrupt_is_no_traceback(tmp_path: Path) -> None:
     for delay in (0.05, 0.1, 0.2, 0.4):
         process = subprocess.Popen(
@@ -114,6 +115,7 @@ def test_an_early_interrupt_is_no_traceback(tmp_path: Path) -> None:
         assert process.returncode in (130, 85)
 
 
+@pytest.mark.alone
 def test_an_early_interrupt_that_the_shell_ignores_is_ignored(tmp_path: Path) -> None:
     """As in the background of a shell script."""
     script = f"trap '' INT; exec {sys.executable} -X importtime -m distsim --tau nothing"

@@ -92,7 +92,7 @@ def test_the_environment_counts_for_conduct(name: str) -> None:
     assert getattr(amend("run.ck", BEGUN.asdict(), around, {}), name) == OTHERS[name]
 
 
-@pytest.mark.parametrize("name", set(FIELDS) - set(of_role(Role.CONDUCT)))
+@pytest.mark.parametrize("name", sorted({*FIELDS} - {*of_role(Role.CONDUCT)}))
 def test_the_environment_counts_for_nothing_else(name: str) -> None:
     around = {f"DISTSIM_{name.upper()}": str(OTHERS[name])}
     assert amend("run.ck", BEGUN.asdict(), around, {}) == dataclasses.replace(BEGUN)

@@ -144,6 +144,27 @@ def test_each_attempt_leaves_a_record(path: str) -> None:
         assert attempts[-1]["ranks"] == count
 
 
+def test_a_damaged_file_that_cannot_be_cut_back_stays_as_it_is(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = np.zeros(NEURONS, np.uint8)
+    file = begin(path)
+    file.append(*block(0, 50))
+    file.finish(states, "00")
+    before, cut = Path(path).read_bytes(), EventFile._cut
+
+    def damaged(*arguments: Any) -> None:
+        cut(*arguments)
+        raise KeyError("Couldn't delete link")
+
+    monkeypatch.setattr(EventFile, "_cut", damaged)
+    start = Position(states, Clock(), 0, 0, 0, 0, 0.0, 0)
+    with pytest.raises(InputError, match=r"run\.h5: not an event file of distsim: .*delete link"):
+        EventFile.reopen(path, Config(), start)
+    assert Path(path).read_bytes() == before
+    assert os.listdir(os.path.dirname(path)) == ["run.h5"]
+
+
 def test_a_run_says_where_it_was_and_from_where_it_went_on(tmp_path: Path) -> None:
     path, saves = str(tmp_path / "run.h5"), str(tmp_path / "run.ck")
     options: dict[str, Any] = {"network": "gaussian", "neurons": 60, "device": "cpu"}

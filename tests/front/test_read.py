@@ -34,6 +34,7 @@ def test_a_file_is_the_result_of_its_run(written: Path) -> None:
     assert found.moments_count == wanted.moments_count
     assert (found.digest, found.observables_digest) == (wanted.digest, wanted.observables_digest)
     assert found.config["tau"] == 2.0
+    assert not found.partial
     assert found.digest in repr(found)
     with pytest.raises(InputError, match="go_on: this result was read from a file"):
         found.go_on(time=1.0)
@@ -55,8 +56,17 @@ def test_a_partial_file_ends_where_its_events_do(written: Path, tmp_path: Path) 
     short = simulate("gaussian", **{**OPTIONS, "time": None}, transitions=100)
     np.testing.assert_array_equal(found.final, short.final)
     assert found.digest == short.digest
-    with pytest.raises(InputError, match=r"run\.h5: No such file or directory; there is .*partial"):
-        distsim.read(tmp_path / "run.h5")
+    assert found.partial
+    assert "100 transitions, partial" in repr(found)
+    assert distsim.read(tmp_path / "run.h5").digest == short.digest
+    with h5py.File(partial, "r+") as file:
+        del file["events"]
+        file.attrs["config"] = file.attrs["config"].replace('"events": true', '"events": false')
+    bare = distsim.read(partial)
+    assert (bare.final.size, bare.time.size, bare.digest) == (0, 0, "")
+    np.testing.assert_array_equal(bare.activity, distsim.read(written).activity)
+    with pytest.raises(InputError, match=r"none\.h5: No such file or directory"):
+        distsim.read(tmp_path / "none.h5")
 
 
 def test_what_is_no_output_file_is_refused(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_events_need_not_be_kept() -> None:
 
 
 # ------------------------------------------------------------------------------------------ go on
-GOING_ON = [
+GOING_ON: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any] | None]] = [
     ("mpm", {"transitions": 457}, {"transitions": 1001}, {"transitions": 1458}),
     ("mpm", {"time": 2.5}, {"time": 5.0}, {"time": 7.5}),
     ("mpm", {"transitions": 300}, {"time": 2.0}, None),
@@ -156,6 +156,23 @@ def test_a_run_goes_on_exactly(
     check_equal(long, simulate(W, **options, **whole, initial="random"))
     assert long.summary.transitions > short.summary.transitions > 0
     check_equal(short.go_on(**more), long)  # the first is what it was
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("engine", ["relax", "race"])
+def test_a_run_goes_on_on_a_gpu(engine: Any) -> None:
+    for model, first, more, whole in GOING_ON:
+        seen = {"observe": "activity,rates,samples", "moments_of": None}
+        options = MODELS[model] | seen | {name: first[name] for name in first if name == "scan"}
+        if whole is None:
+            continue
+        short = simulate(W, **(options | first), initial="random", device="gpu", engine=engine)
+        wanted = simulate(W, **options, **whole, initial="random", device="cpu")
+        found = short.go_on(**more)
+        for name in ("time", "neuron", "state", "final", "activity", "rates", "samples"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), name)
+        assert found.digest == wanted.digest
+        assert found.observables_digest == wanted.observables_digest
 
 
 def test_a_run_goes_on_again_and_again() -> None:
@@ -249,6 +266,7 @@ def test_ctrl_c_returns_what_there_is_and_the_run_can_go_on(hands: list[Presses]
     result = simulate(W, **options, transitions=200_000)
     done = result.summary.transitions
     assert result.summary.stopped == "SIGINT"
+    assert result.partial
     assert 1000 <= done == result.time.size < 200_000
     assert finger.cleared
     assert "stopped" in repr(result)

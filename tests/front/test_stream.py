@@ -27,8 +27,8 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_parts_together_are_the_run(closed: list[str]) -> None:
     wanted = simulate(W, **OPTIONS)
-    parts = list(stream(W, **OPTIONS, block=200))
-    assert len(parts) > 3
+    parts = list(stream(W, **OPTIONS, block=100))
+    assert len(parts) > 5
     for name in ("time", "neuron", "state"):
         joined = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(joined, getattr(wanted, name))
@@ -36,7 +36,7 @@ def test_parts_together_are_the_run(closed: list[str]) -> None:
         joined = np.concatenate([part.observables[name] for part in parts])
         np.testing.assert_array_equal(joined, wanted.observables[name], name)
         assert joined.shape[1:] == values.shape[1:]
-    assert all(part.time.size >= 200 for part in parts[:-1])
+    assert all(part.time.size >= 100 for part in parts[:-1])
     assert all(part.summary is None and part.final is None for part in parts[:-1])
     assert np.cumsum([part.time.size for part in parts]).tolist() == [
         part.transitions for part in parts
@@ -57,19 +57,19 @@ def test_parts_together_are_the_run(closed: list[str]) -> None:
 
 
 def test_parts_without_events_have_the_samples() -> None:
-    parts = list(stream(W, **OPTIONS, events=False, block=200))
-    assert len(parts) > 3
+    parts = list(stream(W, **OPTIONS, events=False, block=100))
+    assert len(parts) > 5
     assert not any(part.time.size for part in parts)
     assert sum(len(part.observables["time"]) for part in parts) == 60
 
 
 def test_a_break_ends_the_run(closed: list[str]) -> None:
-    for part in stream(W, **OPTIONS, block=200):
+    for part in stream(W, **OPTIONS, block=100):
         assert isinstance(part, Part)
         break
     del part
     assert closed == ["closed"]
-    parts = stream(W, **OPTIONS, block=200)
+    parts = stream(W, **OPTIONS, block=100)
     next(parts)
     parts.close()
     assert closed == ["closed"] * 2

@@ -197,6 +197,32 @@ def test_observables_are_the_same_bits_however_the_run_is_made(
         assert file["observables/time"].shape == (wanted.samples,)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["model"])
+def test_observables_of_a_gpu_are_the_same_bits(
+    case: dict[str, Any], symmetric: dict[str, Any], tmp_path: Path
+) -> None:
+    """Also where a run begins on one device and goes on on the other."""
+    case = {**case, **symmetric, "initial": "random"}
+    wanted = run({**case, "device": "cpu"}, tmp_path / "wanted.h5", Serial())
+    found, total = contents(tmp_path / "wanted.h5")
+    name = next(name for name in LENGTHS if name in case)
+    path, saved_at = tmp_path / "run.h5", str(tmp_path / "run.ck")
+    for engine in ("relax", "race"):
+        made = run({**case, "engine": engine, "device": "gpu"}, path, Serial())
+        assert (made.digest, made.observables_digest) == (wanted.digest, total)
+        again, _ = contents(path)
+        for dataset, values in found.items():
+            np.testing.assert_array_equal(again[dataset], values, err_msg=dataset)
+    for first, second in (("gpu", "cpu"), ("cpu", "gpu")):
+        half = {**case, name: type(case[name])(case[name] * 0.43), "device": first}
+        run(half, path, Serial(), checkpoint=saved_at)
+        saved = checkpoint.read(saved_at, Serial())
+        longer = amend(saved_at, saved.config, {}, {name: case[name], "device": second})
+        last = simulation.run(longer, Serial(), saved=saved)
+        assert (last.digest, last.observables_digest) == (wanted.digest, total)
+
+
 LENGTHS = ("transitions", "time", "sweeps")
 
 

@@ -66,7 +66,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "G14.txt").write_text("3 2\n1 2 1\n2 3 1\n")
     (tmp_path / "config.toml").write_text("transitions = 100\n")
     (tmp_path / "run.toml").write_text("transitions = 100\n")
-    (tmp_path / "sweep.toml").write_text("transitions = 20\ntau = [1.0, 2.0]\n")
+    (tmp_path / "sweep.toml").write_text(
+        'transitions = 20\ntau = [1.0, 2.0]\nobserve = "activity"\nevery = 0.001\n'
+    )
     np.save(tmp_path / "W.npy", np.random.default_rng(0).normal(0, 0.1, (40, 40)))
     return tmp_path
 

@@ -27,6 +27,7 @@ pytestmark = [
         bool(slurm_cluster.missing()), reason=f"not installed: {slurm_cluster.missing()}"
     ),
     needs_mpich,
+    pytest.mark.alone,
 ]
 
 

@@ -7,9 +7,9 @@ import plain
 import pytest
 from plain import Event, Part, Ticket
 
-from distsim.kernels.apply import PASS
+from distsim.kernels.apply import PASS, Marks
 from distsim.kernels.events import NO_EVENT
-from distsim.kernels.replay import Bounds, Marks, guess, replay, unsettled
+from distsim.kernels.replay import Bounds, guess, replay, unsettled
 from distsim.kernels.tickets import SLOT_KIND, TICKET_KIND, Drawn
 
 TICKS = 12  # few, or very few, so that several tickets and events are at one
@@ -30,12 +30,15 @@ def bounds(dice: random.Random, part: Part, events: list[Event], *, width: int =
     )
 
 
+NOTHING = np.empty(0, np.int64)
+
+
 def marks(dice: random.Random, part: Part, drawn: Drawn, applied: list[Event]) -> Marks:
     """z of some or all of the slots' neurons before each pass of `applied`."""
     neurons = drawn.slots["neuron"][: dice.randint(0, drawn.slots.size)]
     values = [[part.after(applied[:k])[i] for i in neurons] for k in range(0, len(applied), PASS)]
     shape = -(-len(applied) // PASS), neurons.size
-    return Marks(plain.words(applied), np.array(values, np.int64).reshape(shape))
+    return Marks(plain.words(applied), np.array(values, np.int64).reshape(shape), NOTHING)
 
 
 def others(dice: random.Random, part: Part, events: list[Event]) -> list[Event]:
@@ -120,7 +123,7 @@ def test_bounds_decide_what_is_beyond_them(
     s = 1 - 2 * x
     part, drawn = one_neuron(5 * s, x, 3, threshold=threshold)
     given = Bounds(*(part.numbers([value]) for value in ((high, low) if s > 0 else (-low, -high))))
-    nothing = Marks(plain.words([]), np.empty((0, 0), np.int64))
+    nothing = Marks(plain.words([]), np.empty((0, 0), np.int64), NOTHING)
     found, _ = replayed(part, given, drawn, nothing, [], 9, FAR)
     assert bool(found) == fires
 
@@ -128,7 +131,7 @@ def test_bounds_decide_what_is_beyond_them(
 def test_two_tickets_at_one_tick_are_looked_at_whatever_the_bounds() -> None:
     part, drawn = one_neuron(0, 0, 3, 3, threshold=0)
     given = Bounds(part.numbers([-7]), part.numbers([-7]))  # beyond reach, which is not so
-    nothing = Marks(plain.words([]), np.empty((0, 0), np.int64))
+    nothing = Marks(plain.words([]), np.empty((0, 0), np.int64), NOTHING)
     found, _ = replayed(part, given, drawn, nothing, [], 9, FAR)
     assert found == [(3, 0, 1), (3, 0, 0)]
 
@@ -147,7 +150,7 @@ def test_what_a_replay_took_from_old_bounds_is_checked_by_the_new(bits: int) -> 
         old = Drawn(drawn.slots, drawn.tickets[:known], drawn.order[drawn.order < known])
         bounded = others(dice, part, plain.run(part, tickets)[0])
         before = bounds(dice, part, bounded, width=dice.choice([0, plain.scale(part)]))
-        nothing = Marks(plain.words([]), np.empty((0, 0), np.int64))
+        nothing = Marks(plain.words([]), np.empty((0, 0), np.int64), NOTHING)
         found, early = replayed(part, before, old, nothing, [], most, FAR)
         body = found[:-1] if early else found
         changes = sorted(plain.difference(bounded, body), key=lambda event: event.moment)

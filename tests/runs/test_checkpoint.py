@@ -277,12 +277,12 @@ def test_networks_of_any_size(neurons: int, here: Path) -> None:
 # ------------------------------------------------------------------- disturbed from outside
 
 
-def survive(model: str, moments: int, folder: Path, gpus: int = 0) -> None:
-    """Disturb a run at so many random moments, by a signal, --max-time and kill -9 in turns, each
-    time on another number of ranks and with the other engine, now and then on GPUs if there are
-    any; compare it with one undisturbed."""
+def survive(model: str, moments: int, spread: float, folder: Path, gpus: int = 0) -> None:
+    """Disturb a run at so many random moments, up to `spread` seconds after a checkpoint, by a
+    signal, --max-time and kill -9 in turns, each time on another number of ranks and with the other
+    engine, now and then on GPUs if there are any; compare it with one undisturbed."""
     options = ["--network", "gaussian", "--neurons", 200, "--model", model, "--seed", 5]
-    options += ["--transitions", 200_000 * moments]
+    options += ["--transitions", int(1e6 * (spread + 0.01)) * moments]  # more than a core makes
     whole = ["--output", "whole.h5", "--device", "cpu", "--json"]
     undisturbed = Run(folder, *options, *whole).end()
     assert undisturbed.status == 0, undisturbed.err
@@ -294,7 +294,7 @@ def survive(model: str, moments: int, folder: Path, gpus: int = 0) -> None:
         how = ("signal", "max-time", "kill")[moment % 3]
         ranks = choose.choice([count for count in (1, 2, 3, 5) if count != ranks])
         start = ["resume", "run.ck"] if (folder / "run.ck").exists() else options
-        limit = ["--max-time", choose.uniform(0.01, 0.6)] if how == "max-time" else []
+        limit = ["--max-time", choose.uniform(0.01, 3 * spread)] if how == "max-time" else []
         engine = ("relax", "race")[moment % 2]
         device = choose.choice(("cpu", "gpu")) if ranks <= gpus else "cpu"
         before = saved_at(folder)
@@ -303,7 +303,7 @@ def survive(model: str, moments: int, folder: Path, gpus: int = 0) -> None:
         if how != "max-time":
             while saved_at(folder) == before and going.running():
                 time.sleep(0.002)
-            time.sleep(choose.uniform(0.0, 0.2))
+            time.sleep(choose.uniform(0.0, spread))
             number = choose.choice(signals.SIGNALS) if how == "signal" else signal.SIGKILL
             going.signal(choose.randrange(ranks), number)
         done = going.end()
@@ -322,17 +322,19 @@ def saved_at(folder: Path) -> int:
 
 
 @needs_mpirun
+@pytest.mark.alone
 @pytest.mark.parametrize("model", ["mpm", "bm"])
 @pytest.mark.parametrize("gpus", [0, pytest.param(1, marks=pytest.mark.gpu)])
 def test_a_disturbed_run_ends_as_an_undisturbed_one(gpus: int, model: str, tmp_path: Path) -> None:
-    survive(model, 6, tmp_path, gpus)
+    survive(model, 6, 0.05, tmp_path, gpus)
 
 
 @needs_mpirun
+@pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.parametrize("model", ["mpm", "bm"])
 def test_fifty_random_moments(model: str, tmp_path: Path) -> None:
-    survive(model, 50, tmp_path)
+    survive(model, 50, 0.2, tmp_path)
 
 
 # -------------------------------------------------------------------------------- refusals

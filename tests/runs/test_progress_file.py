@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launchers import needs_mpirun
+from processes import Run
 
 from distsim.config.options import Config
 from distsim.config.sources import amend
 from distsim.errors import InputError
+from distsim.files.events import read
 from distsim.ranks.communicator import Serial
 from distsim.recording.scalars import Scalars
 from distsim.runs import checkpoint, progress_file, simulation
@@ -126,11 +129,21 @@ def test_the_last_line_has_the_numbers_of_the_summary(
     assert {name: last[name] for name in names} == {name: getattr(summary, name) for name in names}
     assert set(names) >= {"activity", "rate", *KEYS} - {"fraction"}
     assert ("steps" in last) == ("sweeps" in length)
-    done = [line["transitions"] for line in [*before, last]]
-    assert done == sorted(done)
+    for name in ("transitions", "time", "fraction"):
+        done = [line[name] for line in [*before, last]]
+        assert done == sorted(done)
     assert all(set(line) <= set(last) for line in before)
     with pytest.raises(InputError, match=r"progress run\.jsonl: exists; allowed: a new file"):
         simulation.run(config, Serial())
+
+
+@needs_mpirun
+def test_the_root_of_two_ranks_writes_for_both(here: Path) -> None:
+    files = ("--output", "run.h5", "--progress", "run.jsonl")
+    done = Run(here, "--transitions", 300, "--device", "cpu", "--json", *files, ranks=2).end(300)
+    assert [line["transitions"] for line in lines()][-1] == done.summary["transitions"] == 300
+    (attempt,) = read("run.h5").attempts
+    assert (attempt["ranks"], attempt["hosts"]) == (2, [os.uname().nodename])
 
 
 def test_a_run_that_goes_on_appends(here: Path) -> None:

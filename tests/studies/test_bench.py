@@ -38,7 +38,8 @@ def check(rows: list[dict[str, Any]], more: set[str]) -> None:
             assert row["target"] == 20
             assert row["events"] > 0
             assert row["applies"] > 0
-            assert sum(row["microseconds"].values()) > 0
+            if row["engine"] == "relax":
+                assert sum(row["microseconds"].values()) > 0
 
 
 def test_rows_on_the_cpu() -> None:
