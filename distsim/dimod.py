@@ -130,11 +130,11 @@ def _anneal(
     linear, (rows, columns, values), _ = binary.to_numpy_vectors(variable_order=order)
     pairs = coo_array((-values, (rows, columns)), shape=(len(order), len(order)))
     weights = (pairs + pairs.T).tocsr()
+    network = from_array(weights, -linear)
     found = np.empty_like(states)
     for read, start in enumerate(states):
         # A seed of its own for each read: those of neighbouring seeds have nothing in common.
         own = int(np.random.SeedSequence((seed, read)).generate_state(1, np.uint64)[0])
-        network = from_array(weights, -linear)
         found[read] = anneal(network, own, start, (1.0 / beta for beta in betas), sweeps)
     return found
 

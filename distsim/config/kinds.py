@@ -12,9 +12,11 @@ import numbers
 import operator
 import os
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from distsim.limits import MOST_NEURONS
 
 LONGEST = 1e9  # seconds, some 30 years: clocks and waits of the system know no more
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -85,7 +87,7 @@ class Words:
 
     def __call__(self, value: object) -> str:
         given = _parts(value)
-        if not given or not set(given) <= set(self.allowed):
+        if not given or not all(isinstance(one, str) and one in self.allowed for one in given):
             raise ValueError(str(self))
         return ",".join(word for word in self.allowed if word in given)
 
@@ -102,6 +104,8 @@ class Indices:
     def __call__(self, value: object) -> str:
         if isinstance(value, range | slice) and value.step in (None, 1):
             value = f"{value.start or 0}:{value.stop}"
+        if isinstance(value, range) and len(value) > MOST_NEURONS:
+            raise ValueError(f"{self}, {MOST_NEURONS:,} at most")
         if isinstance(value, str) and value.count(":") == 1:
             first, stop = (_exact_integer(end) for end in value.split(":"))
             if first is None or stop is None or not 0 <= first < stop:
@@ -230,7 +234,7 @@ def _parts(value: object) -> list[Any]:
         return [part.strip() for part in value.split(",") if part.strip()]
     if _is_integer(value):
         return [value]
-    return list(value) if isinstance(value, Iterable) else []
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else []
 
 
 def _is_integer(value: object) -> bool:

@@ -106,10 +106,13 @@ def _temperature(beta: Any) -> float:
     try:
         if math.isinf(beta) and beta > 0:
             return 0.0
-        return 1.0 / Number(positive=True)(beta)
+        tau = 1.0 / Number(positive=True)(beta)
+        if math.isinf(tau):
+            raise ValueError
+        return tau
     except (TypeError, ValueError):
         raise InputError(
-            f"beta: {short(beta)} given; allowed: a number above 0, or inf (beta = 1 / tau)"
+            f"beta: {short(beta)} given; allowed: a number above 1e-308, or inf (beta = 1 / tau)"
         ) from None
 
 

@@ -84,7 +84,10 @@ class Session:
         self.chain = chain = open_chain(network, config, ranks, states)
         try:
             self.digest = chain.network_digest()
-            self.observation = open_observation(config, network, chain, until, on_disk=False)
+            earlier = None if stand is None else stand.observed
+            self.observation = open_observation(
+                config, network, chain, until, earlier, on_disk=False
+            )
             self._collected = Collected()
             sink = self._collected if ranks.rank == 0 and config.events else None
             self.recorder = Recorder(limit, until, sink, self.observation)
@@ -117,8 +120,6 @@ class Session:
         position = stand.position
         self.chain.go_on(position)
         self.recorder.go_on(position.transitions, position.last, position.total)
-        if self.observation is not None:
-            self.observation.go_on(stand.observed)
 
     def progress(self) -> Progress:
         return self.meter.progress()
@@ -158,6 +159,7 @@ class Session:
         yield self._part(self.meter.summary(self.network, final, stopped), final)
 
     def _part(self, summary: Summary | None = None, final: NDArray[np.uint8] | None = None) -> Part:
+        agreed(self.ranks, self._check_observation)
         observables = self._rows()
         if summary is not None and self.observation is not None:
             observables |= self.observation.totals()
@@ -170,6 +172,10 @@ class Session:
             transitions=self._given_out, now=now, fraction=self.recorder.fraction(now),
             summary=summary, final=final,
         )  # fmt: skip
+
+    def _check_observation(self) -> None:
+        if self.observation is not None and self.observation.error is not None:
+            raise InputError(self.observation.error)
 
     def _rows(self) -> Observables:
         """Samples since the last part: each dataset, with D rows or none."""

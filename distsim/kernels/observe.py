@@ -47,9 +47,9 @@ class Tally(NamedTuple):
     this interval and in those before, 2 E and its rest, the lowest of both, the event in the block
     at which it was, and SUMS; real: float64[REALS]: up to when `integral` is summed, neurons in
     state 1 x time in this interval, the sum of `mean` over those before, the time of the lowest
-    energy. rests:
-    int64[N], R. Of each neuron in this interval, where it is wanted: fired: int64[N], transitions
-    0 -> 1; since: float64[N], from when its state 1 is not yet in spent: float64[N], time in it.
+    energy. rests: int64[N], R. Of each neuron in this interval, where it is wanted: fired:
+    int64[N], transitions 0 -> 1; since: float64[N], from when its state 1 is not yet in spent:
+    float64[N], time in it.
     """
 
     x: Any

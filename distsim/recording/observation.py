@@ -31,6 +31,8 @@ from distsim.recording import digest
 from distsim.recording.scalars import Scalars
 from distsim.recording.sinks import Sink
 
+MOST_SAMPLES = 1 << 40  # of a run; and of those that events of one block leave behind them:
+_MOST_AT_ONCE = 1 << 28
 _ROOM = 1 << 22  # bytes of rows that are made at a time
 
 
@@ -88,6 +90,7 @@ class Observation:
     def __init__(self, plan: Plan, start: Start) -> None:
         self.plan = plan
         self.store: Sink | None = None
+        self.error: str | None = None  # why it takes no more
         self.taken = 0  # events
         self.total = 0  # of the digest of all rows
         each = plan.neurons if plan.names & {"rates", "occupation"} else 0
@@ -132,6 +135,14 @@ class Observation:
         already, by a run that ended inside a window and goes on from its start, are passed over."""
         seen = max(0, self.taken - before)
         if seen < block.time.size:
+            step = self.plan.every * self.plan.sweep
+            if block.time[-1] / step - self.samples > _MOST_AT_ONCE:
+                self.error = (
+                    f"observe: more than {_MOST_AT_ONCE:,} samples between events by every "
+                    f"{self.plan.every:g}; allowed: fewer, by a larger every"
+                )
+            if self.error is not None:
+                return
             self._take(Block._make(column[seen:] for column in block), -1.0)
             self.taken = before + block.time.size
 

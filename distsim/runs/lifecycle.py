@@ -114,7 +114,7 @@ class Lifecycle:
     # ------------------------------------------------------------------------------ decisions
     def _wish(self) -> tuple[Wish, int]:
         self._watchdog.begun()
-        if self._sink is not None and self._sink.error is not None:
+        if (self._sink is not None and self._sink.error is not None) or self._lack() is not None:
             return Wish.FAIL, 0
         if self._signals is not None and self._signals.received:
             return Wish.STOP, self._signals.received
@@ -168,8 +168,20 @@ class Lifecycle:
 
     def _check_sink(self) -> None:
         """Raise the sink's OutputError on every rank alike."""
-        sink = self._sink
-        self._on_root(lambda: None if sink is None else sink.check())
+
+        def check() -> None:
+            if self._sink is not None:
+                self._sink.check()
+            lack = self._lack()
+            if lack is not None:
+                raise OutputError(lack)
+
+        self._on_root(check)
+
+    def _lack(self) -> str | None:
+        """Why the root's observables take no more, if they do not."""
+        observation = self._recorder.observation
+        return None if observation is None else observation.error
 
     def _on_root(self, action: Callable[[], None]) -> None:
         """Have the root do it; its OutputError is raised on every rank alike."""

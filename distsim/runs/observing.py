@@ -3,7 +3,11 @@ or the disk must have room for it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from distsim.chains.chain import Chain
 from distsim.config.kinds import indices
@@ -15,7 +19,7 @@ from distsim.networks.checks import check_energy
 from distsim.ranks import partition
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
-from distsim.recording.observation import Observation, Plan
+from distsim.recording.observation import MOST_SAMPLES, Observation, Plan
 from distsim.weights.fitting import check_bytes
 from distsim.weights.source import Network
 
@@ -23,7 +27,7 @@ from distsim.weights.source import Network
 def check_observables(config: Config, network: Network, ranks: Communicator) -> None:
     """Refuse what this network does not have: an energy without symmetry, unknown neurons. For this
     rank's rows. Raises InputError."""
-    if config.energies:
+    if config.energies and config.model != "bm":  # of which `check_model` asks as much
         names = " and ".join(sorted(config.observed & {"energy", "best"}))
         first = partition.start(ranks.rank, network.neurons, ranks.size)
         stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
@@ -58,10 +62,17 @@ def plan(config: Config, network: Network, unit: float) -> Plan:
 
 
 def open_observation(
-    config: Config, network: Network, chain: Chain, until: float | None, *, on_disk: bool
+    config: Config,
+    network: Network,
+    chain: Chain,
+    until: float | None,
+    earlier: Mapping[str, NDArray[Any]] | None,
+    *,
+    on_disk: bool,
 ) -> Observation | None:
-    """The root's observation; until: the run's length in time or steps, if it has one; on_disk:
-    samples go to a file. Raises InputError on every rank alike."""
+    """The root's observation; until: the run's length in time or steps, if it has one; earlier: the
+    state of the observation that it goes on from; on_disk: samples go to a file. Raises InputError
+    on every rank alike."""
     if config.observe is None:
         return None
     start = chain.shard.start(chain.initial, chain.ranks)
@@ -70,19 +81,31 @@ def open_observation(
     def opened() -> Observation | None:
         if chain.ranks.rank != 0:
             return None
-        _check_room(config, what, until, on_disk=on_disk)
-        return Observation(what, start)
+        observation = Observation(what, start)
+        if earlier is not None:
+            observation.go_on(earlier)
+        _check_room(config, observation, until, on_disk=on_disk)
+        return observation
 
     return agreed(chain.ranks, opened)
 
 
-def _check_room(config: Config, what: Plan, until: float | None, *, on_disk: bool) -> None:
+def _check_room(
+    config: Config, observation: Observation, until: float | None, *, on_disk: bool
+) -> None:
     """Refuse more samples than there is room for, where their number is known."""
+    what = observation.plan
     check_bytes("observe", f"moments of {what.of.size:,} neurons", 8 * what.of.size**2)
     if until is None:
         return
-    samples = int(until / (what.every * what.sweep))
-    wanted = samples * what.bytes_a_sample
+    count = until / what.every / what.sweep
+    if not count < MOST_SAMPLES:
+        raise InputError(
+            f"{flag('every')}: {what.every:g} given, {count:.3g} samples; "
+            f"allowed: up to {MOST_SAMPLES:,}"
+        )
+    samples = int(count)
+    wanted = (samples - observation.samples) * what.bytes_a_sample
     each = amount(what.bytes_a_sample)
     given = f"{samples:,} samples of {each} by {flag('every')} {what.every:g}"
     if on_disk and config.output is not None:

@@ -51,15 +51,14 @@ def prepare(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Pr
     network = agreed(ranks, lambda: open_checked(config, ranks, saved))
     limit, until = length(config, network)
     chain = open_chain(network, config, ranks, None if saved is None else saved.position.states)
-    observation = open_observation(config, network, chain, until, on_disk=True)
+    earlier = None if saved is None else saved.observed
+    observation = open_observation(config, network, chain, until, earlier, on_disk=True)
     recorder = Recorder(limit, until, observation=observation)
     digest = "" if config.checkpoint is None and saved is None else chain.network_digest()
     if saved is not None:
         agreed(ranks, lambda: check_same(saved, digest, network, config))
         chain.go_on(saved.position)
         recorder.go_on(saved.position.transitions, saved.position.last, saved.position.total)
-        if observation is not None:
-            observation.go_on(saved.observed)
     return Prepared(network, chain, recorder, digest)
 
 

@@ -95,7 +95,7 @@ def test_observables_come_as_lists_and_ranges() -> None:
     ("options", "message"),
     [
         ({"T": 1.0, "beta": 1.0}, r"T, beta: 2 temperatures given; allowed: one of"),
-        ({"beta": 0}, r"beta: 0 given; allowed: a number above 0, or inf"),
+        ({"beta": 0}, r"beta: 0 given; allowed: a number above 1e-308, or inf"),
         ({"beta": W}, r"beta: an array of shape \(2, 2\) given"),
         ({"beta": np.inf}, r"tau = 1 / beta: 0 given; allowed for the mpm: above 0"),
         ({"T": -1}, r"T: -1 given; allowed: a finite number"),

@@ -1,6 +1,7 @@
 """Observables: what a plain loop makes of a run's events; the same bits however it runs."""
 
 import json
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from thread_ranks import on_ranks
 
 from distsim.config.options import OBSERVABLES, Config
 from distsim.config.sources import amend
-from distsim.errors import InputError
+from distsim.errors import InputError, OutputError
 from distsim.files.events import EVENTS
+from distsim.front.simulate import simulate
 from distsim.networks.celegans import celegans
 from distsim.ranks.communicator import Communicator, Serial
 from distsim.recording import digest
@@ -391,7 +393,7 @@ def test_the_best_cut_of_a_graph_is_that_of_its_state(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------- bad input
 
 
-ENDLESS = {"observe": "rates", "every": 1e-9, "transitions": None, "time": 1e6, "output": "run.h5"}
+ENDLESS = {"observe": "rates", "every": 1e-5, "transitions": None, "time": 1e6, "output": "run.h5"}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"observe": "enrgy"}, "observe: 'enrgy' given; allowed: one or more of energy, activity"),
     ({"observe": "rates", "every": 0}, "every: 0 given; allowed: a finite number above 0"),
@@ -405,6 +407,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "--moments-of: neuron 281 given; allowed: 0 to",
     ),
     ({"observe": "moments", "moments_of": "0:1e12"}, "--moments-of: neuron 999999999999 given"),
+    ({"observe": [["energy"]]}, "allowed: one or more of energy, activity"),
+    ({"observe": {"energy": False}}, "allowed: one or more of energy, activity"),
+    ({"observe": "moments", "moments_of": range(0, 10**10, 2)}, "indices of neurons, .* at most"),
+    (
+        {"observe": "rates", "every": 1e-300, "transitions": None, "time": 1e300},
+        "--every: 1e-300 given, inf samples; allowed: up to",
+    ),
     (
         {"observe": "best,energy"},
         r"observe: best and energy given, but no energy exists: W of .* is not symmetric; first "
@@ -412,7 +421,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         ENDLESS,
-        r"output run.h5: 1,000,000,000,000,000 samples of .* by --every 1e-09 given, a file of "
+        r"output run.h5: 100,000,000,000 samples of .* by --every 1e-05 given, a file of "
         r".*; allowed: .*, what is free on its disk",
     ),
 ]
@@ -431,6 +440,37 @@ def test_what_cannot_be_observed_is_refused(
     refused(Serial())
     on_ranks(2, refused)
     assert not list(tmp_path.iterdir())
+
+
+def test_samples_that_never_end_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a length in transitions nobody knows beforehand how many there are."""
+    message = "more than 1,000 samples between events by every 1e-09; allowed: fewer, by a larger"
+    monkeypatch.setattr("distsim.recording.observation._MOST_AT_ONCE", 1000)
+    case = Config(observe="activity", every=1e-9, transitions=30_000, output=str(tmp_path / "a.h5"))
+    with pytest.raises(OutputError, match=message):
+        simulation.run(case, Serial())
+    with pytest.raises(InputError, match=message):
+        simulate("celegans", observe="activity", every=1e-9, transitions=3000)
+
+
+def test_a_run_that_goes_on_needs_room_for_new_samples_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, symmetric: dict[str, Any]
+) -> None:
+    saved_at = str(tmp_path / "run.ck")
+    case = {**CASES[2], **symmetric, "time": 3.0}
+    run(case, tmp_path / "run.h5", Serial(), checkpoint=saved_at)
+    free = shutil._ntuple_diskusage(10**6, 10**6, 10_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: free)
+    saved = checkpoint.read(saved_at, Serial())
+    for time, fits in ((3.1, True), (30.0, False)):
+        longer = amend(saved_at, saved.config, {}, {"time": time})
+        if fits:
+            assert simulation.run(longer, Serial(), saved=saved).samples == 31
+            continue
+        with pytest.raises(InputError, match=r"300 samples of .* allowed: 9\.766 KiB"):
+            simulation.run(longer, Serial(), saved=saved)
 
 
 def test_a_wide_network_says_whose_moments_it_can_observe() -> None:
