@@ -393,7 +393,13 @@ def test_the_best_cut_of_a_graph_is_that_of_its_state(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------- bad input
 
 
-ENDLESS = {"observe": "rates", "every": 1e-5, "transitions": None, "time": 1e6, "output": "run.h5"}
+ENDLESS = {
+    "observe": "rates",
+    "every": 2**-17,
+    "transitions": None,
+    "time": 1e6,
+    "output": "run.h5",
+}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"observe": "enrgy"}, "observe: 'enrgy' given; allowed: one or more of energy, activity"),
     ({"observe": "rates", "every": 0}, "every: 0 given; allowed: a finite number above 0"),
@@ -421,7 +427,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         ENDLESS,
-        r"output run.h5: 100,000,000,000 samples of .* by --every 1e-05 given, a file of "
+        r"output run.h5: 131,072,000,000 samples of .* by --every 7.62939e-06 given, a file of "
         r".*; allowed: .*, what is free on its disk",
     ),
 ]
