@@ -15,10 +15,12 @@ from pathlib import Path
 import launchers
 import pytest
 
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # of all processes, where there are several
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("dist", "no") != "loadgroup":
+    if RUN is None:
         return
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
     for item in items:
@@ -29,11 +31,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Tests of other processes share a lock, one that is alone has it for itself."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if run is None:
+    if RUN is None:
         return (yield)
     alone = item.get_closest_marker("alone") is not None
-    with (Path(tempfile.gettempdir()) / f"distsim-tests-{run}").open("w") as turn:
+    with (Path(tempfile.gettempdir()) / f"distsim-tests-{RUN}").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         return (yield)
 

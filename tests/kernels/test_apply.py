@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from plain import Event, Part
 
-from distsim.kernels.apply import PASS, accumulate, adjust, apply, crossing
+from distsim.kernels.apply import PASS, Marks, accumulate, adjust, apply, crossing
 from distsim.kernels.replay import Bounds
 from distsim.kernels.tickets import SLOT_KIND
 
@@ -49,15 +49,22 @@ def test_bounds_hold_on_the_way_and_marks_are_before_each_pass(bits: int, count:
         held = dice.sample(range(part.size), dice.randint(0, min(5, part.size)))
         slots = np.zeros(len(held), SLOT_KIND)
         slots["neuron"] = held
-        marks = np.zeros((-(-count // PASS), len(held)), np.int64)
+        values = np.zeros((-(-count // PASS), len(held)), np.int64)
+        marks = Marks(plain.words(events), values, np.zeros(count, np.int64))
         end, bounds = room(part)
         z = part.numbers(part.z)
-        apply(part.columns(), plain.words(events), z, end, bounds, slots, marks)
+        apply(part.columns(), z, end, bounds, slots, marks, part.first)
         assert z.tolist() == part.z
         assert end.tolist() == part.after(events)
-        for k in range(len(marks)):
+        for k in range(len(values)):
             before = part.after(events[: k * PASS])
-            assert marks[k].tolist() == [before[i] for i in held]
+            assert values[k].tolist() == [before[i] for i in held]
+        for k, event in enumerate(events):
+            i = event.neuron - part.first
+            if 0 <= i < part.size:
+                first = k - k % PASS
+                moved = part.after(events[:k])[i] - part.after(events[:first])[i]
+                assert marks.inside[k] == moved
         check(part, events, bounds, slack=PASS)
 
 

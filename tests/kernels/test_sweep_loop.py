@@ -46,8 +46,11 @@ def test_visits_are_the_plain_loop(bits: int, sequential: bool) -> None:
             for event in plain.remote_events(dice, part, dice.choice([0, 8]), steps)
             if event.tick not in {visit.tick for visit in visits}
         ]
-        mine = sweep(part.local(), sequential, in_order(part, visits), plain.words(remote))
+        mine, doubled = sweep(part.local(), sequential, in_order(part, visits), plain.words(remote))
         wanted, _ = plain.run(part, visits, remote)
         assert plain.events(mine) == wanted
+        for event, change in zip(wanted, doubled.tolist(), strict=True):
+            before = part.after([one for one in (*remote, *wanted) if one.tick < event.tick])
+            assert change == -2 * event.sign * before[event.neuron - part.first]
         fired += len(wanted)
     assert fired > 100

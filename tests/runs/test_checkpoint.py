@@ -399,7 +399,8 @@ def test_the_environment_of_a_resumed_run_says_where_and_how_only(here: Path) ->
         "network_seed": "3", "patterns": "4", "tau": "2", "seed": "7", "transitions": "50",
         "time": "0.1", "steps": "9", "sweeps": "9", "weight_bits": "8", "scan": "random",
         "initial": "ones", "window": "5", "output": "other.h5", "overwrite": "perhaps",
-        "checkpoint": "other.ck",
+        "checkpoint": "other.ck", "observe": "rates", "every": "3", "moments_of": "0:3",
+        "events": "perhaps", "progress": "other.jsonl",
     }  # fmt: skip
     conduct = {
         "engine": "race", "device": "cpu", "exchange": "nccl", "checkpoint_every": "2 events",
