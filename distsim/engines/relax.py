@@ -108,7 +108,9 @@ class Relax:
         self.timer.stamp("apply")
         doubled = NONE
         if self.energies:
-            mine = changes_of_energy(local, self.tickets.held.slot_of, self._marks, events)
+            mine = changes_of_energy(
+                tuple(local), self.tickets.held.slot_of, tuple(self._marks), events
+            )
             doubled = of_all_ranks(mine, events, self.neurons, self.ranks)
             self.timer.stamp("energy")
         return Solution(events, self._end, early, replays, applies, doubled)
@@ -119,7 +121,7 @@ class Relax:
         replays = 0
         while True:
             replays += 1
-            mine, changes = sweep(local, sequential, self.tickets.drawn, self._remote)
+            mine, changes = sweep(tuple(local), sequential, tuple(self.tickets.drawn), self._remote)
             self.timer.stamp("replay")
             found, _ = self._gather(window, mine, _NONE)
             if self._settled(found, events):
@@ -143,10 +145,10 @@ class Relax:
         while True:
             replays += 1
             mine, stop = replay(
-                local,
-                self._bounds,
-                self.tickets.drawn,
-                self._marks,
+                tuple(local),
+                tuple(self._bounds),
+                tuple(self.tickets.drawn),
+                tuple(self._marks),
                 self._remote,
                 window.most,
                 window.cap,
@@ -164,7 +166,7 @@ class Relax:
 
     def _guess(self, local: Local, window: Window) -> NDArray[np.uint64]:
         """All ranks' events, by time, if no neuron had inputs. Any guess leads to the same end."""
-        mine = guess(local, self.tickets.drawn, window.most)
+        mine = guess(tuple(local), tuple(self.tickets.drawn), window.most)
         self.timer.stamp("replay")
         return self._gather(window, mine, _NONE)[0]
 
@@ -213,7 +215,15 @@ class Relax:
         known = self.tickets.drawn.tickets.size
         body = events[:-1] if early else events
         top = law.deepen(window, local.x, body, self._bounds, self.tickets)
-        again = unsettled(local, self._bounds, self.tickets.drawn, known, changes, events, early)
+        again = unsettled(
+            tuple(local),
+            tuple(self._bounds),
+            tuple(self.tickets.drawn),
+            known,
+            changes,
+            events,
+            early,
+        )
         self.timer.stamp("deepen")
         agreed = self.ranks.maximum(2 * again + (top > window.cap))
         self.timer.stamp("exchange")
@@ -232,4 +242,4 @@ class Relax:
 
     def _crossing(self, local: Local, window: Window, events: NDArray[np.uint64]) -> int:
         """Index of the first event that lifts some s z above the window's cap, or events.size."""
-        return self.ranks.minimum(crossing(local, events, self._bounds, window.cap))
+        return self.ranks.minimum(crossing(tuple(local), events, tuple(self._bounds), window.cap))

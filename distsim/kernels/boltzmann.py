@@ -47,10 +47,10 @@ def visits(scan, rest, start, steps, held, room):
     """
     seed, neurons, sequential, first, n, scale = scan
     slots, tickets, order = room
-    slot_of = held.slot_of
+    slot_of, before, _ = held
     if steps > tickets.size:
-        return held.slots, 0, False
-    for a in range(held.slots):
+        return before, 0, False
+    for a in range(before):
         slot_of[slots[a].neuron] = -1
     used = 0
     count = 0

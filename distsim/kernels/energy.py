@@ -8,9 +8,9 @@ Integers: whoever owns i knows z_i. See `observe.py`. `energy.cuh` is the twin.
 import numpy as np
 from numba import njit
 
-from distsim.kernels.apply import PASS, moved
+from distsim.kernels.apply import PASS, Marks, moved
 from distsim.kernels.events import ONE, neuron_of
-from distsim.kernels.replay import compare, response
+from distsim.kernels.replay import Local, compare, response
 
 
 @njit(inline="always")
@@ -26,6 +26,7 @@ def changes_of_energy(local, slot_of, marks, events):
 
     slot_of: int32[n]; marks: z is known on the way of events that differ little from these.
     """
+    local, marks = Local(*local), Marks(*marks)
     first, size = local.first, local.z.size
     changes = np.empty(events.size + marks.applied.size, np.uint64)
     found = np.empty(events.size, np.int64)

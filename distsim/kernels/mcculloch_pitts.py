@@ -22,7 +22,7 @@ from distsim.kernels.events import (
     to_threshold,
 )
 from distsim.kernels.philox import FIRST, TICKET, draw
-from distsim.kernels.tickets import Held
+from distsim.kernels.tickets import Drawn, Held
 
 BINS = 32 * 32 + 1  # of the high half of a level: exponent and 5 bits of the mantissa
 BIN_ORIGIN = np.int64((1023 << 5) - 1)
@@ -276,6 +276,8 @@ def arrivals(source, reach, z, x, bound, held, room):
 
     held: what there was before, which is given up. See `screen`; returns what `draw_tickets` does.
     """
+    source, reach = Source(*source), Reach(*reach)
+    held, room = Held(*held), Drawn(*room)
     for a in range(held.slots):
         held.slot_of[room.slots[a].neuron] = -1
     candidates, need = screen(source, reach, z, x, bound)
@@ -317,6 +319,7 @@ def more_arrivals(source, cap, x, events, bounds, bound, held, room):
 
     See `reached`; returns what `draw_tickets` does, and a bound on all s z.
     """
+    source, held = Source(*source), Held(*held)
     candidates, need, top = reached(source, cap, x, events, bounds, bound)
     slots, tickets, done = held.slots, held.tickets, True
     if candidates.size:

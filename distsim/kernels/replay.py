@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from distsim.kernels.apply import PASS, moved
+from distsim.kernels.apply import PASS, Marks, moved
 from distsim.kernels.dense import weight
 from distsim.kernels.events import LIMIT, NO_EVENT, ONE, neuron_of, sign_of
 
@@ -40,7 +40,7 @@ def guess(local, drawn, most):
 
     Returns uint64[events], at most `most`.
     """
-    z, x = local.z, local.x
+    _, _, _, z, x = local
     slots, tickets, order = drawn
     for a in range(slots.size):
         slots[a].state = x[slots[a].neuron]
@@ -107,6 +107,7 @@ def replay(local, bounds, drawn, marks, remote, most, cap):
     uint64[events] of local neurons, and the event after which the window ends (NO_EVENT: its
     width).
     """
+    local, marks = Local(*local), Marks(*marks)
     diagonal, x = local.diagonal, local.x
     high, low = bounds
     slots, tickets, order = drawn

@@ -21,8 +21,8 @@ def sweep(local, sequential, drawn, remote):
     remote: uint64[K], the events of other ranks by time. Returns the events of local neurons,
     uint64[events], and by how much each changes 2 E (`energy.py`), int64[events].
     """
-    columns, z, x = local.columns, local.z, local.x
-    slots, tickets = drawn.slots, drawn.tickets
+    columns, _, _, z, x = local
+    slots, tickets, _ = drawn
     neurons = np.empty(slots.size, np.int64)
     states = np.empty(slots.size, np.int64)
     sums = np.empty(slots.size, np.int64)

@@ -121,9 +121,10 @@ class Boltzmann:
 
     def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
         """The tickets of all visits to local neurons."""
-        rest = self.shard.rest
+        assert self.scan is not None
+        scan, rest, start, steps = tuple(self.scan), self.shard.rest, window.number, window.steps
         tickets.fill(
-            lambda: visits(self.scan, rest, window.number, window.steps, tickets.held, tickets.room)
+            lambda: visits(scan, rest, start, steps, tuple(tickets.held), tuple(tickets.room))
         )
 
     def deepen(

@@ -174,9 +174,13 @@ class McCullochPitts:
         if window.exponent not in self._tables:
             table = lowest_thresholds(window.exponent, self.scale)
             self._tables = {window.exponent: table, **dict(list(self._tables.items())[:_TABLES])}
-        source = self._source(window)
-        reach = Reach(self._tables[window.exponent], self._margin, window.cap)
-        tickets.fill(lambda: arrivals(source, reach, z, x, self._bound, tickets.held, tickets.room))
+        source = tuple(self._source(window))
+        reach = tuple(Reach(self._tables[window.exponent], self._margin, window.cap))
+        tickets.fill(
+            lambda: arrivals(
+                source, reach, z, x, self._bound, tuple(tickets.held), tuple(tickets.room)
+            )
+        )
 
     def deepen(
         self,
@@ -187,12 +191,19 @@ class McCullochPitts:
         tickets: Tickets,
     ) -> int:
         """Draw what responses within their bounds may reach. Returns a bound on all s z."""
-        source, top = self._source(window), 0
+        source, within, top = tuple(self._source(window)), tuple(bounds), 0
 
         def more() -> tuple[int, int, bool]:
             nonlocal top
             *drawn, top = more_arrivals(
-                source, window.cap, x, events, bounds, self._bound, tickets.held, tickets.room
+                source,
+                window.cap,
+                x,
+                events,
+                within,
+                self._bound,
+                tuple(tickets.held),
+                tuple(tickets.room),
             )
             return tuple(drawn)
 

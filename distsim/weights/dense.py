@@ -64,7 +64,7 @@ class DenseColumns:
         marks: Marks,
         first: int,
     ) -> None:
-        apply.apply(self.columns, z, end, bounds, slots, marks, first)
+        apply.apply(self.columns, z, end, tuple(bounds), slots, tuple(marks), first)
 
     def adjust(
         self,
@@ -74,5 +74,7 @@ class DenseColumns:
         end: NDArray[Any],
         bounds: Bounds,
     ) -> NDArray[np.uint64]:
-        changes: NDArray[np.uint64] = apply.adjust(self.columns, before, after, most, end, bounds)
+        changes: NDArray[np.uint64] = apply.adjust(
+            self.columns, before, after, most, end, tuple(bounds)
+        )
         return changes
