@@ -3,7 +3,8 @@
 The others see none, so that `--device auto` is the CPU.
 
 Of several processes (launch/test) each takes a file at a time, so that its kernels are compiled
-once; tests that are marked alone come last, in one process, and meanwhile no other runs.
+once, where xdist can (3.8 does not see groups under pytest 9.2); tests that are marked alone come
+last, and while one runs no other does.
 """
 
 import fcntl
