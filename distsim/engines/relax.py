@@ -176,7 +176,7 @@ class Relax:
         passes = -(-events.size // PASS)
         slots = self.tickets.drawn.slots[: self._room_for_marks.size // max(1, passes)]
         values = self._room_for_marks[: passes * slots.size].reshape(passes, slots.size)
-        inside = np.empty(events.size if self.energies else 0, np.int64)
+        inside = np.empty(events.size, np.int64) if self.energies else NONE
         self._marks = Marks(events, values, inside)
         self.storage.apply(z, self._end, self._bounds, slots, self._marks, self.first)
         self.timer.stamp("apply")

@@ -12,13 +12,11 @@ from distsim.chains.opening import as_states, open_chain
 from distsim.errors import InputError
 from distsim.front.given import Given
 from distsim.front.result import Observables
-from distsim.networks.checks import check_model
-from distsim.ranks import partition
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.recording.sinks import Collected
-from distsim.runs.observing import check_observables, open_observation
+from distsim.runs.observing import check_rows, open_observation
 from distsim.runs.preparation import length
 from distsim.runs.results import Meter, Progress, Summary
 from distsim.runs.simulation import windows
@@ -105,10 +103,7 @@ class Session:
     def _open(self, stand: Stand | None) -> Network:
         """The network, checked for this rank's rows."""
         network = self.given.open() if stand is None else stand.network
-        first = partition.start(self.ranks.rank, network.neurons, self.ranks.size)
-        stop = partition.start(self.ranks.rank + 1, network.neurons, self.ranks.size)
-        check_model(network, self.config.model, first, stop)
-        check_observables(self.config, network, self.ranks)
+        check_rows(self.config, network, self.ranks)
         return network
 
     def _go_on(self, stand: Stand) -> None:

@@ -15,7 +15,7 @@ from distsim.config.options import MOST_MOMENTS, Config, flag
 from distsim.errors import InputError
 from distsim.files.places import check_disk
 from distsim.limits import amount
-from distsim.networks.checks import check_energy
+from distsim.networks.checks import check_energy, check_model
 from distsim.ranks import partition
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
@@ -24,13 +24,14 @@ from distsim.weights.fitting import check_bytes
 from distsim.weights.source import Network
 
 
-def check_observables(config: Config, network: Network, ranks: Communicator) -> None:
-    """Refuse what this network does not have: an energy without symmetry, unknown neurons. For this
-    rank's rows. Raises InputError."""
+def check_rows(config: Config, network: Network, ranks: Communicator) -> None:
+    """Refuse, for this rank's rows, what the model cannot have, and observables that the network
+    does not have: an energy without symmetry, unknown neurons. Raises InputError."""
+    first = partition.start(ranks.rank, network.neurons, ranks.size)
+    stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
+    check_model(network, config.model, first, stop)
     if config.energies and config.model != "bm":  # of which `check_model` asks as much
         names = " and ".join(sorted(config.observed & {"energy", "best"}))
-        first = partition.start(ranks.rank, network.neurons, ranks.size)
-        stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
         check_energy(network, names, first, stop)
     if config.moments_of is not None:
         of = indices(config.moments_of)
@@ -81,6 +82,8 @@ def open_observation(
     def opened() -> Observation | None:
         if chain.ranks.rank != 0:
             return None
+        moments = what.of.size
+        check_bytes("observe", f"moments of {moments:,} neurons", 8 * moments**2)
         observation = Observation(what, start)
         if earlier is not None:
             observation.go_on(earlier)
@@ -95,7 +98,6 @@ def _check_room(
 ) -> None:
     """Refuse more samples than there is room for, where their number is known."""
     what = observation.plan
-    check_bytes("observe", f"moments of {what.of.size:,} neurons", 8 * what.of.size**2)
     if until is None:
         return
     count = until / what.every / what.sweep

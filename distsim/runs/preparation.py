@@ -19,14 +19,12 @@ from distsim.files.arrays import ArrayFile
 from distsim.files.claim import Claim
 from distsim.kernels.window import END_OF_TIME
 from distsim.networks.catalogue import open_network
-from distsim.networks.checks import check_model
-from distsim.ranks import partition
 from distsim.ranks.agreement import agreed, gathered
 from distsim.ranks.communicator import Communicator
 from distsim.recording.observation import Observation
 from distsim.recording.recorder import Recorder
 from distsim.runs.checkpoint import Checkpoint, remove
-from distsim.runs.observing import check_observables, open_observation
+from distsim.runs.observing import check_rows, open_observation
 from distsim.runs.output import EventFile
 from distsim.runs.progress import Display
 from distsim.runs.progress_file import ProgressFile
@@ -216,13 +214,7 @@ def open_checked(config: Config, ranks: Communicator, saved: Checkpoint | None) 
             f"network {config.network}: {network.neurons} neurons given; allowed: the network of "
             f"the run that is resumed, {saved.neurons} neurons"
         )
-    check_model(
-        network,
-        config.model,
-        partition.start(ranks.rank, network.neurons, ranks.size),
-        partition.start(ranks.rank + 1, network.neurons, ranks.size),
-    )
-    check_observables(config, network, ranks)
+    check_rows(config, network, ranks)
     return network
 
 
