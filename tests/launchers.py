@@ -75,10 +75,17 @@ def digests(
     ranks: int, cases: list[dict[str, Any]], folder: Path, mpi: str | None = None
 ) -> list[str]:
     """The digest of each case, run on so many ranks; z == W x must hold at each end."""
+    return [digest for digest, _ in observed(ranks, cases, folder, mpi)]
+
+
+def observed(
+    ranks: int, cases: list[dict[str, Any]], folder: Path, mpi: str | None = None
+) -> list[tuple[str, str | None]]:
+    """The same, and the digest of what each observed."""
     asked, made = folder / "cases.json", folder / "digests.json"
     asked.write_text(json.dumps(cases), encoding="utf-8")
     start(ranks, f"{TESTS}/streams.py", str(asked), str(made), mpi=mpi)
     runs = json.loads(made.read_text(encoding="utf-8"))
     assert len(runs) == len(cases)
-    assert all(consistent for _, consistent in runs)
-    return [digest for digest, _ in runs]
+    assert all(consistent for _, _, consistent in runs)
+    return [(digest, total) for digest, total, _ in runs]

@@ -1,7 +1,7 @@
 """Several runs in one start of the ranks: python streams.py CASES.json DIGESTS.json
 
 CASES.json holds a list of options, one object a run. The root writes DIGESTS.json, for each run
-[digest, whether z == W x held at the end].
+[digest, that of what it observed, whether z == W x held at the end].
 """
 
 import json
@@ -18,7 +18,7 @@ def main(asked: str, made: str) -> None:
     runs = []
     for options in json.loads(Path(asked).read_text(encoding="utf-8")):
         summary = simulation.run(Config(**options), ranks)
-        runs.append([summary.digest, summary.consistent])
+        runs.append([summary.digest, summary.observables_digest, summary.consistent])
     if ranks.rank == 0:
         Path(made).write_text(json.dumps(runs), encoding="utf-8")
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from distsim.chains.cpu import HostChain
 from distsim.chains.rehearsal import rehearse
 from distsim.config.options import Config
-from distsim.laws.law import Clock
+from distsim.kernels.window import Clock
 from distsim.laws.opening import open_law
 from distsim.ranks.communicator import Serial
 from distsim.recording.recorder import Recorder

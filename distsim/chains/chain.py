@@ -6,6 +6,7 @@ Once it is open, nothing of it is left to load or to compile.
 |---|---|
 | config, ranks | what it was opened with |
 | shard | this rank's part of the network, as integers |
+| engine | `walk`, `relax` or `race` |
 | place, exchange | `cpu` or `gpu`; how GPUs exchange |
 | initial | states of all neurons at the start, uint8[N] |
 | target | events a window to aim at |
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 
 from distsim.config.options import Config
 from distsim.engines.timer import Timer
-from distsim.laws.law import Clock
+from distsim.kernels.window import Clock
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.shard import Shard
@@ -60,6 +61,7 @@ class Chain(Protocol):
     config: Config
     ranks: Communicator
     shard: Shard[Any]
+    engine: str
     place: str
     exchange: str | None
     initial: NDArray[np.uint8]

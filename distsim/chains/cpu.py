@@ -1,18 +1,20 @@
-"""A chain on the CPU: a window at a time, from the law's clock to the recorder."""
+"""A chain on the CPU: its engine moves it, the recorder gets what belongs to the run."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.chains.chain import Position
 from distsim.config.options import Config
-from distsim.engines.engine import Engine
+from distsim.engines.engine import Engine, Stretch
 from distsim.engines.race import Race
 from distsim.engines.relax import Relax
 from distsim.engines.timer import Timer
-from distsim.kernels.states import commit
+from distsim.engines.walk import Walk
+from distsim.engines.windows import Windows
+from distsim.kernels.states import commit, undoing
 from distsim.kernels.window import END_OF_TIME
 from distsim.laws.opening import open_law
 from distsim.ranks.agreement import agreed
@@ -20,14 +22,11 @@ from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
 from distsim.weights.fitting import check_memory
-from distsim.weights.shard import Shard, load
+from distsim.weights.shard import load
 from distsim.weights.source import Network
-from distsim.weights.storage import HostStorage
 
-_ENGINES: dict[str, Callable[[Shard[HostStorage], Communicator, Timer, bool], Engine]] = {
-    "race": Race,
-    "relax": Relax,
-}
+_SOLVERS: dict[str, type[Race] | type[Relax]] = {"race": Race, "relax": Relax}
+_ANY = 1 << 62  # events: no bound on a stretch
 
 
 class HostChain:
@@ -64,12 +63,18 @@ class HostChain:
         self.x = states[self.shard.first : self.shard.first + self.shard.size].copy()
         self.z = self.shard.responses(states)
         self.law = open_law(config, self.shard, ranks)
-        self.engine: Engine = _ENGINES[config.engine](
-            self.shard, ranks, self.timer, config.energies
-        )
+        alone = "walk" if ranks.size == 1 else "relax"
+        self.engine = alone if config.engine == "auto" else config.engine
+        self._engine = self._open_engine(config.energies)
         self.windows = self.replays = self.applies = 0
         self._left: Position | None = None  # where a run that ended inside a window goes on
         self._quiet = False  # no event in the last window
+
+    def _open_engine(self, energies: bool) -> Engine:
+        needs = (self.shard, self.ranks, self.timer, energies)
+        if self.engine == "walk":
+            return Walk(*needs)
+        return Windows(_SOLVERS[self.engine](*needs), self.shard.first, self.timer)
 
     @property
     def target(self) -> int:
@@ -81,32 +86,46 @@ class HostChain:
         self.applies = position.applies
 
     def advance(self, recorder: Recorder) -> None:
-        """One window, or what of it belongs to the run. Raises InputError for a run that waits for
-        events of a network at rest, on every rank alike."""
+        """A stretch of windows, or what of it belongs to the run. Raises InputError for a run that
+        waits for events of a network at rest, on every rank alike."""
         self.timer.start()
         if recorder.limit is not None and (self._quiet or self.now() >= END_OF_TIME):
             self._check_motion()
-        window = self.law.open(self.z, self.x)
-        self.timer.stamp("open")
-        solution = self.engine.solve(self.law, window, self.z, self.x)
-        times = self.law.times(window, solution.events)
+        stretch = self._engine.advance(self.law, self.z, self.x, *self._bounds(recorder))
+        events, times, doubled, first, *_ = stretch
         kept = recorder.belonging(times)
-        events = solution.events[:kept]
-        if kept < solution.events.size:  # the run ends here; another would need the whole window
-            self._left = self.position(recorder)
-        recorder.record(times[:kept], events, solution.doubled[:kept])
+        self._quiet = events.size == first
+        if kept < events.size:  # the run ends here; another would need the whole last window
+            undone = undoing(events[kept:])
+            self.shard.storage.accumulate(undone, self.z)
+            commit(undone, self.shard.first, self.x)
+            recorder.record(times[:first], events[:first], doubled[:first])
+            self._left = self._before(stretch, events[first:kept], recorder)
+            times, events, doubled = times[first:kept], events[first:kept], doubled[first:kept]
+        recorder.record(times, events, doubled)
+        self.windows += stretch.windows
+        self.replays += stretch.replays
+        self.applies += stretch.applies
         self.timer.stamp("record")
-        if kept == solution.events.size:
-            self.z[:] = solution.end
-        else:
-            self.shard.storage.accumulate(events, self.z)
-        commit(events, self.shard.first, self.x)
-        self.law.close(window, solution.events, early=solution.early)
-        self.windows += 1
-        self.replays += solution.replays
-        self.applies += solution.applies
-        self._quiet = solution.events.size == 0
-        self.timer.stamp("commit")
+
+    def _bounds(self, recorder: Recorder) -> tuple[int, float]:
+        """Of a stretch: events, and time or steps."""
+        events = _ANY if recorder.limit is None else recorder.limit - recorder.transitions
+        if self.config.checkpoint is not None and self.config.save_events is not None:
+            events = min(events, self.config.save_events)
+        return events, END_OF_TIME if recorder.until is None else recorder.until
+
+    def _before(self, stretch: Stretch, events: NDArray[Any], recorder: Recorder) -> Position:
+        """The start of a stretch's last window, of which these events were made; of those before
+        it the recorder has all."""
+        x = self.x.copy()
+        commit(undoing(events), self.shard.first, x)
+        return replace(
+            self.position(recorder),
+            states=self.ranks.gather(x).copy(),
+            clock=stretch.before,
+            windows=self.windows + stretch.windows - 1,
+        )
 
     def _check_motion(self) -> None:
         standstill = self.law.standstill(self.z, self.x)

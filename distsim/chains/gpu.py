@@ -29,7 +29,7 @@ from distsim.gpu.launcher import Device
 from distsim.gpu.layout import HEADER, STAGES, Halt
 from distsim.kernels.events import LIMIT
 from distsim.kernels.mcculloch_pitts import largest_response
-from distsim.laws.law import Clock
+from distsim.kernels.window import Clock
 from distsim.laws.opening import open_law
 from distsim.ranks.communicator import Communicator
 from distsim.ranks.nccl import Nccl, connect_gpus
@@ -69,6 +69,7 @@ class DeviceChain:
         self._taken = 0  # recorded events that the sink has
         self._rounds = _FIRST_ROUNDS
         self._race = config.engine == "race"
+        self.engine = "race" if self._race else "relax"
         self._energies = config.energies
         self._nccl: Nccl | None = None
         self._begun = False

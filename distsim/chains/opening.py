@@ -47,6 +47,11 @@ def open_chain(
         raise InputError(
             f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu), or auto"
         )
+    if config.engine == "walk" and (gpu or ranks.size > 1):
+        where = "a GPU" if gpu else f"{ranks.size} ranks"
+        raise InputError(
+            f"engine walk given on {where}; allowed: on one rank's CPU, or auto, relax or race"
+        )
     if states is None:
         states = _initial(config, network.neurons, ranks)
     if not gpu:

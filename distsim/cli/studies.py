@@ -18,7 +18,7 @@ from distsim.config import sources
 def verify(launch: Launch, /) -> int:
     """Check this installation against the exact law.
 
-    Small networks, whose states can be enumerated: both models, both engines; a table with
+    Small networks, whose states can be enumerated: both models, all engines; a table with
     p-values. The exit status is 1 if a check fails.
     """
     ranks = launch.connect()
@@ -72,7 +72,7 @@ def bench(
     as_json: bool,
     **values: object,
 ) -> None:
-    """Measure transitions a second: a plain loop, race and relax, side by side.
+    """Measure transitions a second: a plain loop and the engines, side by side.
 
     Of the environment DISTSIM_NEURONS, _WEIGHT_BITS, _MODEL, _TAU, _DEVICE and _WINDOW count, where
     the command line does not say otherwise.

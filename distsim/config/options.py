@@ -97,10 +97,10 @@ class Config:
         None, Integer(1), Role.LENGTH, "Length: sweeps of one step a neuron (bm)."
     )
     engine: str = option(
-        "relax",
-        Choice(("relax", "race")),
+        "auto",
+        Choice(("auto", "walk", "relax", "race")),
         Role.CONDUCT,
-        "relax: many transitions a collective; race: one.",
+        "walk: one rank's CPU; relax: many transitions a collective; race: one.",
     )
     device: str = option("auto", Choice(("auto", "cpu", "gpu")), Role.CONDUCT, "Where to run.")
     exchange: str = option(
@@ -295,6 +295,12 @@ class Config:
     def energies(self) -> bool:
         """Whether each event must tell by how much it changes the energy."""
         return bool(self.observed & {"energy", "best"})
+
+    @property
+    def save_events(self) -> int | None:
+        """Events from one checkpoint to the next, where they are counted."""
+        number, _, unit = (self.checkpoint_every or SAVE_EVERY).partition(" ")
+        return int(number) if unit == "events" else None
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {

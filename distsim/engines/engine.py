@@ -1,11 +1,21 @@
-"""The contract of engines: all events of a window, from the states at its start.
+"""The contract of engines: a chain's events, from the states at a window's start.
+
+| member | meaning |
+|---|---|
+| advance(law, z, x, events, until) | a `Stretch` of one window or more |
+
+z: int[n], x: uint8[n] and the law's clock move to the stretch's end. It ends with the first window
+that makes `events` events, or comes to `until` in time or steps, or has no event at all; it may end
+after any before. An engine that is opened with `energies` tells by how much each event changes the
+energy.
+
+An engine that solves one window at a time (`Solver`) is one as `windows.Windows`:
 
 | member | meaning |
 |---|---|
 | solve(law, window, z, x) | its `Solution`, the same on every rank but for `end` |
 
-z: int[n] and x: uint8[n] are left as they are. An engine that is opened with `energies` tells by
-how much each event changes the energy.
+z: int[n] and x: uint8[n] are left as they are.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -14,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.kernels.energy import interleave
+from distsim.kernels.window import Clock
 from distsim.laws.law import Law
 from distsim.laws.window import Window
 from distsim.ranks import partition
@@ -22,10 +33,31 @@ from distsim.ranks.communicator import Communicator
 NONE = np.empty(0, np.int64)
 
 
+class Stretch(NamedTuple):
+    """events: uint64[K] words of all ranks by time, each of its window; times: float64[K], in time
+    or steps; doubled: int64[K], by how much each event changes 2 E in weight units, int64[0] where
+    energies are not wanted; first: index of the first event of the last window; before: the clock
+    at its start; windows: how many; replays, applies: passes that were needed."""
+
+    events: NDArray[np.uint64]
+    times: NDArray[np.float64]
+    doubled: NDArray[np.int64]
+    first: int
+    before: Clock
+    windows: int
+    replays: int
+    applies: int
+
+
+class Engine(Protocol):
+    def advance(
+        self, law: Law, z: NDArray[Any], x: NDArray[np.uint8], events: int, until: float
+    ) -> Stretch: ...
+
+
 class Solution(NamedTuple):
-    """events: uint64[K] words of all ranks by time; end: int[n], z after them; early: the window
-    ends right after the last event; replays, applies: passes that were needed; doubled: int64[K],
-    by how much each event changes 2 E in weight units, int64[0] where energies are not wanted."""
+    """events, doubled: as in `Stretch`; end: int[n], z after them; early: the window ends right
+    after the last event; replays, applies: passes that were needed."""
 
     events: NDArray[np.uint64]
     end: NDArray[Any]
@@ -35,7 +67,7 @@ class Solution(NamedTuple):
     doubled: NDArray[np.int64]
 
 
-class Engine(Protocol):
+class Solver(Protocol):
     def solve(
         self, law: Law, window: Window, z: NDArray[Any], x: NDArray[np.uint8]
     ) -> Solution: ...

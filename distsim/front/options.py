@@ -32,7 +32,7 @@ class Options(TypedDict, total=False):
     time: float | None
     steps: int | None
     sweeps: int | None
-    engine: Literal["relax", "race"]
+    engine: Literal["auto", "walk", "relax", "race"]
     device: Literal["auto", "cpu", "gpu"]
     exchange: Literal["auto", "nccl", "peer"]
     weight_bits: Literal[8, 16, 32]

@@ -170,7 +170,7 @@ def accumulate(columns, events, z):
             z[i] += kind((kind(w[i]) ^ m) - m)
     if few == events.size:
         return
-    none = np.zeros(n, column(columns, 0).dtype)
+    none = np.zeros(n if (events.size - few) % PASS else 0, column(columns, 0).dtype)
     for k in range(0, events.size - few, PASS):
         w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 = _columns(columns, events, k, none)
         m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 = _masks(events, k, kind)

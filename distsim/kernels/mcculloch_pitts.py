@@ -12,15 +12,14 @@ from numba import njit
 
 from distsim.kernels.elementary import LN2, exponential, ln, uniform
 from distsim.kernels.events import (
-    FIRST_TICK,
     LIMIT,
     MPM_TICK_BITS,
-    NEURON_BITS,
     ONE,
     event_word,
     neuron_of,
     to_threshold,
 )
+from distsim.kernels.order import by_time
 from distsim.kernels.philox import FIRST, TICKET, draw
 from distsim.kernels.tickets import Drawn, Held
 
@@ -64,16 +63,31 @@ def first_word(seed, window, neuron):
     return odd if neuron & 1 else even
 
 
+@njit(cache=True)
+def first_words(seed, window, first, groups, words):
+    """words: uint32[4 groups], `first_word` of the neurons from 4 first on (out)."""
+    for group in range(groups):
+        a, b, c, d = draw(seed, first + group, window, 0, FIRST)
+        words[4 * group] = np.uint32(a)
+        words[4 * group + 1] = np.uint32(b)
+        words[4 * group + 2] = np.uint32(c)
+        words[4 * group + 3] = np.uint32(d)
+
+
+@njit(inline="always")
+def arrival_key(c, d, neuron):
+    """The event word of a ticket from its words of time."""
+    time = (c << np.uint64(32)) | d
+    return event_word((time >> np.uint64(64 - MPM_TICK_BITS)) + ONE, neuron)
+
+
 @njit(inline="always")
 def ticket(seed, window, neuron, k):
     """(standard exponential, event word) of ticket k of a neuron."""
     a, b, c, d = draw(seed, neuron, window, k, TICKET)
     if k == 0:
         a = first_word(seed, window, neuron)
-    time = (c << np.uint64(32)) | d
-    return exponential(uniform(a, b)), event_word(
-        (time >> np.uint64(64 - MPM_TICK_BITS)) + ONE, neuron
-    )
+    return exponential(uniform(a, b)), arrival_key(c, d, neuron)
 
 
 @njit(inline="always")
@@ -138,12 +152,7 @@ def screen(source, reach, z, x, bound):
     flags = np.empty(n, np.bool_)
     zero = z.dtype.type(0)
     offset = source.first & 3
-    for group in range((n + offset + 3) >> 2):
-        a, b, c, d = draw(source.seed, (source.first >> 2) + group, source.window, 0, FIRST)
-        words[4 * group] = np.uint32(a)
-        words[4 * group + 1] = np.uint32(b)
-        words[4 * group + 2] = np.uint32(c)
-        words[4 * group + 3] = np.uint32(d)
+    first_words(source.seed, source.window, source.first >> 2, (n + offset + 3) >> 2, words)
     largest = np.int64(np.iinfo(z.dtype).max)
     for i in range(n):
         bits = np.float64(words[i + offset]).view(np.int64)
@@ -213,7 +222,7 @@ def draw_tickets(source, candidates, need, bound, held, room):
             more += 1
         left = more
         _next_tickets(source, present[:left], slots)
-    sort(tickets[:count], order)
+    by_time(tickets[:count].key, order)
     return used, count, True
 
 
@@ -240,34 +249,6 @@ def _next_tickets(source, present, slots):
         slots[a].level = level[c]
         slots[a].theta = theta[c]
         slots[a].key = key[c]
-
-
-@njit(cache=True)
-def sort(tickets, order):
-    """order (out): an MPM's tickets by time; those of one neuron at one tick keep their order.
-
-    Times are uniform in the window: counted into as many parts of it, tickets are nearly in order.
-    """
-    bits = 1
-    while 1 << bits < tickets.size:
-        bits += 1
-    shift = np.uint64(NEURON_BITS + 1 + MPM_TICK_BITS - bits)
-    starts = np.zeros((1 << bits) + 1, np.int64)
-    for t in range(tickets.size):
-        part = np.int64((tickets[t].key - FIRST_TICK) >> shift)
-        starts[part + 1] += 1
-    for k in range(1 << bits):
-        starts[k + 1] += starts[k]
-    for t in range(tickets.size):
-        part = np.int64((tickets[t].key - FIRST_TICK) >> shift)
-        order[starts[part]] = t
-        starts[part] += 1
-    for o in range(1, tickets.size):
-        t = order[o]
-        while o > 0 and tickets[order[o - 1]].key > tickets[t].key:
-            order[o] = order[o - 1]
-            o -= 1
-        order[o] = t
 
 
 @njit(cache=True)

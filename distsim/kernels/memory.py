@@ -12,6 +12,9 @@ from numba import types
 from numba.extending import intrinsic
 
 LINE = 64  # bytes that come into a cache together
+# Options of what is called once an event or more. Counting the references to its arrays would cost
+# as much as a short column does; so it can make none.
+UNCOUNTED: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
 
 
 @intrinsic

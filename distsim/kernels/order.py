@@ -1,12 +1,41 @@
-"""Events of several ranks in one order, and what leads from some events to others.
+"""Tickets by time; events of several ranks in one order; what leads from some events to others.
 
-`order.cuh` is the twin.
+`order.cuh` is the twin, but of `by_time`.
 """
 
 import numpy as np
 from numba import njit
 
-from distsim.kernels.events import NO_EVENT, ONE
+from distsim.kernels.events import FIRST_TICK, MPM_TICK_BITS, NEURON_BITS, NO_EVENT, ONE
+
+
+@njit(cache=True)
+def by_time(keys, order):
+    """order: int64[tickets] (out), an MPM's tickets by time; keys: uint64[tickets], event words.
+
+    Those of one neuron at one tick keep their order. Times are uniform in the window: counted into
+    as many parts of it, tickets are nearly in order.
+    """
+    bits = 1
+    while 1 << bits < keys.size:
+        bits += 1
+    shift = np.uint64(NEURON_BITS + 1 + MPM_TICK_BITS - bits)
+    starts = np.zeros((1 << bits) + 1, np.int64)
+    for t in range(keys.size):
+        part = np.int64((keys[t] - FIRST_TICK) >> shift)
+        starts[part + 1] += 1
+    for k in range(1 << bits):
+        starts[k + 1] += starts[k]
+    for t in range(keys.size):
+        part = np.int64((keys[t] - FIRST_TICK) >> shift)
+        order[starts[part]] = t
+        starts[part] += 1
+    for o in range(1, keys.size):
+        t = order[o]
+        while o > 0 and keys[order[o - 1]] > keys[t]:
+            order[o] = order[o - 1]
+            o -= 1
+        order[o] = t
 
 
 @njit(cache=True)

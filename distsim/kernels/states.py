@@ -2,6 +2,7 @@
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from distsim.kernels.events import ONE, neuron_of
 from distsim.kernels.philox import PATTERN, STATE, draw
@@ -14,6 +15,11 @@ def commit(events, first, x):
         i = neuron_of(events[e]) - first
         if 0 <= i < x.size:
             x[i] = np.uint8(events[e] & ONE)
+
+
+def undoing(events: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The events that lead back to before these: with the other states, the last one first."""
+    return events[::-1] ^ ONE
 
 
 @njit(cache=True)

@@ -20,8 +20,7 @@ from distsim.kernels.elementary import LN2
 from distsim.kernels.events import LIMIT
 from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
-from distsim.kernels.window import follow
-from distsim.laws.law import Clock
+from distsim.kernels.window import Clock, after_steps
 from distsim.laws.tickets import Tickets
 from distsim.laws.window import Window, target_events
 from distsim.ranks.communicator import Communicator
@@ -66,6 +65,7 @@ class Boltzmann:
     name = "bm"
     bounded = False
     octaves_per_neuron = 0
+    margin = 0
 
     def __init__(
         self,
@@ -81,8 +81,9 @@ class Boltzmann:
         self.scale = tau / shard.unit
         self.target = target or target_events(shard.neurons, shard.strength, tau)
         self.most = max(shard.neurons, _SHORT_SWEEP)
+        self.seed = np.uint64(seed)
         self.scan: Scan | None = Scan(
-            np.uint64(seed),
+            self.seed,
             shard.neurons,
             scan == "sequential",
             shard.first,
@@ -104,10 +105,8 @@ class Boltzmann:
         return times
 
     def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
-        may_grow = 1 << window.exponent < self.most
-        exponent = max(0, follow(window.exponent, events.size, self.target, may_grow=may_grow))
-        step = self.clock.number + window.steps
-        self.clock = Clock(step, float(step), 0.0, exponent)
+        clock = tuple(self.clock)
+        self.clock = Clock(*after_steps(clock, window.steps, events.size, self.target, self.most))
 
     def now(self) -> float:
         """Steps done, at the end of the last window."""

@@ -4,12 +4,15 @@
 |---|---|
 | name | `mpm` or `bm`, as in the configuration |
 | bounded | whether tickets are drawn as deep as needed: engines must watch the responses (MPM) |
+| seed | of all tickets |
 | scale | what thresholds are multiples of: 2 tau (MPM) or T (BM), in weight units |
+| margin | by how much s z may rise for which tickets are drawn at a window's start: it decides |
+| | speed only (MPM; 0 for a BM) |
 | target, most | events a window to aim at; after so many it ends (BM: the most steps of a window) |
 | octaves_per_neuron | log2 of the first window's width times its rates, if all N are the largest |
 | | one; 0 for a BM, whose clock has a first width from the start |
 | scan | the BM's `kernels.boltzmann.Scan`; None for an MPM |
-| clock | where the chain is, and what its next window follows from |
+| clock | where the chain is: `kernels.window.Clock` |
 | open(z, x) | the next window |
 | times(window, events) | model times or steps of events, float64[events] |
 | close(window, events, early) | moves the clock to the window's end |
@@ -26,7 +29,6 @@ scale, target, most, octaves_per_neuron, scan and clock; `kernels/window.cuh` th
 its windows.
 """
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,28 +37,17 @@ from numpy.typing import NDArray
 from distsim.errors import InputError
 from distsim.kernels.boltzmann import Scan
 from distsim.kernels.replay import Bounds
+from distsim.kernels.window import Clock
 from distsim.laws.tickets import Tickets
 from distsim.laws.window import Window
-
-
-@dataclass(frozen=True)
-class Clock:
-    """What the next window follows from, besides z and x: for a checkpoint, on any device.
-
-    number: windows before it (MPM) or steps (BM); high + low: model time or steps; exponent: of
-    the rule's width, None before the first window.
-    """
-
-    number: int = 0
-    high: float = 0.0
-    low: float = 0.0
-    exponent: int | None = None
 
 
 class Law(Protocol):
     name: str
     bounded: bool
+    seed: np.uint64
     scale: float
+    margin: int
     target: int
     most: int
     octaves_per_neuron: int

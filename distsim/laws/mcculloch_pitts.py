@@ -21,7 +21,6 @@ the past: by the strong Markov property the chain keeps its law.
 """
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 from distsim.errors import InputError
 from distsim.kernels.boltzmann import Scan
 from distsim.kernels.elementary import LN2
-from distsim.kernels.events import LIMIT, MPM_TICK_BITS, tick_of
+from distsim.kernels.events import LIMIT
 from distsim.kernels.mcculloch_pitts import (
     Reach,
     Source,
@@ -43,15 +42,14 @@ from distsim.kernels.race import earliest_arrival, first_tickets
 from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
 from distsim.kernels.window import (
-    CAP_BITS,
     END_OF_TIME,
-    START_BITS,
     WIDEST,
-    advance,
-    follow,
-    power_of_two,
+    Clock,
+    after_window,
+    octaves_of,
+    tick_length,
+    width_and_cap,
 )
-from distsim.laws.law import Clock
 from distsim.laws.tickets import Tickets
 from distsim.laws.window import Window, target_events
 from distsim.ranks.communicator import Communicator
@@ -102,7 +100,7 @@ class McCullochPitts:
         self.octaves_per_neuron = self.target.bit_length() - shard.neurons.bit_length()
         self.clock = Clock()
         rise = min(2.0 * shard.spread * math.sqrt(self.target), _MARGIN * self.scale)
-        self._margin = int(min(_LIMIT, rise))
+        self.margin = int(min(_LIMIT, rise))
         self._tables: dict[int, NDArray[np.int64]] = {}
         self._bound = np.empty(shard.size, shard.kind)  # see kernels' draw_tickets
 
@@ -114,42 +112,25 @@ class McCullochPitts:
         tickets are as exact as any, and a run may end inside.
         """
         top = self.ranks.maximum(largest_response(z, x))
-        octaves = top / (self.scale * LN2)  # log2 of the largest rate
         if self.clock.exponent is None:  # all N neurons at the largest rate make `target` events
-            exponent = math.floor(self.octaves_per_neuron - octaves)
-            self.clock = replace(self.clock, exponent=exponent)
-        assert self.clock.exponent is not None
-        exponent = min(self.clock.exponent, math.floor(START_BITS - octaves), WIDEST)
-        cap = (CAP_BITS - exponent) * LN2 * self.scale
-        return Window(
-            number=self.clock.number,
-            exponent=exponent,
-            steps=0,
-            most=self.most,
-            cap=math.floor(max(-_LIMIT, min(_LIMIT, cap))),
-        )
+            exponent = math.floor(self.octaves_per_neuron - octaves_of(top, self.scale))
+            self.clock = self.clock._replace(exponent=exponent)
+        width, cap = width_and_cap(top, self.clock.exponent, self.scale)
+        return Window(self.clock.number, width, steps=0, most=self.most, cap=cap)
 
     def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
         times = np.empty(events.size)
-        event_times(events, self.clock.high, self.clock.low, _tick(window), -0.5, times)
+        tick = tick_length(window.exponent)
+        event_times(events, self.clock.high, self.clock.low, tick, -0.5, times)
         return times
 
     def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
         """Move the clock to the window's end: its width, or its last event if it ended early."""
-        exponent = self.clock.exponent
-        passed = power_of_two(window.exponent)
-        if early:
-            last = float(tick_of(events[-1])) if events.size else 0.0
-            passed = (last - 0.5) * _tick(window)
-        high, low = advance(self.clock.high, self.clock.low, passed)
-        assert exponent is not None
-        capped = window.exponent < exponent
-        following = follow(
-            window.exponent, events.size, self.target, may_grow=not (early or capped)
+        last = events[-1] if events.size else np.uint64(0)
+        clock = tuple(self.clock)
+        self.clock = Clock(
+            *after_window(clock, window.exponent, last, events.size, self.target, early)
         )
-        if not (capped and following == window.exponent):
-            exponent = following
-        self.clock = Clock(self.clock.number + 1, high, low, exponent)
 
     def now(self) -> float:
         """Model time at the end of the last window."""
@@ -159,7 +140,8 @@ class McCullochPitts:
         """At the end of model time."""
         if self.clock.high < END_OF_TIME:
             return None
-        return at_rest(self.ranks.maximum(largest_response(z, x)) / (self.scale * LN2))
+        top = self.ranks.maximum(largest_response(z, x))
+        return at_rest(octaves_of(top, self.scale))
 
     # ----------------------------------------------------------------------------- the tickets
     def _source(self, window: Window) -> Source:
@@ -175,7 +157,7 @@ class McCullochPitts:
             table = lowest_thresholds(window.exponent, self.scale)
             self._tables = {window.exponent: table, **dict(list(self._tables.items())[:_TABLES])}
         source = tuple(self._source(window))
-        reach = tuple(Reach(self._tables[window.exponent], self._margin, window.cap))
+        reach = tuple(Reach(self._tables[window.exponent], self.margin, window.cap))
         tickets.fill(
             lambda: arrivals(
                 source, reach, z, x, self._bound, tuple(tickets.held), tuple(tickets.room)
@@ -230,8 +212,3 @@ class McCullochPitts:
             self._source(window), self._lowest, window.cap, z, x, np.uint64(last), self._ticket
         )
         return int(word)
-
-
-def _tick(window: Window) -> float:
-    """Model time of a tick."""
-    return power_of_two(window.exponent - MPM_TICK_BITS)

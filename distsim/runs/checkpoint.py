@@ -36,7 +36,7 @@ from distsim.config.options import SAVE_EVERY, Config
 from distsim.errors import InputError, OutputError
 from distsim.files.places import PREVIOUS
 from distsim.files.whole import WRITING, sync, whole
-from distsim.laws.law import Clock
+from distsim.kernels.window import Clock
 from distsim.ranks.agreement import broadcast
 from distsim.ranks.communicator import Communicator
 
@@ -68,6 +68,7 @@ def pack(checkpoint: Checkpoint) -> bytes:
     """The bytes of a file."""
     header = asdict(checkpoint)
     states, observed = header["position"].pop("states"), header.pop("observed")
+    header["position"]["clock"] = checkpoint.position.clock._asdict()
     archive = io.BytesIO()
     if observed:
         np.savez(archive, **observed)
@@ -143,10 +144,9 @@ class Schedule:
 
     def __init__(self, config: Config, transitions: int) -> None:
         """`transitions`: events so far."""
+        self._events = config.save_events
         text = config.checkpoint_every or SAVE_EVERY
-        by_events = text.endswith("events")
-        self._events = int(text.split()[0]) if by_events else None
-        self._seconds = None if by_events else Duration()(text)
+        self._seconds = None if self._events else Duration()(text)
         self.saved(transitions)
 
     def saved(self, transitions: int) -> None:

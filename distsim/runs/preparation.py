@@ -126,7 +126,7 @@ def whereabouts(chain: Chain) -> dict[str, object]:
     hosts = gathered(chain.ranks, name)
     return {
         "ranks": chain.ranks.size,
-        "engine": chain.config.engine,
+        "engine": chain.engine,
         "device": chain.place,
         "exchange": chain.exchange,
         "hosts": [host.decode().rstrip() for host in dict.fromkeys(hosts)],

@@ -122,7 +122,7 @@ class Meter:
             named=network.names is not None,
             tau=config.tau,
             seed=config.seed,
-            engine=config.engine,
+            engine=chain.engine,
             device=chain.place,
             exchange=chain.exchange,
             ranks=chain.ranks.size,

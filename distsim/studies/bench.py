@@ -17,7 +17,7 @@ from distsim.chains.chain import Chain
 from distsim.chains.opening import on_gpu, open_chain
 from distsim.config.options import Config
 from distsim.networks.gaussian import Gaussian
-from distsim.pictures.figure import ACCENT, GREY, SECOND, new_figure, plain, save
+from distsim.pictures.figure import ACCENT, GREY, INK, SECOND, new_figure, plain, save
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.studies import plain_loops
@@ -95,11 +95,11 @@ def run(
 ) -> list[dict[str, Any]]:
     """Measure every combination for `seconds` each; one row a measurement, alike on all ranks.
 
-    Keys: model, neurons, weight_bits (None: float32), tau, engine (loop, race, relax), exchange,
-    device, ranks, rate (a second), ratio (to the loop; None on GPUs for a BM), and of an engine
-    target and events (a window), replays and applies (a window), microseconds (a window, by phase),
-    consistent (z == W x). On GPUs also limit (fraction of what reading the events' columns once
-    would allow at the rate of a copy) and joules (a transition or update, over all GPUs).
+    Keys: model, neurons, weight_bits (None: float32), tau, engine (loop, race, relax, walk),
+    exchange, device, ranks, rate (a second), ratio (to the loop; None on GPUs for a BM), and of an
+    engine target and events (a window), replays and applies (a window), microseconds (a window, by
+    phase), consistent (z == W x). On GPUs also limit (fraction of what reading the events' columns
+    once would allow at the rate of a copy) and joules (a transition or update, over all GPUs).
     """
     gpu = on_gpu(device, ranks)
     # The loop on the CPU is the same for all weights, that on GPUs reads them as they are stored.
@@ -135,7 +135,8 @@ def _ways(setting: Setting) -> list[tuple[str, str]]:
         from distsim.studies import bench_gpu
 
         return bench_gpu.ways(setting.ranks)
-    return [("race", "auto"), ("relax", "auto")]
+    alone = [("walk", "auto")] if setting.ranks.size == 1 else []
+    return [("race", "auto"), ("relax", "auto"), *alone]
 
 
 def _loop(setting: Setting, bits: int) -> dict[str, Any] | None:
@@ -271,7 +272,7 @@ def picture(rows: Sequence[dict[str, Any]], path: str) -> None:
     figure = new_figure(8, 1 + 0.25 * len(rows))
     axes = figure.subplots()
     plain(axes)
-    colours = {"loop": GREY, "race": SECOND, "relax": ACCENT}
+    colours = {"loop": GREY, "race": SECOND, "relax": ACCENT, "walk": INK}
     bars = axes.barh(
         range(len(rows)),
         [row["rate"] for row in rows],

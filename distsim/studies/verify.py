@@ -1,4 +1,4 @@
-"""This installation against the exact law: small networks, both models, both engines.
+"""This installation against the exact law: small networks, both models, all engines.
 
 What a run did is compared with the law by the p-values of `small_networks`. Seeds are fixed: a
 correct installation gives the same table everywhere. A check passes if its p-value is above 10^-6:
@@ -7,7 +7,7 @@ control has a temperature off by 10% and must fall below.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distsim.config.options import Config
@@ -25,6 +25,7 @@ from distsim.studies.small_networks import (
 )
 from distsim.studies.statistics import BOUND
 
+ENGINES = ("race", "relax", "walk")
 STREAMS: dict[str, dict[str, Any]] = {
     "mpm, int32": {"transitions": 2000},
     "mpm, int8, tau 0.25": {"transitions": 2000, "weight_bits": 8, "tau": 0.25},
@@ -60,12 +61,16 @@ def run(ranks: Communicator, say: Callable[[str], None]) -> bool:
     for check in checks():
         say(str(check))
         right &= check.passed
-    by = "race and relax" if ranks.size == 1 else f"race and relax on 1 and {ranks.size} ranks"
+    by = "race, relax and walk"
+    if ranks.size > 1:
+        by = f"race and relax on 1 and {ranks.size} ranks, walk on 1"
     for name, options in STREAMS.items():
         digests = set()
-        for engine in ("race", "relax"):
-            config = Config(network="gaussian", neurons=100, engine=engine, **options)
-            digests |= {simulation.run(config, here).digest for here in (Serial(), ranks)}
+        for engine in ENGINES:
+            config = Config(network="gaussian", neurons=100, engine=engine, device="cpu", **options)
+            digests.add(simulation.run(config, Serial()).digest)
+            if engine != "walk":
+                digests.add(simulation.run(replace(config, device="auto"), ranks).digest)
         equal = len(digests) == 1
         verdict = "equal" if equal else "FAILED"
         say(f"{f'{name}, {by}: digests':68} {'':9}  {verdict}")
@@ -79,7 +84,7 @@ def checks() -> Iterable[Check]:
     """All checks of the law, one after the other."""
     asymmetric, symmetric = random_network(4, False, seed=3), random_network(4, True, seed=2)
     for tau, events in ((1.0, 50_000), (0.25, 10_000)):
-        for seed, engine in enumerate(("race", "relax")):
+        for seed, engine in enumerate(ENGINES):
             result = follow_mpm(asymmetric, tau, events, seed=seed, engine=engine)
             yield from of(f"mpm, tau {tau:g}, {engine}", mpm_p_values(result, asymmetric, tau))
         off = mpm_p_values(result, asymmetric, 1.1 * tau)
@@ -95,7 +100,7 @@ def checks() -> Iterable[Check]:
     p_value = boltzmann_p_value(result, symmetric, 1.1)
     yield from of(name, {"occupation": p_value}, control=True)
     for scan in ("sequential", "random"):
-        for seed, engine in enumerate(("race", "relax")):
+        for seed, engine in enumerate(ENGINES):
             result = follow_bm(symmetric, 1.0, 100_000, scan, seed=seed, engine=engine)
             p_values = bm_p_values(result, symmetric, 1.0, scan)
             yield from of(f"bm, T 1, {scan} scan, {engine}", p_values)

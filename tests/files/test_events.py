@@ -14,7 +14,7 @@ from distsim.chains.chain import Position
 from distsim.config.options import Config
 from distsim.errors import InputError
 from distsim.files.events import EVENTS, Events, read
-from distsim.laws.law import Clock
+from distsim.kernels.window import Clock
 from distsim.pictures import raster
 from distsim.ranks.communicator import Serial
 from distsim.recording.observation import Observation, Plan, Start

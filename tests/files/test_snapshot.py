@@ -24,7 +24,7 @@ from distsim.errors import InputError
 from distsim.files import claim, events, journal, snapshot
 from distsim.files.events import EVENTS, Events, read
 from distsim.files.journal import Disk
-from distsim.laws.law import Clock
+from distsim.kernels.window import Clock
 from distsim.recording.observation import Plan
 from distsim.runs import output
 from distsim.runs.output import EventFile

@@ -31,7 +31,7 @@ from distsim.errors import InputError, OutputError
 from distsim.files.claim import Claim
 from distsim.files.events import EVENTS
 from distsim.files.journal import Disk
-from distsim.laws.law import Clock
+from distsim.kernels.window import Clock
 from distsim.ranks import witness
 from distsim.ranks.communicator import Serial
 from distsim.ranks.watchdog import Watchdog
@@ -356,7 +356,8 @@ distsim.__main__.main()
 def faulty(folder: Path, rank: int, fault: str, ranks: int, saving: bool = True) -> Done:
     program = ("-c", FAULTY, str(rank), fault)
     how: dict[str, Any] = {"ranks": ranks, "saving": saving, "program": program}
-    return begun(folder, "--watchdog", 20, **how).end()
+    # An engine by windows, which the faults are counted by.
+    return begun(folder, "--watchdog", 20, "--engine", "relax", **how).end()
 
 
 @launchers.needs_mpirun

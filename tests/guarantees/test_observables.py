@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import launchers
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -197,6 +198,28 @@ def test_observables_are_the_same_bits_however_the_run_is_made(
     with h5py.File(path) as file:
         assert "events" not in file
         assert file["observables/time"].shape == (wanted.samples,)
+
+
+@launchers.needs_mpirun
+@pytest.mark.parametrize(
+    "ranks", [3, *(pytest.param(n, marks=pytest.mark.gpu(n)) for n in (2, 3, 4))]
+)
+def test_observables_are_the_same_bits_on_several_ranks(
+    ranks: int, request: pytest.FixtureRequest, symmetric: dict[str, Any], tmp_path: Path
+) -> None:
+    """By processes of their own, on CPUs or GPUs."""
+    several = [{**case, **symmetric, "initial": "random"} for case in CASES]
+    alone = [simulation.run(Config(**case, device="cpu"), Serial()) for case in several]
+    ways = [("cpu", "relax", "auto")]
+    if request.node.get_closest_marker("gpu"):
+        ways = [("gpu", "relax", "nccl"), ("gpu", "relax", "peer"), ("gpu", "race", "nccl")]
+    asked = [
+        {**case, "device": device, "engine": engine, "exchange": exchange}
+        for device, engine, exchange in ways
+        for case in several
+    ]
+    made = launchers.observed(ranks, asked, tmp_path)
+    assert made == [(one.digest, one.observables_digest) for one in alone] * len(ways)
 
 
 @pytest.mark.gpu

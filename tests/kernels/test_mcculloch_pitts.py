@@ -22,9 +22,9 @@ from distsim.kernels.mcculloch_pitts import (
     lowest_thresholds,
     reached,
     screen,
-    sort,
     ticket,
 )
+from distsim.kernels.order import by_time
 from distsim.kernels.race import earliest_arrival, first_tickets
 from distsim.kernels.replay import Bounds
 from distsim.kernels.tickets import TICKET_KIND
@@ -182,7 +182,7 @@ def test_order_is_by_time_and_stable(count: int) -> None:
     tickets = np.zeros(count, TICKET_KIND)
     tickets["key"] = np.repeat(ticks, 2)[:count] << NEURON_BITS + 1
     order = np.empty(count + 3, np.int64)
-    sort(tickets, order)
+    by_time(tickets["key"], order)
     assert order[:count].tolist() == np.argsort(tickets["key"], kind="stable").tolist()
 
 

@@ -51,7 +51,7 @@ def test_width_follows_the_events(events: int, may_grow: bool, change: int) -> N
     assert follow(-3, events, 100, may_grow=may_grow) == -3 + change
 
 
-@pytest.mark.parametrize("engine", ["race", "relax"])
+@pytest.mark.parametrize("engine", ["race", "relax", "walk"])
 def test_windows_hold_about_their_target(engine: Any) -> None:
     for target in (16, 64):
         summary = simulate(

@@ -24,7 +24,7 @@ from distsim.recording.recorder import Recorder
 from distsim.runs import checkpoint, simulation
 from distsim.runs.results import Summary
 
-ENGINES = pytest.mark.parametrize("engine", ["relax", "race"])
+ENGINES = pytest.mark.parametrize("engine", ["walk", "relax", "race"])
 SILENT: dict[str, Any] = {"network": "w.npz", "device": "cpu"}
 
 

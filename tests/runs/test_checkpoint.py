@@ -20,6 +20,7 @@ from distsim.cli import main as cli
 from distsim.cli.launch import Launch
 from distsim.config.options import FIELDS, Config
 from distsim.config.sources import amend
+from distsim.engines import walk
 from distsim.errors import InputError, OutputError
 from distsim.files.claim import Claim
 from distsim.files.events import EVENTS
@@ -56,6 +57,7 @@ class Moment:
 @pytest.fixture
 def at_every_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "_EVERY", 0.0)
+    monkeypatch.setattr(walk, "_SECONDS", 0.0)  # a stretch is one window
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_stopped_at_any_window_and_resumed_it_is_an_undisturbed_run(model: str, 
         assert not Path("run.h5").exists()
         stops += 1
         windows = choose.randint(1, whole.windows // 7) if stops < 10 else None
-        summary = resume(windows=windows, engine=("race", "relax")[stops % 2])
+        summary = resume(windows=windows, engine=("race", "relax", "walk")[stops % 3])
     assert stops == 10
     assert (summary.digest, summary.windows) == (whole.digest, whole.windows)
     assert datasets("run.h5") == datasets("whole.h5")
@@ -185,7 +187,7 @@ PROLONGED: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("first", "second"), PROLONGED)
-@pytest.mark.parametrize("engine", ["relax", "race"])
+@pytest.mark.parametrize("engine", ["relax", "race", "walk"])
 def test_a_finished_run_is_prolonged(
     first: dict[str, Any], second: dict[str, Any], engine: str, here: Path
 ) -> None:

@@ -1,0 +1,136 @@
+"""One rank that needs no other: tickets in order of time, columns pushed at once, many windows a
+call. `kernels.walk` and `kernels.walk_visits` say why the stream is the one of `race`."""
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.engines.engine import NONE, Stretch
+from distsim.engines.timer import Timer
+from distsim.kernels.memory import aligned
+from distsim.kernels.states import commit, undoing
+from distsim.kernels.walk import Ends, Log, walk
+from distsim.kernels.walk_tickets import Motion, Rule, make_queue, make_space
+from distsim.kernels.walk_visits import Steps, make_visits, walk_visits
+from distsim.kernels.window import Clock
+from distsim.laws.law import Law
+from distsim.laws.window import LARGEST_TARGET
+from distsim.ranks.communicator import Communicator
+from distsim.weights.shard import Shard
+from distsim.weights.storage import HostStorage
+
+_SECONDS = 0.05  # of a stretch: signals, checkpoints and reports wait for it
+_EVENTS = 1 << 16  # and its events at most, but for those of its last window
+_TICKETS = 1024  # room for those of a window at first
+
+
+class Walk:
+    """Walks through windows until a stretch of the run is done: `engine.Engine`."""
+
+    def __init__(
+        self,
+        shard: Shard[HostStorage],
+        ranks: Communicator,
+        timer: Timer,
+        energies: bool = False,
+    ) -> None:
+        """`ranks`: there is only one."""
+        self.energies = energies
+        self.shard = shard
+        self.timer = timer
+        self._windows = 1  # of the next stretch
+        self._log = _log(_EVENTS + 4 * LARGEST_TARGET)
+        self._y = aligned((shard.size,), shard.kind)
+        self._c = aligned((shard.size,), shard.kind)
+        self._space = make_space(shard.size, shard.kind)
+        self._queue = make_queue(_TICKETS)
+        self._chunk = make_visits()
+
+    def advance(
+        self, law: Law, z: NDArray[Any], x: NDArray[np.uint8], events: int, until: float
+    ) -> Stretch:
+        law.open(z, x)  # may refuse to; sets the exponent of the first window
+        begin = perf_counter()
+        ends = Ends(min(events, _EVENTS), until, self._windows)
+        step = self._tickets if law.scan is None else self._visits
+        stretch, law.clock = step(law, z, x, ends)
+        self._pace(perf_counter() - begin, stretch.windows)
+        self.timer.stamp("walk")
+        return stretch
+
+    def _tickets(
+        self, law: Law, z: NDArray[Any], x: NDArray[np.uint8], ends: Ends
+    ) -> tuple[Stretch, Clock]:
+        """Of an MPM."""
+        rule = Rule(law.seed, law.scale, law.target, self.shard.rest, law.margin // 2)
+        full, windows = True, 0
+        while full and not windows:
+            log = self._log
+            self._y[:] = z
+            windows, done, first, before, after, made, full = walk(
+                rule,
+                self.shard.storage.columns,
+                Motion(self._y, self._c, x),
+                tuple(law.clock),
+                ends,
+                *self._space,
+                self._queue,
+                log,
+            )
+            z[:] = self._y
+            if full:
+                self._take_back(log.event[done:made], z, x)
+                self._queue = make_queue(2 * self._queue.key.size)
+                self._log = _log(2 * log.event.size)
+        return self._stretch(log, done, first, Clock(*before), windows), Clock(*after)
+
+    def _visits(
+        self, law: Law, z: NDArray[Any], x: NDArray[np.uint8], ends: Ends
+    ) -> tuple[Stretch, Clock]:
+        """Of a BM."""
+        if self._log.event.size < law.most:
+            self._log = _log(_EVENTS + law.most)
+        windows, done, first, before, after = walk_visits(
+            law.scan,
+            Steps(law.target, law.most),
+            self.shard.storage.columns,
+            self.shard.rest,
+            z,
+            x,
+            tuple(law.clock),
+            ends,
+            self._chunk,
+            self._log,
+        )
+        return self._stretch(self._log, done, first, Clock(*before), windows), Clock(*after)
+
+    def _pace(self, seconds: float, windows: int) -> None:
+        """Choose how many windows the next stretch may have."""
+        pace = min(max(_SECONDS / max(seconds, 1e-6), 0.25), 4.0)
+        self._windows = max(1, int(windows * pace))
+
+    def _take_back(self, events: NDArray[np.uint64], z: NDArray[Any], x: NDArray[np.uint8]) -> None:
+        """Lead back to before the events of a window that was not ended."""
+        undone = undoing(events)
+        self.shard.storage.accumulate(undone, z)
+        commit(undone, self.shard.first, x)
+
+    def _stretch(self, log: Log, done: int, first: int, before: Clock, windows: int) -> Stretch:
+        """What a walk made; it had no passes."""
+        event, time, doubled = log
+        return Stretch(
+            event[:done],
+            time[:done],
+            doubled[:done] if self.energies else NONE,
+            first,
+            before,
+            windows,
+            replays=0,
+            applies=0,
+        )
+
+
+def _log(room: int) -> Log:
+    return Log(np.empty(room, np.uint64), np.empty(room), np.empty(room, np.int64))

@@ -1,0 +1,326 @@
+"""The tickets of a walk through an MPM's window: `mcculloch_pitts`'s, drawn as deep as is needed.
+
+    y = z - c,   c = b (armed) or 1 - b (refractory),   b = min(lowest threshold not drawn, cap + 1)
+
+s z >= b iff y >= 0 (armed) or y < 0 (refractory). As long as s z < b, tickets that are not drawn
+cannot fire; where y changes its sign, `deepen` draws more. Of most neurons only the high half of
+ticket 0's level is drawn: then b is a bound on its threshold from below.
+
+All the local neurons are the network's, those from 0 on. It has no twin yet.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from distsim.kernels.elementary import exponential, uniform
+from distsim.kernels.events import to_threshold
+from distsim.kernels.mcculloch_pitts import (
+    BINS,
+    arrival_key,
+    first_words,
+    level_threshold,
+    lowest_thresholds,
+)
+from distsim.kernels.memory import UNCOUNTED, aligned
+from distsim.kernels.order import by_time
+from distsim.kernels.philox import TICKET, draw
+
+_LANES = 4  # draws are made in vectors, filled up to a multiple of so many
+_TABLES = 16  # widths for which bounds of first tickets are kept
+_NO_TABLE = 1 << 40  # no width's exponent
+# Of a word's bin (`mcculloch_pitts.BINS`), from the bits of the float32 of its upper 24 bits.
+_BIN_SHIFT = np.int32(18)
+_BIN_ORIGIN = np.int32(((127 - 8) << 5) - 1)
+
+
+class Rule(NamedTuple):
+    """What the windows of an MPM follow from: seed: uint64; scale: 2 tau in weight units; target:
+    events a window; rest: float64[n], of the bias. margin: tickets are drawn up to so much above
+    s z, so that few are drawn one by one; it decides speed only."""
+
+    seed: Any
+    scale: float
+    target: int
+    rest: Any
+    margin: int
+
+
+class Here(NamedTuple):
+    """A window: its number, binary exponent of its width, cap on s z."""
+
+    number: int
+    exponent: int
+    cap: int
+
+
+class Motion(NamedTuple):
+    """The network in motion: y = z - c: int[n]; c: int[n]; x: uint8[n]."""
+
+    y: Any
+    c: Any
+    x: Any
+
+
+class Next(NamedTuple):
+    """The first ticket not drawn of each neuron: its number (int32[n], -1: only a bound on its
+    threshold is known), level, threshold without the rest of the bias: float64[n]; event word:
+    uint64[n]."""
+
+    depth: Any
+    level: Any
+    theta: Any
+    key: Any
+
+
+class Queue(NamedTuple):
+    """Room for the tickets of a window: event words, uint64; thresholds by state, int64[..., 2];
+    who comes when, int64."""
+
+    key: Any
+    threshold: Any
+    order: Any
+
+
+class Lanes(NamedTuple):
+    """Draws side by side: neuron, need: int64; depth, word, key: uint64; level, theta: float64.
+
+    word: of ticket 0, the high half of its level. crossed: int64, neurons whose y changed its sign.
+    """
+
+    neuron: Any
+    depth: Any
+    word: Any
+    need: Any
+    level: Any
+    theta: Any
+    key: Any
+    crossed: Any
+
+
+class Space(NamedTuple):
+    """What a walk works in; only the tables stay from one window to the next."""
+
+    exponents: Any
+    tables: Any
+    words: Any
+    flags: Any
+
+
+def make_space(n: int, kind: Any) -> tuple[Space, Next, Lanes]:
+    """For n neurons with z of this integer type."""
+    lanes = n + _LANES
+    words = (np.int64, np.uint64, np.uint64, np.int64, np.float64, np.float64, np.uint64, np.int64)
+    return (
+        Space(
+            exponents=np.full(_TABLES, _NO_TABLE),
+            tables=np.empty((_TABLES, BINS), kind),
+            words=np.empty(n + 4, np.uint32),
+            flags=np.empty(n, np.uint8),
+        ),
+        Next(np.empty(n, np.int32), np.empty(n), np.empty(n), np.empty(n, np.uint64)),
+        Lanes(*(aligned((lanes,), word) for word in words)),
+    )
+
+
+def make_queue(room: int) -> Queue:
+    return Queue(np.empty(room, np.uint64), np.empty((room, 2), np.int64), np.empty(room, np.int64))
+
+
+@njit(inline="always")
+def limit_of(y):
+    """Beyond all linear responses of this type, and far enough from its own limits for y."""
+    return np.int64(1 << 30) if y.itemsize == 4 else np.int64(1 << 61)
+
+
+@njit(inline="always")
+def pivot(b, state):
+    """c of a neuron in this state; of c, b."""
+    return 1 - b if state else b
+
+
+@njit(**UNCOUNTED)
+def _draw(seed, window, lanes, count):
+    """level (out): steps, standard exponentials; key (out)."""
+    neuron, depth, word, _, level, _, key, _ = lanes
+    whole = (count + _LANES - 1) & -_LANES
+    for q in range(count, whole):
+        neuron[q] = depth[q] = word[q] = 0
+    for q in range(whole):
+        a, b, c, d = draw(seed, neuron[q], window, depth[q], TICKET)
+        a = word[q] if depth[q] == 0 else a
+        level[q] = exponential(uniform(a, b))
+        key[q] = arrival_key(c, d, neuron[q])
+
+
+@njit(**UNCOUNTED)
+def _thresholds(exponent, scale, level, theta, count):
+    """theta (out), of the levels."""
+    for q in range((count + _LANES - 1) & -_LANES):
+        theta[q] = level_threshold(level[q], exponent, scale)
+
+
+@njit(cache=True)
+def _make_table(exponent, scale, cap, limit, table):
+    """b by the bin of a neuron's first word, for windows of width 2^exponent (out)."""
+    bounds = lowest_thresholds(exponent, scale)
+    for k in range(BINS):
+        table[k] = max(min(bounds[k], cap + 1), -limit)
+
+
+@njit(**UNCOUNTED)
+def _screen(y, c, x, words, table, margin, candidates, flags):
+    """b of every neuron from its first word; candidates (out): s z may be no more than the margin
+    below the ticket.
+
+    y: z before, z - c after. Returns how many candidates.
+    """
+    kind = y.dtype.type
+    lowest = kind(-min(margin, limit_of(y)))
+    for i in range(x.size):
+        # The bin of `lowest_thresholds`, or the first if the word is below 2^8.
+        bits = np.float32(np.int32(words[i] >> np.uint32(8))).view(np.int32)
+        c[i] = table[np.uint64(max(np.int32(bits >> _BIN_SHIFT) - _BIN_ORIGIN, np.int32(0)))]
+    for i in range(x.size):
+        m = -kind(x[i])  # 0, or -1 if refractory: (v ^ m) - m is s v
+        turning = kind(kind(kind(c[i] ^ m) - m) - m)
+        left = kind(y[i] - turning)
+        c[i] = turning
+        y[i] = left
+        flags[i] = np.uint8(kind(left ^ m) >= lowest)
+    found = 0
+    for i in range(x.size):
+        candidates[found] = i
+        found += flags[i]
+    return found
+
+
+@njit(cache=True, error_model="numpy")
+def begin(rule, here, motion, space, following, lanes, queue):
+    """Draw the tickets that neurons have reached at the window's start, and put them in order.
+
+    y: z before, z - c after. Returns how many, or -1 if there is no room for them.
+    """
+    seed, scale, _, rest, margin = rule
+    window, exponent, cap = here
+    y, c, x = motion
+    exponents, tables, words, flags = space
+    depths, levels, thetas, keys = following
+    neuron, depth, word, need, level, theta, key, _ = lanes
+    queue_key, queue_threshold, order = queue
+    kind = y.dtype.type
+    limit = limit_of(y)
+    first_words(seed, window, 0, (x.size + 3) >> 2, words)
+    at = exponent % _TABLES
+    if exponents[at] != exponent:
+        _make_table(exponent, scale, cap, limit, tables[at])
+        exponents[at] = exponent
+    left = _screen(y, c, x, words, tables[at], margin, neuron, flags)
+    depths[:] = -1
+    for q in range(left):
+        i = neuron[q]
+        depth[q] = 0
+        word[q] = words[i]
+        z = np.int64(y[i]) + np.int64(c[i])
+        need[q] = min(cap, (-z if x[i] else z) + margin)
+        levels[i] = 0.0
+    count = 0
+    while left:
+        if count + left > queue_key.size:
+            return -1
+        _draw(seed, window, lanes, left)
+        for q in range(left):
+            level[q] += levels[neuron[q]]
+        _thresholds(exponent, scale, level, theta, left)
+        more = 0
+        for q in range(left):
+            i = neuron[q]
+            low = to_threshold(theta[q] - abs(rest[i]))
+            levels[i] = level[q]
+            if low <= need[q]:
+                queue_key[count] = key[q]
+                queue_threshold[count, 0] = to_threshold(theta[q] - rest[i])
+                queue_threshold[count, 1] = to_threshold(theta[q] + rest[i])
+                count += 1
+                neuron[more] = i
+                depth[more] = depth[q] + np.uint64(1)
+                need[more] = need[q]
+                more += 1
+                continue
+            depths[i] = depth[q]
+            thetas[i] = theta[q]
+            keys[i] = key[q]
+            z = kind(y[i] + c[i])
+            c[i] = kind(pivot(max(min(low, cap + 1), -limit), x[i]))
+            y[i] = kind(z - c[i])
+        left = more
+    by_time(queue_key[:count], order)
+    return count
+
+
+@njit(**UNCOUNTED)
+def deepen(rule, here, motion, i, word, following, lanes, now, queue, position, count):
+    """Draw the tickets that neuron i, whose s z came to b, has reached; those after `now` wait.
+
+    word: its first word; now: the event word of the present ticket; position: in the order, of the
+    next one. A ticket at the tick of the present one is its neuron's own, and comes after it.
+    Returns how many tickets there are, or -1 if there is no room for them.
+    """
+    seed, scale, _, rests, margin = rule
+    window, exponent, cap = here
+    y, c, x = motion
+    depths, levels, thetas, keys = following
+    neuron, depth_of, word_of, _, level, theta, key, _ = lanes
+    kind = y.dtype.type
+    z = np.int64(y[i]) + np.int64(c[i])
+    need = min(cap, (-z if x[i] else z) + margin // 2)
+    rest = rests[i]
+    depth = np.int64(depths[i])
+    total = 0.0
+    if depth >= 0:
+        total = levels[i]
+        if keys[i] >= now:
+            count = _insert(queue, position, count, keys[i], thetas[i], rest)
+    while count >= 0:
+        for q in range(_LANES):
+            neuron[q] = i
+            depth_of[q] = depth + 1 + q
+            word_of[q] = word
+        _draw(seed, window, lanes, _LANES)
+        for q in range(_LANES):
+            total += level[q]
+            level[q] = total
+        _thresholds(exponent, scale, level, theta, _LANES)
+        for q in range(_LANES):
+            depth += 1
+            low = to_threshold(theta[q] - abs(rest))
+            if low > need:
+                depths[i] = depth
+                levels[i] = level[q]
+                thetas[i] = theta[q]
+                keys[i] = key[q]
+                c[i] = kind(pivot(max(min(low, cap + 1), -limit_of(y)), x[i]))
+                y[i] = kind(z - np.int64(c[i]))
+                return count
+            if key[q] >= now and count >= 0:
+                count = _insert(queue, position, count, key[q], theta[q], rest)
+    return count
+
+
+@njit(**UNCOUNTED)
+def _insert(queue, position, count, word, theta, rest):
+    """Put a ticket in its place in the order, at `position` or later. Returns how many there are,
+    or -1 if there is no room."""
+    key, threshold, order = queue
+    if count == key.size:
+        return -1
+    key[count] = word
+    threshold[count, 0] = to_threshold(theta - rest)
+    threshold[count, 1] = to_threshold(theta + rest)
+    o = count
+    while o > position and key[order[o - 1]] > word:
+        order[o] = order[o - 1]
+        o -= 1
+    order[o] = count
+    return count + 1

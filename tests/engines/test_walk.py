@@ -1,0 +1,150 @@
+"""The walk: the stream of race, whatever the case; stretches that end where they should."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from distsim import simulate
+from distsim.chains.chain import Position
+from distsim.chains.opening import open_chain
+from distsim.config.options import Config
+from distsim.engines import walk
+from distsim.errors import InputError
+from distsim.networks.matrices import from_array
+from distsim.ranks.communicator import Serial
+from distsim.recording.recorder import Recorder
+
+
+def case(random: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any] | None, dict[str, Any]]:
+    """A small network, its bias, options."""
+    neurons = int(random.choice([1, 2, 3, 5, 8, 20, 63, 64, 65, 100, 130]))
+    model = "mpm" if random.random() < 0.6 else "bm"
+    coupling = float(random.choice([0.2, 1.0, 3.0]))
+    weights = random.normal(0.0, coupling / np.sqrt(neurons), (neurons, neurons))
+    if random.random() < 0.3:  # ties and zeros
+        weights = np.rint(3.0 * weights) / 2.0
+    if model == "bm":
+        weights = weights + weights.T
+        np.fill_diagonal(weights, 0.0)
+    elif random.random() < 0.5:
+        np.fill_diagonal(weights, random.normal(0.0, 2.0 * coupling, neurons))
+    bias = random.normal(0.0, coupling, neurons) if random.random() < 0.6 else None
+    options: dict[str, Any] = {
+        "model": model,
+        "tau": float(np.exp(random.uniform(np.log(0.05), np.log(4.0)))),
+        "seed": int(random.integers(2**63)),
+        "weight_bits": int(random.choice([8, 16, 32])),
+        "initial": str(random.choice(["zeros", "ones", "random"])),
+        "device": "cpu",
+    }
+    if random.random() < 0.5:
+        options["window"] = int(random.choice([1, 2, 3, 7, 40, 1000]))
+    if model == "bm":
+        options["scan"] = str(random.choice(["sequential", "random"]))
+        options["tau"] *= random.random() > 0.15
+        options["steps"] = int(random.integers(1, 2000))
+    else:
+        options["transitions"] = int(random.integers(1, 400))
+    return weights, bias, options
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_the_stream_is_that_of_race(part: int) -> None:
+    for number in range(50):
+        weights, bias, options = case(np.random.default_rng([part, number]))
+        walked, raced = (
+            simulate(weights, bias=bias, engine=engine, **options).summary
+            for engine in ("walk", "race")
+        )
+        assert walked.consistent
+        assert (walked.digest, walked.windows) == (raced.digest, raced.windows), (part, number)
+
+
+@pytest.mark.parametrize("bits", [8, 32])
+def test_blocks_of_visits_make_the_stream_of_race(bits: int) -> None:
+    options: dict[str, Any] = {"model": "bm", "weight_bits": bits, "steps": 12_000}
+    for neurons, tau in ((1030, 0.5), (1030, 0.0), (4100, 3.0)):
+        walked, raced = (
+            simulate("gaussian", neurons=neurons, tau=tau, engine=engine, **options).summary
+            for engine in ("walk", "relax")
+        )
+        assert walked.consistent
+        assert (walked.digest, walked.windows) == (raced.digest, raced.windows)
+
+
+@pytest.mark.parametrize("window", [None, 1000])
+def test_room_grows(window: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window for which there is no room is taken back, and walked through again."""
+    options: dict[str, Any] = {"neurons": 50, "tau": 0.2, "transitions": 5000, "window": window}
+    wanted = simulate("gaussian", **options, engine="walk").digest
+    monkeypatch.setattr(walk, "_TICKETS", 1)
+    monkeypatch.setattr(walk, "_EVENTS", 1)
+    monkeypatch.setattr(walk, "LARGEST_TARGET", 0)
+    result = simulate("gaussian", **options, engine="walk")
+    assert result.summary.consistent
+    assert result.digest == wanted
+
+
+def ended(engine: str, options: dict[str, Any], until: float | None) -> tuple[Position, bool]:
+    """Where a chain would be resumed after its run, and whether z is W x + b."""
+    weights = np.random.default_rng(2).normal(0.0, 0.3, (30, 30))
+    if options["model"] == "bm":
+        weights = np.triu(weights, 1) + np.triu(weights, 1).T
+    config = Config(network="array", engine=engine, device="cpu", **options)
+    chain = open_chain(from_array(weights), config, Serial())
+    recorder = Recorder(config.transitions, until, None)
+    while not recorder.finished(chain.now()):
+        chain.advance(recorder)
+    return chain.position(recorder), chain.consistent(chain.final())
+
+
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+@pytest.mark.parametrize("length", [1, 2, 30, 31, 32, 33, 500, 1234, 5000])
+def test_a_run_that_ends_inside_a_window_is_resumed_at_its_start(model: str, length: int) -> None:
+    name, end = ("time", length / 100) if model == "mpm" else ("steps", length)
+    ends: list[tuple[str, float, float | None]] = [
+        ("transitions", length, None),
+        (name, end, float(end)),
+    ]
+    for option, value, until in ends:
+        asked = {"model": model, "window": 16, option: value}
+        (walked, right), (raced, _) = (ended(engine, asked, until) for engine in ("walk", "race"))
+        assert right
+        np.testing.assert_array_equal(walked.states, raced.states)
+        for name in ("clock", "windows", "transitions", "last", "total"):
+            assert getattr(walked, name) == getattr(raced, name)
+
+
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+def test_a_stretch_ends_with_the_window_that_makes_its_events(model: str) -> None:
+    config = Config(
+        model=model, network="gaussian", neurons=100, transitions=10**6, engine="walk",
+        device="cpu", checkpoint="unused", checkpoint_every="1 events",
+    )  # fmt: skip
+    weights = np.zeros((100, 100))
+    chain = open_chain(from_array(weights), config, Serial())
+    recorder = Recorder(config.transitions, None, None)
+    for _ in range(20):
+        windows, events = chain.windows, recorder.transitions
+        chain.advance(recorder)
+        assert recorder.transitions > events
+        assert chain.windows < windows + 3  # a window may have no event
+
+
+def test_auto_walks_where_a_rank_needs_no_other() -> None:
+    class Two(Serial):
+        size = 2
+
+    network = from_array(np.zeros((3, 3)))
+    for engine, ranks, chosen in (
+        ("auto", Serial(), "walk"),
+        ("auto", Two(), "relax"),
+        ("race", Serial(), "race"),
+    ):
+        config = Config(network="array", engine=engine, transitions=1, device="cpu")
+        assert open_chain(network, config, ranks).engine == chosen
+    config = Config(network="array", engine="walk", transitions=1, device="cpu")
+    with pytest.raises(InputError, match="engine walk given on 2 ranks; allowed: on one rank's"):
+        open_chain(network, config, Two())

@@ -1,0 +1,94 @@
+"""The compiled parts of the walk: a column pushed, the tickets at a window's start."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from distsim.kernels.events import to_threshold
+from distsim.kernels.mcculloch_pitts import largest_response, level_threshold, ticket
+from distsim.kernels.walk import push
+from distsim.kernels.walk_tickets import Here, Motion, Rule, begin, make_queue, make_space
+from distsim.kernels.window import width_and_cap
+
+KINDS: list[tuple[type[Any], type[Any]]] = [
+    (np.int8, np.int32),
+    (np.int16, np.int32),
+    (np.int32, np.int64),
+    (np.int8, np.int64),
+]
+
+
+@pytest.mark.parametrize(("weight", "kind"), KINDS)
+@pytest.mark.parametrize("neurons", [1, 7, 63, 64, 65, 127, 128, 200])
+def test_a_push_adds_a_column_and_finds_the_signs_that_change(
+    weight: type[Any], kind: type[Any], neurons: int
+) -> None:
+    random = np.random.default_rng(neurons)
+    largest = np.iinfo(weight).max
+    for up in (True, False):
+        for scale in (1, 1000):  # signs change at most neurons, at few
+            w = random.integers(-largest, largest + 1, neurons).astype(weight)
+            y = (random.integers(-100, 100, neurons) * scale).astype(kind)
+            y[::5] = 0
+            wanted = y + w.astype(kind) * (1 if up else -1)
+            crossed = np.empty(neurons + 1, np.int64)
+            before = y.copy()
+            found = push(y, w, up, w, up, crossed)
+            np.testing.assert_array_equal(y, wanted)
+            np.testing.assert_array_equal(
+                crossed[:found], np.flatnonzero((before < 0) != (wanted < 0))
+            )
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+@pytest.mark.parametrize("margin", [0, 2**40, 300])
+@pytest.mark.parametrize("scale", [37.0, 300.0])
+def test_tickets_that_are_reached_are_in_the_queue_by_time(
+    kind: type[Any], margin: int, scale: float
+) -> None:
+    random = np.random.default_rng(3)
+    n, seed = 83, np.uint64(12345)
+    z = random.integers(-500, 500, n).astype(kind)
+    x = random.integers(0, 2, n).astype(np.uint8)
+    rest = random.uniform(-0.5, 0.5, n)
+    exponent, cap = width_and_cap(largest_response(z, x), 3, scale)
+    here = Here(7, exponent, min(cap, 2**30 - 1))
+    motion = Motion(z.copy(), np.empty(n, kind), x)
+    queue = make_queue(1)
+    rule = Rule(seed, scale, 16, rest, margin)
+    space = make_space(n, kind)
+    while True:
+        count = begin(rule, here, motion, *space, queue)
+        if count >= 0:
+            break
+        queue = make_queue(2 * queue.key.size)
+        motion.y[:] = z
+    np.testing.assert_array_equal(motion.y + motion.c, z)
+    order = queue.order[:count]
+    keys = queue.key[order]
+    assert (keys[1:] >= keys[:-1]).all()
+    held = {(int(queue.key[t]), *map(int, queue.threshold[t])): True for t in order.tolist()}
+    assert len(held) == count > 20
+    for i in range(n):
+        level, k = 0.0, 0
+        sz = int(-z[i] if x[i] else z[i])
+        b = int(1 - motion.c[i] if x[i] else motion.c[i])
+        while True:
+            step, key = ticket(seed, here.number, i, k)
+            level += step
+            theta = level_threshold(level, exponent, scale)
+            low = int(to_threshold(theta - abs(rest[i])))
+            word = (
+                int(key),
+                int(to_threshold(theta - rest[i])),
+                int(to_threshold(theta + rest[i])),
+            )
+            if word not in held:
+                break
+            del held[word]
+            k += 1
+        assert sz < low
+        assert sz < b <= min(low, here.cap + 1)
+        assert b == min(low, here.cap + 1) or k == 0
+    assert not held  # each ticket was one of a neuron's first
