@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from distsim.chains.cpu import HostChain
 from distsim.chains.opening import take_gpu
 from distsim.config.options import Config
-from distsim.engines.engine import Solution
+from distsim.engines.engine import NONE
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Communicator, Serial, connect
 from distsim.recording.recorder import Recorder
@@ -47,11 +47,15 @@ def opened(case: dict[str, Any]) -> tuple[Network, Config, NDArray[np.uint8]]:
 
 
 class Kept(Recorder):
-    """Keeps what a device tells."""
+    """Keeps what a chain tells."""
 
     def __init__(self, config: Config, source: Network) -> None:
         super().__init__(*length(config, source), None)
         self.doubled = [np.empty(0, np.int64)]
+
+    def record(self, times: Any, events: Any, doubled: Numbers = NONE) -> None:
+        super().record(times, events, doubled)
+        self.doubled.append(doubled.copy())
 
     def take_over(self, columns: Any, transitions: int, last: float, total: int) -> None:
         super().take_over(columns, transitions, last, total)
@@ -64,16 +68,8 @@ def by_cpu(case: dict[str, Any]) -> Numbers:
     source, config, states = opened(case)
     chain: Any = HostChain(source, config, Serial(), states)
     recorder = Kept(config, source)
-    solve = chain.engine.solve
-
-    def kept(*given: Any) -> Solution:
-        solution: Solution = solve(*given)
-        recorder.doubled.append(solution.doubled)
-        return solution
-
-    chain.engine.solve = kept
     advance_to_end(chain, recorder, lambda: True)
-    return np.concatenate(recorder.doubled)[: recorder.transitions]
+    return np.concatenate(recorder.doubled)
 
 
 def by_gpu(case: dict[str, Any], ranks: Communicator) -> Numbers:

@@ -433,7 +433,7 @@ def test_a_run_goes_on_in_the_environment_that_its_command_line_overruled(
     ("options", "exchange"),
     [
         ({}, "nccl"),
-        ({"device": "gpu", "engine": "relax"}, "nccl"),
+        ({"device": "gpu", "engine": "auto"}, "nccl"),
         ({"device": "cpu"}, "auto"),
         ({"engine": "race"}, "auto"),
         ({"device": "cpu", "exchange": "peer"}, "peer"),

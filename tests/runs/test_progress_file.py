@@ -22,6 +22,7 @@ from distsim.runs.progress_file import ProgressFile
 from distsim.runs.results import Progress, Summary
 
 SMALL: dict[str, Any] = {"network": "gaussian", "neurons": 60, "device": "cpu"}
+BY_WINDOW = {**SMALL, "engine": "relax"}  # whose progress is told after each, however short the run
 KEYS = ["time", "transitions", "transitions_per_second", "fraction", "seconds"]
 
 
@@ -106,7 +107,7 @@ def test_a_full_disk_ends_the_lines_not_the_run(
 
     monkeypatch.setattr(os, "write", short)
     stream = io.StringIO()
-    config = Config(**SMALL, transitions=3000, progress="run.jsonl")
+    config = Config(**BY_WINDOW, transitions=3000, progress="run.jsonl")
     summary = simulation.run(config, Serial(), Display(stream))
     assert summary.transitions == 3000
     assert 1 <= len(lines()) <= 10
@@ -120,7 +121,7 @@ def test_the_last_line_has_the_numbers_of_the_summary(
     length: dict[str, Any], here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_file, "EVERY", 1e-3)
-    config = Config(**SMALL, **length, observe="activity", every=0.5, progress="run.jsonl")
+    config = Config(**BY_WINDOW, **length, observe="activity", every=0.5, progress="run.jsonl")
     summary = simulation.run(config, Serial())
     *before, last = lines()
     assert before
