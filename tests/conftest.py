@@ -3,7 +3,7 @@
 The others see none, so that `--device auto` is the CPU.
 
 Of several processes (launch/test) each takes a file at a time, so that what its tests share is made
-once. While a test that is marked alone runs no other does; files of such tests come last.
+once. While a test that is marked alone runs no other does; files with such tests come last.
 """
 
 import fcntl
@@ -21,7 +21,8 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # of all processes, where there
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if RUN is not None:
-        items.sort(key=alone)
+        last = {item.path for item in items if alone(item)}
+        items.sort(key=lambda item: (item.path in last, alone(item)))
 
 
 def alone(item: pytest.Item) -> bool:
