@@ -26,7 +26,6 @@ from distsim.kernels.mcculloch_pitts import (
     ticket,
 )
 from distsim.kernels.race import earliest_arrival, first_tickets
-from distsim.kernels.replay import Bounds
 from distsim.kernels.tickets import TICKET_KIND
 from distsim.laws.tickets import Tickets
 
@@ -198,7 +197,7 @@ def test_who_may_have_reached_a_ticket_draws_more(kind: Any) -> None:
         events = [Event(tick, dice.randrange(n + 2 * FIRST), 1) for tick in range(1, 5)]
         candidates, need, top = reached(
             source(0, 1.0, np.zeros(n)), cap, np.array(x, np.uint8), plain.words(events),
-            Bounds(np.array(high, kind), np.array(low, kind)), np.array(bound, kind),
+            (np.array(high, kind), np.array(low, kind)), np.array(bound, kind),
         )  # fmt: skip
         changed = {event.neuron - FIRST for event in events}
         reaches = [
