@@ -238,12 +238,14 @@ def test_the_race_finds_the_events_of_the_plain_loop(kind: Any, cap: int, larges
         given = source(0, 2.0**10, np.array([dice.uniform(-0.5, 0.5) for _ in part.x]))
         lowest = np.empty(6, np.int64)
         first_tickets(given, lowest)
-        x, found, last, k = list(part.x), list[Event](), np.uint64(0), 0
+        x, found, last, k = list(part.x), list[Event](), 0, 0
         after = (0, 0, 0)
         while True:
             z = part.after(found)
             states = np.array(x, np.uint8)
-            last, k = earliest_arrival(given, lowest, cap, np.array(z, kind), states, last, k)
+            last, k = earliest_arrival(
+                given, lowest, cap, np.array(z, kind), states, np.uint64(last), k
+            )
             if max(-a if b else a for a, b in zip(z, x, strict=True)) > cap:
                 assert last == 0
                 crossed += 1
