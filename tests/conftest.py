@@ -2,9 +2,8 @@
 
 The others see none, so that `--device auto` is the CPU.
 
-Of several processes (launch/test) each takes a file at a time, so that its kernels are compiled
-once, where xdist can (3.8 does not see groups under pytest 9.2); tests that are marked alone come
-last, and while one runs no other does.
+Of several processes (launch/test) each takes a file at a time, so that what its tests share is made
+once. While a test that is marked alone runs no other does; files with such tests come last.
 """
 
 import fcntl
@@ -21,22 +20,28 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # of all processes, where there
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if RUN is None:
-        return
-    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
-    for item in items:
-        alone = item.get_closest_marker("alone") is not None
-        item.add_marker(pytest.mark.xdist_group("alone" if alone else str(item.path)))
+    if RUN is not None:
+        last = {item.path for item in items if alone(item)}
+        items.sort(key=lambda item: (item.path in last, alone(item)))
+
+
+def alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Tests of other processes share a lock, one that is alone has it for itself."""
+    """Tests of other processes share a room, one that is alone has it for itself.
+
+    Who waits for the room stands in its door: others that came later do not slip in.
+    """
     if RUN is None:
         return (yield)
-    alone = item.get_closest_marker("alone") is not None
-    with (Path(tempfile.gettempdir()) / f"distsim-tests-{RUN}").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    place = f"{tempfile.gettempdir()}/distsim-tests-{RUN}"
+    with Path(f"{place}-room").open("w") as room:
+        with Path(f"{place}-door").open("w") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(room, fcntl.LOCK_EX if alone(item) else fcntl.LOCK_SH)
         return (yield)
 
 

@@ -47,7 +47,8 @@ class ThreadRanks:
     ) -> tuple[NDArray[np.uint64], NDArray[np.int64], int]:
         parts = self._all((words.copy(), int(stop)))
         counts = np.array([part.size for part, _ in parts])
-        rows = np.zeros((self.size, max(1, counts.max())), np.uint64)
+        room = np.zeros((self.size, 2 + max(1, counts.max())), np.uint64)
+        rows = room[:, 2:]  # laid out as MPI's
         for row, (part, _) in zip(rows, parts, strict=True):
             row[: part.size] = part
         return rows, counts, min(stop for _, stop in parts)

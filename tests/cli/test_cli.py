@@ -229,17 +229,43 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD)
-def test_bad_input(arguments: list[str], message: str) -> None:
-    done = distsim(*arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_bad_input(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments, Launch()) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert out == ""
+
+
+EACH = """
+import contextlib, io, json, sys
+from distsim.cli.launch import Launch
+from distsim.cli.main import main
+
+found = []
+for arguments in json.loads(sys.argv[1]):
+    launch, said = Launch(), io.StringIO()
+    with contextlib.redirect_stderr(said):
+        status = main(arguments, launch)
+    found.append((status, said.getvalue()))
+with open(f"{sys.argv[2]}/{launch.rank}.json", "w") as file:
+    json.dump(found, file)
+"""
 
 
 @launchers.needs_mpirun
-@pytest.mark.parametrize(("arguments", "message"), BAD)
-def test_bad_input_on_every_rank_alike_and_said_once(arguments: list[str], message: str) -> None:
+def test_bad_input_on_every_rank_alike_and_said_once(tmp_path: Path) -> None:
+    """All in one start of the ranks."""
+    launchers.start(3, "-c", EACH, json.dumps([arguments for arguments, _ in BAD]), str(tmp_path))
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(3)]
+    for (arguments, message), *found in zip(BAD, *ranks, strict=True):
+        assert [status for status, _ in found] == [2, 2, 2], arguments
+        assert "".join(said for _, said in found).count(message) == 1
+
+
+@launchers.needs_mpirun
+@pytest.mark.parametrize(("arguments", "message"), [BAD[0], BAD[-1]])
+def test_bad_input_ends_all_ranks_with_its_status(arguments: list[str], message: str) -> None:
+    """Found before they are connected, or after."""
     done = distsim(*arguments, ranks=3)
     assert done.returncode == 2
     assert done.stderr.count(message) == 1

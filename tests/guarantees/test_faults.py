@@ -41,7 +41,7 @@ from distsim.runs.same_inputs import _BLOCK, _SAMPLES, _sample
 
 LONG = ("--network", "gaussian", "--neurons", 300, "--transitions", 10**9)
 SAVING = ("--checkpoint", "run.ck", "--checkpoint-every", "1000 events", "--output", "run.h5")
-pytestmark = pytest.mark.alone
+alone = pytest.mark.alone  # measures seconds
 MPIS = sorted(launchers.found())
 
 
@@ -89,6 +89,7 @@ def assert_resumable(folder: Path, ranks: int = 1) -> None:
 # ----------------------------------------------------------------------------------- stops
 
 
+@alone
 @launchers.needs_mpirun
 @pytest.mark.parametrize(
     ("ranks", "number"),
@@ -123,6 +124,7 @@ def test_a_signal_to_the_launcher_stops_all_ranks(mpi: str, tmp_path: Path) -> N
     assert going.end().status == 85
 
 
+@alone
 @pytest.mark.long
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=launchers.needs_mpirun)])
 def test_a_large_network_stops_within_two_seconds(ranks: int, tmp_path: Path) -> None:
@@ -152,6 +154,7 @@ def test_a_stop_without_a_checkpoint_says_that_nothing_can_be_resumed(tmp_path: 
         assert len(file["events/time"]) == done.summary["transitions"] > 0
 
 
+@alone
 @launchers.needs_mpirun
 def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
     """The first one cannot be agreed upon while another rank stands still."""
@@ -170,6 +173,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------- hangs
 
 
+@alone
 @pytest.mark.parametrize("mpi", MPIS)
 def test_a_rank_that_is_killed_ends_all(mpi: str, tmp_path: Path) -> None:
     going = begun(tmp_path, "--watchdog", 5, ranks=3, mpi=mpi)
@@ -202,6 +206,7 @@ class Pair(Serial):
         sys.exit()  # of the thread
 
 
+@alone
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_rank_that_dies_ends_all_at_once_whatever_the_launcher_does(
     capsys: pytest.CaptureFixture[str],
@@ -216,6 +221,7 @@ def test_a_rank_that_dies_ends_all_at_once_whatever_the_launcher_does(
     other.communicate()
 
 
+@alone
 @pytest.mark.parametrize(
     ("rank", "mpi"),
     [case for mpi in MPIS for case in ((0, mpi), (2, mpi))][::3]
@@ -250,6 +256,7 @@ distsim.__main__.main()
 """
 
 
+@alone
 @pytest.mark.parametrize("mpi", MPIS)
 @pytest.mark.parametrize(
     ("number", "said"),
@@ -302,6 +309,7 @@ distsim.__main__.main()
 """
 
 
+@alone
 @launchers.needs_mpirun
 def test_a_rank_that_stalls_in_a_checkpoint_ends_all_within_the_watchdogs_time(
     tmp_path: Path,
@@ -315,6 +323,7 @@ def test_a_rank_that_stalls_in_a_checkpoint_ends_all_within_the_watchdogs_time(
     assert_resumable(tmp_path)
 
 
+@alone
 def test_a_machine_that_slept_is_not_a_stall(tmp_path: Path) -> None:
     going = begun(tmp_path, "--watchdog", 1)
     going.signal(0, signal.SIGSTOP)
@@ -360,6 +369,7 @@ def faulty(folder: Path, rank: int, fault: str, ranks: int, saving: bool = True)
     return begun(folder, "--watchdog", 20, "--engine", "relax", **how).end()
 
 
+@alone
 @launchers.needs_mpirun
 @pytest.mark.parametrize(
     ("fault", "message", "ranks"),

@@ -53,7 +53,7 @@ def test_bounds_hold_on_the_way_and_marks_are_before_each_pass(bits: int, count:
         marks = Marks(plain.words(events), values, np.zeros(count, np.int64))
         end, bounds = room(part)
         z = part.numbers(part.z)
-        apply(part.columns(), z, end, bounds, slots, marks, part.first)
+        apply(part.columns(), z, end, tuple(bounds), slots, tuple(marks), part.first)
         assert z.tolist() == part.z
         assert end.tolist() == part.after(events)
         for k in range(len(values)):
@@ -91,7 +91,7 @@ def test_few_changes_are_added_and_many_are_only_told(bits: int) -> None:
         bounds = Bounds(part.numbers(high), part.numbers(low))
         columns = part.columns()
         given = plain.words(before), plain.words(after)
-        changes = adjust(columns, *given, most, end, bounds)
+        changes = adjust(columns, *given, most, end, tuple(bounds))
         assert sorted(plain.events(changes)) == sorted(wanted)
         if most < len(wanted):
             assert end.tolist() == part.after(before)
@@ -131,7 +131,7 @@ def test_the_first_event_that_lifts_a_response_above_the_cap(bits: int) -> None:
         cap = dice.choice([*drives, max(drives, default=0) - 1])
         wanted = next((k for k, drive in enumerate(drives) if drive > cap), len(events))
         high, low = part.extremes(events)
-        bounds = Bounds(part.numbers(high), part.numbers(low))
-        assert crossing(part.local(), plain.words(events), bounds, cap) == wanted
+        bounds = part.numbers(high), part.numbers(low)
+        assert crossing(tuple(part.local()), plain.words(events), bounds, cap) == wanted
         found.add("none" if wanted == len(events) else "some")
     assert found == {"none", "some"}

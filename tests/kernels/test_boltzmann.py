@@ -48,7 +48,9 @@ def scanned(
 ) -> list[Ticket]:
     """The tickets of so many steps that visit neurons 5 to 5 + n of 20."""
     scan = Scan(np.uint64(SEED), 20, sequential, 5, rest.size, temperature)
-    tickets.fill(lambda: visits(scan, rest, start, steps, tickets.held, tickets.room))
+    tickets.fill(
+        lambda: visits(tuple(scan), rest, start, steps, tuple(tickets.held), tuple(tickets.room))
+    )
     slots, drawn, order = tickets.drawn
     assert tickets.room.tickets.size >= steps
     assert order.tolist() == list(range(drawn.size))

@@ -26,7 +26,6 @@ from distsim.kernels.mcculloch_pitts import (
 )
 from distsim.kernels.order import by_time
 from distsim.kernels.race import earliest_arrival, first_tickets
-from distsim.kernels.replay import Bounds
 from distsim.kernels.tickets import TICKET_KIND
 from distsim.laws.tickets import Tickets
 
@@ -198,7 +197,7 @@ def test_who_may_have_reached_a_ticket_draws_more(kind: Any) -> None:
         events = [Event(tick, dice.randrange(n + 2 * FIRST), 1) for tick in range(1, 5)]
         candidates, need, top = reached(
             source(0, 1.0, np.zeros(n)), cap, np.array(x, np.uint8), plain.words(events),
-            Bounds(np.array(high, kind), np.array(low, kind)), np.array(bound, kind),
+            (np.array(high, kind), np.array(low, kind)), np.array(bound, kind),
         )  # fmt: skip
         changed = {event.neuron - FIRST for event in events}
         reaches = [
@@ -239,12 +238,14 @@ def test_the_race_finds_the_events_of_the_plain_loop(kind: Any, cap: int, larges
         given = source(0, 2.0**10, np.array([dice.uniform(-0.5, 0.5) for _ in part.x]))
         lowest = np.empty(6, np.int64)
         first_tickets(given, lowest)
-        x, found, last, k = list(part.x), list[Event](), np.uint64(0), 0
+        x, found, last, k = list(part.x), list[Event](), 0, 0
         after = (0, 0, 0)
         while True:
             z = part.after(found)
             states = np.array(x, np.uint8)
-            last, k = earliest_arrival(given, lowest, cap, np.array(z, kind), states, last, k)
+            last, k = earliest_arrival(
+                given, lowest, cap, np.array(z, kind), states, np.uint64(last), k
+            )
             if max(-a if b else a for a, b in zip(z, x, strict=True)) > cap:
                 assert last == 0
                 crossed += 1

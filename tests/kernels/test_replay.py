@@ -58,7 +58,8 @@ def replayed(
     part: Part, given: Bounds, drawn: Drawn, known: Marks, remote: list[Event], most: int, cap: int
 ) -> tuple[list[Event], bool]:
     """What the compiled loop finds: the events, and whether the window ends after the last."""
-    mine, stop = replay(part.local(), given, drawn, known, plain.words(remote), most, cap)
+    rank = tuple(part.local()), tuple(given), tuple(drawn), tuple(known)  # as an engine calls it
+    mine, stop = replay(*rank, plain.words(remote), most, cap)
     if stop != NO_EVENT:
         assert stop == mine[-1]
     return plain.events(mine), stop != NO_EVENT
@@ -96,7 +97,7 @@ def test_guesses_are_the_plain_loop_without_inputs(bits: int) -> None:
         tickets = plain.tickets(dice, part, dice.randint(0, 30), TICKS)
         alone = Part([[0] * 9] * 9, part.first, part.z, part.x, bits)
         most = dice.choice([1, 3, 10**6])
-        mine = guess(part.local(), plain.drawn(dice, part, tickets), most)
+        mine = guess(tuple(part.local()), tuple(plain.drawn(dice, part, tickets)), most)
         assert plain.events(mine) == plain.run(alone, tickets, most=most)[0]
 
 
@@ -155,9 +156,9 @@ def test_what_a_replay_took_from_old_bounds_is_checked_by_the_new(bits: int) -> 
         body = found[:-1] if early else found
         changes = sorted(plain.difference(bounded, body), key=lambda event: event.moment)
         answer = unsettled(
-            part.local(),
-            bounds(dice, part, body, width=dice.choice([0, plain.scale(part)])),
-            drawn,
+            tuple(part.local()),
+            tuple(bounds(dice, part, body, width=dice.choice([0, plain.scale(part)]))),
+            tuple(drawn),
             known,
             plain.words(changes),
             plain.words(found),
@@ -219,9 +220,9 @@ def test_a_ticket_that_comes_within_the_bounds_is_looked_at(
     drawn.slots["low"], drawn.slots["high"] = reached
     high, low = part.extremes([event])
     answer = unsettled(
-        part.local(),
-        Bounds(part.numbers(high), part.numbers(low)),
-        drawn,
+        tuple(part.local()),
+        (part.numbers(high), part.numbers(low)),
+        tuple(drawn),
         1,
         plain.words([event if new else event._replace(tick=12)]),
         plain.words([event]),
@@ -243,9 +244,9 @@ def test_a_new_ticket_at_the_tick_of_another_is_for_a_replay(
     tickets["key"] = np.array(ticks) << 23
     tickets["threshold"] = 100
     answer = unsettled(
-        part.local(),
-        Bounds(part.numbers([0, 0]), part.numbers([0, 0])),
-        Drawn(slots, tickets, np.argsort(ticks, kind="stable")),
+        tuple(part.local()),
+        (part.numbers([0, 0]), part.numbers([0, 0])),
+        (slots, tickets, np.argsort(ticks, kind="stable")),
         2,
         plain.words([]),
         plain.words([Event(6, 1, 1)]),

@@ -46,7 +46,8 @@ def test_visits_are_the_plain_loop(bits: int, sequential: bool) -> None:
             for event in plain.remote_events(dice, part, dice.choice([0, 8]), steps)
             if event.tick not in {visit.tick for visit in visits}
         ]
-        mine, doubled = sweep(part.local(), sequential, in_order(part, visits), plain.words(remote))
+        local, drawn = tuple(part.local()), tuple(in_order(part, visits))
+        mine, doubled = sweep(local, sequential, drawn, plain.words(remote))
         wanted, _ = plain.run(part, visits, remote)
         assert plain.events(mine) == wanted
         for event, change in zip(wanted, doubled.tolist(), strict=True):
