@@ -24,7 +24,7 @@ from distsim.files import snapshot
 from distsim.files.places import PARTIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -40,6 +40,21 @@ EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 def partial_path(path: str) -> str:
     """The name under which the file at `path` grows."""
     return path + PARTIAL
+
+
+def end(
+    config: Mapping[str, Any], neurons: int, time: NDArray[np.float64], *, partial: bool
+) -> float:
+    """Where a run ended, in model time or steps: as configured, or at its last event. time: of its
+    events, float64[K]."""
+    if not partial:
+        if config["time"] is not None:
+            return float(config["time"])
+        if config["steps"] is not None:
+            return float(config["steps"])
+        if config["sweeps"] is not None:
+            return float(config["sweeps"] * neurons)
+    return float(time[-1]) if time.size else 0.0
 
 
 @dataclass(frozen=True)

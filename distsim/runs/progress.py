@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -24,17 +25,28 @@ class Display:
         self._stream = stream
         self._terminal = stream.isatty()
         self._shown = 0.0  # seconds of the run
+        self._told = monotonic()
         self._compiles = False
         self._line = False  # whether one stands on a terminal
 
     def __call__(self, progress: Progress) -> None:
-        every = ON_TERMINAL if self._terminal else ELSEWHERE
         if progress.fraction >= 1:
             self.clear()
-        elif progress.seconds - self._shown >= every:
+        elif progress.seconds - self._shown >= self._every:
             self._shown = progress.seconds
             line = describe(progress)
             self._write(f"{bar(progress.fraction)} {line}" if self._terminal else line)
+
+    @property
+    def _every(self) -> float:
+        return ON_TERMINAL if self._terminal else ELSEWHERE
+
+    def done(self, fraction: float, what: str) -> None:
+        """How far something is that is no run, if it is time to say so."""
+        if monotonic() - self._told >= self._every:
+            self._told = monotonic()
+            line = f"{100 * fraction:.0f}%  {what}"
+            self._write(f"{bar(fraction)} {line}" if self._terminal else line)
 
     def compiling(self, kernel: str) -> None:
         """A kernel is about to be compiled, before the first window or, at worst, later."""
