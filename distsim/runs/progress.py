@@ -25,28 +25,26 @@ class Display:
         self._stream = stream
         self._terminal = stream.isatty()
         self._shown = 0.0  # seconds of the run
-        self._told = monotonic()
+        self._told = monotonic()  # when something was said that is of no run
         self._compiles = False
         self._line = False  # whether one stands on a terminal
 
     def __call__(self, progress: Progress) -> None:
+        every = ON_TERMINAL if self._terminal else ELSEWHERE
         if progress.fraction >= 1:
             self.clear()
-        elif progress.seconds - self._shown >= self._every:
+        elif progress.seconds - self._shown >= every:
             self._shown = progress.seconds
             line = describe(progress)
             self._write(f"{bar(progress.fraction)} {line}" if self._terminal else line)
 
-    @property
-    def _every(self) -> float:
-        return ON_TERMINAL if self._terminal else ELSEWHERE
-
     def done(self, fraction: float, what: str) -> None:
-        """How far something is that is no run, if it is time to say so."""
-        if monotonic() - self._told >= self._every:
+        """How far something is that is no run: on a terminal, elsewhere if it is time to."""
+        if self._terminal:
+            self._write(f"{bar(fraction)} {100 * fraction:.0f}%  {what}")
+        elif monotonic() - self._told >= ELSEWHERE:
             self._told = monotonic()
-            line = f"{100 * fraction:.0f}%  {what}"
-            self._write(f"{bar(fraction)} {line}" if self._terminal else line)
+            self._write(f"{100 * fraction:.0f}%  {what}")
 
     def compiling(self, kernel: str) -> None:
         """A kernel is about to be compiled, before the first window or, at worst, later."""
