@@ -39,12 +39,17 @@ class Display:
             self._write(f"{bar(progress.fraction)} {line}" if self._terminal else line)
 
     def done(self, fraction: float, what: str) -> None:
-        """How far something is that is no run: on a terminal, elsewhere if it is time to."""
+        """How far something is that is no run."""
+        line = f"{100 * fraction:.0f}%  {what}"
+        self.doing(f"{bar(fraction)} {line}" if self._terminal else line)
+
+    def doing(self, line: str) -> None:
+        """What goes on that is no run: on a terminal always, elsewhere if it is time to."""
         if self._terminal:
-            self._write(f"{bar(fraction)} {100 * fraction:.0f}%  {what}")
+            self._write(line)
         elif monotonic() - self._told >= ELSEWHERE:
             self._told = monotonic()
-            self._write(f"{100 * fraction:.0f}%  {what}")
+            self._write(line)
 
     def compiling(self, kernel: str) -> None:
         """A kernel is about to be compiled, before the first window or, at worst, later."""
