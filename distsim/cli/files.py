@@ -84,15 +84,16 @@ def plot(file: str, output: str, overwrite: bool) -> None:
 @click.option("--output", required=True, type=click.Path(), metavar="FILE", help="The new file.")
 @click.option(
     "--unit",
-    type=click.Choice(UNITS),
-    help="What one of model time (mpm), or one step (bm), stands for; sonata needs it.",
+    type=click.Choice(list(UNITS)),
+    help="What one of model time (mpm), or one step (bm), stands for; for sonata and nwb.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def export(file: str, form: str, output: str, unit: str | None, overwrite: bool) -> None:
     """Write the events of an output file in another format.
 
-    sonata: transitions 0 to 1 as spikes, in ms. csv: time,neuron,state of each event. npz: the
-    same for NumPy, with states and options. Partial files as far as they go.
+    sonata: transitions 0 to 1 as spikes, in ms. nwb: the same, as units, in seconds. csv:
+    time,neuron,state of each event. npz: the same for NumPy, with states and options. Partial files
+    as far as they go.
     """
     from distsim.exports import export
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from distsim.exports.units import milliseconds
+from distsim.exports.units import converted
 from distsim.files.events import Events, Opened
 
 POPULATION = "neurons"
@@ -47,7 +47,7 @@ def write(file: Opened, path: str, unit: str, tell: Callable[[float], None]) -> 
             spikes = state == 1
             before, count = len(times), np.count_nonzero(spikes)
             for dataset, values in (
-                (times, milliseconds(time[spikes], unit)),
+                (times, converted(time[spikes], unit, "ms")),
                 (nodes, neuron[spikes].astype(np.uint64)),
             ):
                 dataset.resize(before + count, axis=0)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-UNITS = ("s", "ms", "us")
+UNITS = {"s": 1, "ms": 1000, "us": 1_000_000}  # of a second
 
 
 def check_unit(place: str, unit: object) -> str:
@@ -24,8 +24,8 @@ def check_unit(place: str, unit: object) -> str:
     return unit
 
 
-def milliseconds(time: NDArray[np.float64], unit: str) -> NDArray[np.float64]:
-    """Model time in ms: the same numbers by the unit ms, else rounded once."""
-    if unit == "ms":
-        return time
-    return time * 1000.0 if unit == "s" else time / 1000.0
+def converted(time: NDArray[np.float64], unit: str, to: str) -> NDArray[np.float64]:
+    """Model time in units of `to`: the same numbers if it is `unit`, else rounded once."""
+    if UNITS[to] < UNITS[unit]:
+        return time / (UNITS[unit] // UNITS[to])
+    return time * (UNITS[to] // UNITS[unit])

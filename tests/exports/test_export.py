@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import h5py
 import libsonata
 import numpy as np
+import pynwb
 import pytest
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ from distsim.cli.launch import Launch
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
 from distsim.exports import export as exports
-from distsim.exports.export import FORMATS
+from distsim.exports.export import FORMATS, WITH_UNITS
 from distsim.files import events
 from distsim.laws.law import Clock
 from distsim.recording import digest
@@ -109,6 +111,25 @@ def test_libsonata_reads_the_names(run: str, tmp_path: Path) -> None:
         assert file.attrs["digest"] == "0c"
 
 
+def test_pynwb_reads_the_spikes(run: str, tmp_path: Path) -> None:
+    time, neuron, state = columns()
+    target = str(tmp_path / "spikes.nwb")
+    told = export(run, target, "nwb", "s")
+    assert told[-1] == 1.0
+    assert told == sorted(told)
+    with pynwb.NWBHDF5IO(target, "r") as file:
+        found = file.read()
+        assert found.identifier == "0c"
+        assert list(found.units.id[:]) == list(range(NEURONS))
+        assert tuple(found.units["neuron_name"][:]) == NAMES
+        for i in range(NEURONS):
+            assert_bits(found.units.get_unit_spike_times(i), time[(state == 1) & (neuron == i)])
+    assert pynwb.validate(path=target) == []
+    with h5py.File(run, "r+") as file:
+        del file["provenance"]  # as in files of earlier versions
+    assert "run.h5: says not when it began" in refused(run, tmp_path / "out", "nwb", "s")
+
+
 def test_csv_gives_every_bit_back(run: str, tmp_path: Path) -> None:
     export(run, tmp_path / "run.csv", "csv")
     with (tmp_path / "run.csv").open(encoding="utf-8", newline="") as file:
@@ -176,9 +197,12 @@ def test_partial_files_go_as_far_as_they_go(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_run_in_which_nothing_happened_is_exported_too(form: str, tmp_path: Path) -> None:
     made(tmp_path / "run.h5", count=0, time=1.0).finish(INITIAL, "00")
-    export(tmp_path / "run.h5", tmp_path / "out", form, "ms" if form == "sonata" else None)
+    export(tmp_path / "run.h5", tmp_path / "out", form, "ms" if form in WITH_UNITS else None)
     if form == "sonata":
         assert spikes(tmp_path / "out")[0].size == 0
+    elif form == "nwb":
+        with pynwb.NWBHDF5IO(str(tmp_path / "out"), "r") as file:
+            assert file.read().units.get_unit_spike_times(NEURONS - 1).size == 0
     elif form == "csv":
         assert (tmp_path / "out").read_text(encoding="utf-8") == "time,neuron,state\n"
     else:
@@ -186,7 +210,7 @@ def test_a_run_in_which_nothing_happened_is_exported_too(form: str, tmp_path: Pa
             assert_bits(found["time"], np.empty(0))
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", ["sonata", "csv", "npz"])
 def test_memory_is_that_of_a_block(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +236,7 @@ def test_what_cannot_be_exported_is_refused(run: str, tmp_path: Path) -> None:
     target = tmp_path / "out"
     assert refused(run, target, "sonata").startswith("--unit: none given; allowed: s, ms, us, ")
     assert refused(run, target, "csv", "ms") == (
-        "--unit: ms given for csv, which keeps model time; allowed only for sonata"
+        "--unit: ms given for csv, which keeps model time; allowed only for sonata and nwb"
     )
     assert "is what is read" in refused(run, run, "csv")
     assert "exists; allowed" in refused(run, __file__, "csv")
@@ -223,6 +247,16 @@ def test_what_cannot_be_exported_is_refused(run: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="to_neo: a run without events"):
         distsim.read(silent).to_neo("ms")
     assert sorted(os.listdir(tmp_path)) == ["run.h5", "silent.h5"]
+
+
+def test_what_is_not_installed_is_named(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("neo", "pynwb"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match=r"to_neo: .*pip install 'distsim\[neo\]'"):
+        distsim.read(run).to_neo("ms")
+    assert "pip install 'distsim[nwb]'" in refused(run, tmp_path / "out", "nwb", "s")
 
 
 def test_nothing_stays_of_an_export_that_fails(run: str, tmp_path: Path) -> None:
