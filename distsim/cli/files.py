@@ -1,4 +1,4 @@
-"""The commands that make files of files, `plot` and `network`; and `info`."""
+"""The commands that make files of files, `plot`, `export` and `network`; and `info`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import click
 from distsim.cli.launch import Launch
 from distsim.cli.options import json_option, options
 from distsim.config import sources
+from distsim.exports.export import FORMATS
+from distsim.exports.units import UNITS
 from distsim.files import places
+from distsim.runs import progress
 
 
 @click.command()
@@ -73,6 +76,39 @@ def plot(file: str, output: str, overwrite: bool) -> None:
 
     figure.check(output, overwrite=overwrite, source=file)
     raster.picture(file, output)
+
+
+@click.command()
+@click.argument("file", type=click.Path(), metavar="FILE.h5")
+@click.option("--to", "form", required=True, type=click.Choice(FORMATS), help="The format.")
+@click.option("--output", required=True, type=click.Path(), metavar="FILE", help="The new file.")
+@click.option(
+    "--unit",
+    type=click.Choice(list(UNITS)),
+    help="What one of model time (mpm), or one step (bm), stands for; for sonata and nwb.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def export(file: str, form: str, output: str, unit: str | None, overwrite: bool) -> None:
+    """Write the events of an output file in another format.
+
+    sonata: transitions 0 to 1 as spikes, in ms. nwb: the same, as units, in seconds. csv:
+    time,neuron,state of each event. npz: the same for NumPy, with states and options. Partial files
+    as far as they go.
+    """
+    from distsim.exports import export
+
+    show = progress.display()
+    try:
+        export.export(
+            file,
+            output,
+            form,
+            unit,
+            overwrite=overwrite,
+            tell=lambda fraction: show.done(fraction, f"{output} written"),
+        )
+    finally:
+        show.clear()
 
 
 @click.command()

@@ -14,17 +14,31 @@ from distsim.config import sources
 
 
 @click.command()
+@click.option("--quick", is_flag=True, help="All kinds of checks, of a fifth of the events.")
 @click.pass_obj
-def verify(launch: Launch, /) -> int:
+def verify(launch: Launch, /, quick: bool) -> int:
     """Check this installation against the exact law.
 
     Small networks, whose states can be enumerated: both models, all engines; a table with
     p-values. The exit status is 1 if a check fails.
     """
     ranks = launch.connect()
+    from distsim.runs import progress
     from distsim.studies import verify
 
-    return 0 if verify.run(ranks, click.echo if ranks.rank == 0 else silent) else FAILED
+    effort = verify.QUICK if quick else verify.FULL
+    if ranks.rank != 0:
+        return 0 if verify.run(ranks, silent, effort) else FAILED
+    show = progress.display()
+
+    def say(line: str) -> None:
+        show.clear()
+        click.echo(line)
+
+    try:
+        return 0 if verify.run(ranks, say, effort, show.done) else FAILED
+    finally:
+        show.clear()
 
 
 @click.command()

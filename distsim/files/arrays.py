@@ -80,10 +80,10 @@ class ArrayFile:
     place: what messages call it. `stream` starts with the array's header; `file` holds the
     array's bytes at random access, the header at `origin`; they may be the same. `size`: bytes,
     header included. `checked`: a member whose checksum `verify` compares.
-    blocks: how many this process has read so far, of all files: the progress of loading.
+    bytes_read: by this process so far, of all files: the progress of loading.
     """
 
-    blocks = 0
+    bytes_read = 0
 
     def __init__(
         self,
@@ -126,8 +126,8 @@ class ArrayFile:
             return
         archive, entry = self._checked
         with reading(self.place), archive.open(entry) as stream:
-            while stream.read(TILE_BYTES):
-                ArrayFile.blocks += 1
+            while part := stream.read(TILE_BYTES):
+                ArrayFile.bytes_read += len(part)
 
     def _read(self, width: int, i0: int, i1: int, j0: int, j1: int) -> NDArray[Any]:
         """Rows [i0, i1), columns [j0, j1) of the file's lines of `width` numbers."""
@@ -151,7 +151,7 @@ class ArrayFile:
             if not count:
                 raise EOFError(f"{buffer.size - filled} bytes missing")
             filled += count
-            ArrayFile.blocks += 1
+            ArrayFile.bytes_read += count
 
 
 def _open(path: str) -> IO[bytes]:

@@ -2,9 +2,13 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
 
 WRITING = ".writing"  # follows the name of a file that is being written
+_ENDS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)  # end a process that does not heed them
 
 
 @contextlib.contextmanager
@@ -23,6 +27,23 @@ def whole(path: str) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def ended_by_exceptions() -> Iterator[None]:
+    """Have signals that end the process do so as Ctrl-C does, so that files are taken away."""
+    heeded = [number for number in _ENDS if signal.getsignal(number) == signal.SIG_DFL]
+    for number in heeded:
+        signal.signal(number, _leave)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def sync_folder(path: str) -> None:

@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from distsim import __version__
 from distsim.errors import InputError
+from distsim.exports.units import check_unit
+from distsim.files.events import end
 from distsim.front.dataset import dataset
 from distsim.front.options import Length
+from distsim.front.trains import block
 from distsim.runs import report
 from distsim.runs.results import Summary
 
 if TYPE_CHECKING:
+    import neo
     import xarray
 
 Observables = dict[str, NDArray[Any]]
@@ -185,14 +189,37 @@ class Result:
         if not self.observables:
             raise AbsentError("to_xarray: nothing observed; allowed: simulate(..., observe=[...])")
         samples = {"samples": self.samples} if "samples" in self.observables else {}
-        attributes = {
+        attributes = self._about() | {"observables_digest": self.observables_digest or ""}
+        names = range(self.initial.size) if self.names is None else self.names
+        return dataset(self.observables | samples, names, attributes)
+
+    def to_neo(self, unit: str) -> neo.Block:
+        """Spikes, the transitions 0 -> 1, as a neo.Block of one segment, a train for each neuron.
+
+        unit: s, ms or us, what one of model time (mpm), or one step (bm), stands for. Raises
+        InputError without Neo or events.
+        """
+        check_unit("to_neo", unit)
+        if not self.root:
+            raise AbsentError(f"to_neo: only the root can (rank {self.rank} of {self.ranks})")
+        if not self.config["events"]:
+            raise AbsentError("to_neo: a run without events; allowed: events=True")
+        neurons, spikes = self.initial.size, self.state == 1
+        if self._summary is None:
+            last = end(self.config, neurons, self.time, partial=self.partial)
+        else:
+            last = self._summary.time
+        return block(
+            self.time[spikes], self.neuron[spikes], neurons, last, unit, self.names, self._about()
+        )
+
+    def _about(self) -> dict[str, str]:
+        """Which run it was, for what is made of it."""
+        return {
             "digest": self.digest,
-            "observables_digest": self.observables_digest or "",
             "config": json.dumps(self.config),
             "distsim": __version__,
         }
-        names = range(self.initial.size) if self.names is None else self.names
-        return dataset(self.observables | samples, names, attributes)
 
     def __repr__(self) -> str:
         if self._summary is None:

@@ -24,6 +24,7 @@ from distsim.ranks.agreement import Decisions, Wish, agreed
 from distsim.ranks.communicator import Communicator, Serial
 from distsim.ranks.watchdog import Watchdog
 from distsim.recording.recorder import BLOCK
+from distsim.runs import loading
 from distsim.runs.preparation import Compilation
 from distsim.runs.progress import Display
 
@@ -96,7 +97,8 @@ def _result(
             watch = Watchdog(asked.config.watchdog, ranks, compilation.progress, compilation.doing)
             watchdog = held.enter_context(watch)
         held.enter_context(cache.compiling(compilation))
-        session = Session(asked, ranks, stand)
+        with loading.seen(show, asked.config.network, compilation):
+            session = Session(asked, ranks, stand)
         interrupts = held.enter_context(Interrupts(launched=ranks.size > 1))
         decisions = Decisions(ranks)
         if ranks.size > 1:

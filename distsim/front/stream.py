@@ -14,6 +14,7 @@ from distsim.kernels import cache
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import BLOCK
+from distsim.runs import loading
 from distsim.runs.preparation import Compilation
 from distsim.runs.progress import Display
 
@@ -54,7 +55,8 @@ def _block(block: Any) -> int:
 
 
 def _parts(ranks: Communicator, asked: Given, block: int, show: Display | None) -> Generator[Part]:
-    with cache.compiling(Compilation(show)):
+    compilation = Compilation(show)
+    with cache.compiling(compilation), loading.seen(show, asked.config.network, compilation):
         session = Session(asked, ranks)
 
     def stop() -> None:

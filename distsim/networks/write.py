@@ -4,25 +4,20 @@ A .npz archive of `weights`, float64[N, N], and `bias`, float64[N], that is a ne
 Written tile by tile: no rank holds the matrix.
 """
 
-import signal
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import IO, NoReturn
+from typing import IO
 
 from numpy.lib import format as npy
 
 from distsim.config.options import Config
 from distsim.errors import OutputError
 from distsim.files.places import check_disk
-from distsim.files.whole import whole
+from distsim.files.whole import ended_by_exceptions, whole
 from distsim.networks.catalogue import open_network
 from distsim.networks.checks import check_model
 
 TILE = 1 << 21  # weights written at a time
 _HEADERS = 1 << 12  # bytes, more than an archive's own
-_ENDS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)  # end a process that does not heed them
 
 
 def write(config: Config, path: str) -> None:
@@ -38,7 +33,7 @@ def write(config: Config, path: str) -> None:
     check_model(network, config.model, 0, network.neurons)
     try:
         with (
-            _ended_by_exceptions(),
+            ended_by_exceptions(),
             whole(path) as temporary,
             zipfile.ZipFile(temporary, "w") as archive,
         ):
@@ -53,23 +48,6 @@ def write(config: Config, path: str) -> None:
                 stream.write(network.bias.tobytes())
     except OSError as error:
         raise OutputError(f"output {path}: {error.strerror}") from error
-
-
-@contextmanager
-def _ended_by_exceptions() -> Iterator[None]:
-    """Have signals that end the process do so as Ctrl-C does, so that files are taken away."""
-    heeded = [number for number in _ENDS if signal.getsignal(number) == signal.SIG_DFL]
-    for number in heeded:
-        signal.signal(number, _leave)
-    try:
-        yield
-    finally:
-        for number in heeded:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
 
 
 def _write_header(stream: IO[bytes], shape: tuple[int, ...]) -> None:

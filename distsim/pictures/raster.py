@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.errors import InputError
-from distsim.files.events import Events, read
+from distsim.files.events import Events, end, read
 from distsim.pictures.figure import ACCENT, INK, PALE, SECOND, new_figure, plain, save
 
 MOST_DOTS = 100_000
@@ -30,10 +30,10 @@ def picture(file: str, output: str) -> None:
     """Draw an output file, partial ones as far as they go. Raises InputError."""
     figure = new_figure(10, 7.5)
     events = read(file)
-    end = duration(events)
-    if end == 0 or not events.config.get("events", True):
+    last = duration(events)
+    if last == 0 or not events.config.get("events", True):
         raise InputError(f"{file}: no events given; allowed: an output file that has some")
-    edges = np.linspace(0.0, end, INTERVALS + 1)
+    edges = np.linspace(0.0, last, INTERVALS + 1)
     bm = events.config["model"] == "bm"
     raster, rate, share = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 1))
     _draw_raster(raster, events)
@@ -43,7 +43,7 @@ def picture(file: str, output: str) -> None:
     _draw_steps(share, mean_activity(events, edges), edges, name, SECOND)
     for axes in (raster, rate, share):
         plain(axes)
-    share.set_xlim(0, end)
+    share.set_xlim(0, last)
     share.set_xlabel("step" if bm else "model time", color=INK)
     figure.align_ylabels()
     save(figure, output)
@@ -51,16 +51,7 @@ def picture(file: str, output: str) -> None:
 
 def duration(events: Events) -> float:
     """Where the run ended, in model time or steps: as configured, or at its last event."""
-    config = events.config
-    if events.partial:
-        return float(events.time[-1]) if events.time.size else 0.0
-    if config["time"] is not None:
-        return float(config["time"])
-    if config["steps"] is not None:
-        return float(config["steps"])
-    if config["sweeps"] is not None:
-        return float(config["sweeps"] * events.initial.size)
-    return float(events.time[-1]) if events.time.size else 0.0
+    return end(events.config, events.initial.size, events.time, partial=events.partial)
 
 
 def mean_activity(events: Events, edges: NDArray[np.float64]) -> NDArray[np.float64]:

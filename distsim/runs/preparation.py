@@ -102,11 +102,15 @@ class Compilation:
 
     def progress(self) -> object:
         """Changes as long as this rank reads files or compiles, however long a kernel takes."""
-        compiles = self._begun > self._done
-        return ArrayFile.blocks, self._done, process_time() if compiles else 0.0
+        return ArrayFile.bytes_read, self._done, process_time() if self.compiles else 0.0
 
     def doing(self) -> str:
-        return "compiling kernels" if self._begun > self._done else "loading"
+        return "compiling kernels" if self.compiles else "loading"
+
+    @property
+    def compiles(self) -> bool:
+        """Whether a kernel is being compiled."""
+        return self._begun > self._done
 
 
 def length(config: Config, network: Network) -> tuple[int | None, float | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Display:
         self._stream = stream
         self._terminal = stream.isatty()
         self._shown = 0.0  # seconds of the run
+        self._told = monotonic()  # when something was said that is of no run
         self._compiles = False
         self._line = False  # whether one stands on a terminal
 
@@ -35,6 +37,19 @@ class Display:
             self._shown = progress.seconds
             line = describe(progress)
             self._write(f"{bar(progress.fraction)} {line}" if self._terminal else line)
+
+    def done(self, fraction: float, what: str) -> None:
+        """How far something is that is no run."""
+        line = f"{100 * fraction:.0f}%  {what}"
+        self.doing(f"{bar(fraction)} {line}" if self._terminal else line)
+
+    def doing(self, line: str) -> None:
+        """What goes on that is no run: on a terminal always, elsewhere if it is time to."""
+        if self._terminal:
+            self._write(line)
+        elif monotonic() - self._told >= ELSEWHERE:
+            self._told = monotonic()
+            self._write(line)
 
     def compiling(self, kernel: str) -> None:
         """A kernel is about to be compiled, before the first window or, at worst, later."""

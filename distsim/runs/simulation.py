@@ -17,6 +17,7 @@ from distsim.ranks.communicator import Communicator
 from distsim.ranks.signals import Signals
 from distsim.ranks.watchdog import Watchdog
 from distsim.recording.recorder import Recorder
+from distsim.runs import loading
 from distsim.runs.checkpoint import Checkpoint
 from distsim.runs.lifecycle import Lifecycle
 from distsim.runs.preparation import (
@@ -67,7 +68,8 @@ def run(
         claimed(config, ranks, saved),
         cache.compiling(compilation),
     ):
-        network, chain, recorder, digest = prepare(config, ranks, saved)
+        with loading.seen(show, config.network, compilation):
+            network, chain, recorder, digest = prepare(config, ranks, saved)
         seen = recorder.observation
         where = whereabouts(chain)
         file = agreed(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -396,10 +397,18 @@ def test_verify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     module = types.ModuleType("distsim.studies.verify")
     monkeypatch.setitem(sys.modules, "distsim.studies.verify", module)
     monkeypatch.setattr("distsim.studies.verify", module, raising=False)
-    for passed, status in ((True, 0), (False, 1)):
-        module.run = lambda _, report, passed=passed: report("a table") or passed  # type: ignore[attr-defined]
-        assert cli.main(["verify"], Launch()) == status
+    asked: list[str] = []
+
+    def run(ranks: object, say: Callable[[str], None], effort: str, tell: object) -> bool:
+        asked.append(effort)
+        say("a table")
+        return effort == "all"
+
+    vars(module).update(run=run, FULL="all", QUICK="some")
+    for options, status in (([], 0), (["--quick"], 1)):
+        assert cli.main(["verify", *options], Launch()) == status
         assert capsys.readouterr().out == "a table\n"
+    assert asked == ["all", "some"]
 
 
 def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def test_every_command_runs(page: Path, folder: Path, capsys: pytest.CaptureFixt
             if "gpu" in arguments or (arguments and arguments[0] in PARSED):
                 continue
             for made in (folder / "run.h5", folder / "run.png", folder / "W.npz"):
-                if arguments and arguments[0] != "plot" and made.name in arguments:
+                if arguments and arguments[0] not in ("plot", "export") and made.name in arguments:
                     made.unlink(missing_ok=True)
             status = main(small(arguments), Launch())
             assert status in (0, 1 if "collect" in arguments else 0), (command, capsys.readouterr())
@@ -107,6 +107,9 @@ def test_python_runs(page: Path, folder: Path) -> None:
     names: dict[str, object] = {}
     text = page.read_text(encoding="utf-8")
     main(["--transitions", "50", "--output", "run.h5", "--overwrite"], Launch())
+    for command in commands(page):  # what the blocks read
+        if command.startswith("distsim export"):
+            assert main(shlex.split(command)[1:], Launch()) == 0
     for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         exec(block, names)
 

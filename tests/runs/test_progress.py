@@ -6,15 +6,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from launchers import ENVIRONMENT, needs_mpirun
 from numba.core import config as numba
 from processes import Run
 
+import distsim
 from distsim.chains import opening
 from distsim.config.options import Config
+from distsim.front import given
+from distsim.networks import catalogue
 from distsim.ranks.communicator import Serial
-from distsim.runs import preparation, report, results, simulation
+from distsim.runs import loading, preparation, progress, report, results, simulation
 from distsim.runs.progress import COMPILING, Display, describe
 from distsim.runs.results import Progress
 
@@ -58,6 +62,70 @@ def test_a_watchdog_sees_a_kernel_that_takes_long_to_compile() -> None:
     assert compilation.doing() == "compiling kernels"
     compilation(None)
     assert (compilation.progress(), compilation.doing()) == (compilation.progress(), "loading")
+
+
+@pytest.mark.parametrize("door", ["run", "simulate", "stream"])
+def test_a_network_that_loads_long_is_seen_on_a_terminal_and_leaves_nothing(
+    door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "w.npy")
+    np.save(path, np.zeros((60, 60)))
+    stream, opens = Terminal(), catalogue.open_network
+
+    def slow(config: Config) -> Any:
+        network = opens(config)
+        network.rows(0, 60)
+        for _ in range(10_000):
+            if "read" in stream.getvalue():
+                break
+            time.sleep(0.001)
+        return network
+
+    monkeypatch.setattr(loading, "SILENT", 0.0)
+    monkeypatch.setattr(loading, "ON_TERMINAL", 0.001)
+    monkeypatch.setattr(preparation, "open_network", slow)
+    monkeypatch.setattr(given, "open_network", slow)
+    monkeypatch.setattr("sys.stderr", stream)
+    if door == "run":
+        config = Config(network=path, transitions=300, device="cpu")
+        simulation.run(config, Serial(), Display(stream))
+    elif door == "simulate":
+        distsim.simulate(path, transitions=300)
+    else:
+        list(distsim.stream(path, transitions=300, show_progress=True))
+    lines = stream.getvalue().split("\r\033[K")
+    assert f"loading network {path}: 28.12 KiB read, 0 s" in lines
+    assert lines[-1] == ""
+
+
+def test_a_load_elsewhere_is_a_line_every_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: clock[0])
+    show = Display(io.StringIO())
+    for clock[0] in (1.0, 29.0, 31.0, 32.0, 60.0, 62.0):
+        show.doing(f"at {clock[0]:g}")
+        show.done(0.5, "never")
+    assert show._stream.getvalue() == "at 31\nat 62\n"  # type: ignore[attr-defined]
+
+
+def test_a_load_is_not_told_while_kernels_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SILENT", 0.0)
+    monkeypatch.setattr(loading, "ON_TERMINAL", 0.001)
+    stream, looks = Terminal(), []
+
+    class Busy(preparation.Compilation):
+        @property
+        def compiles(self) -> bool:
+            looks.append(self)
+            return True
+
+    with loading.seen(Display(stream), "w.npy", Busy(None)):
+        for _ in range(10_000):
+            if len(looks) > 2:
+                break
+            time.sleep(0.001)
+    assert len(looks) > 2
+    assert stream.getvalue() == ""
 
 
 def test_the_first_second_tells_no_rate_and_no_time() -> None:
