@@ -1,35 +1,73 @@
 """What every picture needs: matplotlib (the extra `plot`), without a display, and a file.
 
-No picture touches pyplot: a notebook keeps its backend.
+No picture touches pyplot: a notebook keeps its backend. All have one style and one palette, whose
+colours differ in lightness, too, so that a picture printed in grey still says what it says.
 """
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from distsim.errors import InputError
 from distsim.files.places import check_writable
 
-# One palette: text and dots; what is measured; a second measure; areas; a third line.
+# Text and dots; what is measured; a second measure; areas; a third line.
 INK, ACCENT, SECOND, PALE, GREY = "#1b2a41", "#c8553d", "#2a7f9e", "#d9dee5", "#8a94a3"
+GROUPS = (INK, ACCENT, "#e0a526", SECOND, "#8fbf6a", "#8f5fa8")  # populations, series, phases
+DPI = 200  # of files of pixels, and of pixels in files of lines
+WIDTH = 6.8  # inches: two columns of a page
+
+_STYLE: Any = {
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "font.family": "sans-serif",
+    "font.size": 8.0,
+    "legend.fontsize": 7.0,
+    "legend.frameon": False,
+    "svg.hashsalt": "distsim",  # the same picture is the same file
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
 
 
-def new_figure(width: float, height: float) -> Any:
-    """An empty figure, in inches. Raises InputError if matplotlib is not installed."""
+@contextmanager
+def style() -> Iterator[None]:
+    """In which pictures are drawn. Raises InputError if matplotlib is not installed."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib
     except ImportError:
         raise InputError(
             "matplotlib is not installed; a picture needs it: pip install 'distsim[plot]'"
         ) from None
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure, in inches. Raises InputError if matplotlib is not installed."""
+    with style():
+        from distsim.pictures.canvas import Picture
+
+        return Picture(figsize=(width, height), layout="constrained", facecolor="white", dpi=DPI)
 
 
 def plain(axes: Any) -> None:
     """Axes in the style of all pictures."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK)
+
+
+def titled(axes: Any, title: str, subtitle: str) -> None:
+    """A title in bold and, below it, what is shown."""
+    axes.set_title(title, loc="left", pad=17, fontweight="bold")
+    axes.annotate(
+        subtitle, (0, 1), xytext=(0, 5), xycoords="axes fraction", textcoords="offset points"
+    )
 
 
 def check(path: str, *, overwrite: bool, source: str | None = None) -> None:
@@ -47,6 +85,26 @@ def check(path: str, *, overwrite: bool, source: str | None = None) -> None:
 def save(figure: Any, path: str) -> None:
     """Write a figure; the ending of `path` names the format. Raises InputError."""
     try:
-        figure.savefig(path, dpi=150)
+        with style():
+            figure.savefig(path)
     except (OSError, ValueError) as error:
         raise InputError(f"picture {path}: {error}") from None
+
+
+def svg(figure: Any) -> str:
+    """A figure as an <svg> element, to stand in a page."""
+    buffer = io.StringIO()
+    with style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def shades(colour: str, most: float) -> dict[str, Any]:
+    """How an image shows counts from 1 to `most`: by their square roots, from a tint of a colour to
+    itself."""
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm, to_rgb
+
+    red, green, blue = (1 - 0.25 * (1 - part) for part in to_rgb(colour))
+    colours = LinearSegmentedColormap.from_list("shades", [(red, green, blue), colour])
+    return {"cmap": colours, "norm": PowerNorm(0.5, 0, max(most, 1))}

@@ -1,0 +1,112 @@
+"""In which order neurons are drawn, and in which colour: a picture's populations."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+from distsim.pictures.counting import Fired, count
+from distsim.pictures.figure import GREY, GROUPS, INK
+from distsim.pictures.run import SORTS, Run, Selection
+
+OTHERS = "others"  # of populations beyond the palette
+
+
+class Order(NamedTuple):
+    """neurons: int64[n], from the first that is drawn on; group: of each of all N, int64[N], an
+    index into labels, or 0 without populations; labels, colours: of each group."""
+
+    neurons: NDArray[np.int64]
+    group: NDArray[np.int64]
+    labels: tuple[str, ...]
+    colours: tuple[str, ...]
+
+    @property
+    def groups(self) -> int:
+        """How many colours there are: 1 without populations."""
+        return len(self.colours)
+
+
+def rates(run: Run, window: tuple[float, float]) -> NDArray[np.float64]:
+    """Transitions 0 -> 1 of each neuron, a unit of time or a sweep, float64[N]: counted, or the
+    mean of what was observed in the window. Raises InputError where there is neither."""
+    start, stop = window
+    if run.transitions:
+        fired = Fired(run, start)
+        count(run, stop, fired)
+        return np.asarray(fired.counts / (stop - start))
+    if "rates" not in run.observables:
+        raise InputError(
+            f"{run.name}: no events and no rates given; allowed: of a run with events, or with "
+            "--observe rates"
+        )
+    part = run.samples(window)
+    total = sum(rows.sum(axis=0) for rows in run.rows("rates", part))
+    return np.asarray(total) / (part.stop - part.start)
+
+
+def order(run: Run, selection: Selection) -> Order:
+    """Raises InputError for neurons that there are not, and a sort that cannot be."""
+    neurons = selection.chosen(run)
+    if selection.sort not in SORTS:
+        raise InputError(f"sort: {selection.sort} given; allowed: {', '.join(SORTS)}")
+    group, labels, colours = _groups(run, neurons)
+    if selection.sort == "population":
+        if not labels:
+            raise InputError(
+                f"{run.name}: sort by population given; allowed: of a network with populations"
+            )
+        neurons = neurons[np.argsort(group[neurons], kind="stable")]
+    elif selection.sort == "rate":
+        found = rates(run, selection.window(run))
+        neurons = neurons[np.argsort(found[neurons], kind="stable")]
+    return Order(neurons, group, labels, colours)
+
+
+def _groups(
+    run: Run, neurons: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
+    """Groups, labels and colours: the largest populations of those drawn in the palette's colours,
+    the rest as one."""
+    if run.population is None:
+        return np.zeros(run.neurons, np.int64), (), (INK,)
+    names, member = np.unique(np.asarray(run.population, str), return_inverse=True)
+    sizes = np.bincount(member[neurons], minlength=names.size)
+    largest = np.argsort(-sizes, kind="stable")[: len(GROUPS)]
+    kept = [int(k) for k in np.sort(largest) if sizes[k]]
+    group = np.full(names.size, len(kept), np.int64)
+    group[kept] = np.arange(len(kept))
+    labels, colours = tuple(str(names[k]) for k in kept), GROUPS[: len(kept)]
+    if np.count_nonzero(sizes) > len(kept):
+        labels, colours = (*labels, OTHERS), (*colours, GREY)
+    return group[member], labels, colours
+
+
+def spans(order: Order) -> list[tuple[int, int, int]]:
+    """(group, first, stop): the positions that follow each other in one group."""
+    groups = order.group[order.neurons]
+    starts = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), groups.size]
+    return [(int(groups[a]), a, b) for a, b in pairwise(starts) if a < b]
+
+
+def named(axes: Any, order: Order, sort: str) -> None:
+    """Say which colour is which population: beside sorted ones, else in a legend."""
+    if not order.labels:
+        return
+    if sort != "population":
+        for label, colour in zip(order.labels, order.colours, strict=True):
+            axes.plot([], [], "o", markersize=3, color=colour, label=label)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderpad=0)
+        return
+    beside = axes.secondary_yaxis("right")
+    beside.spines["right"].set_visible(False)
+    parts = spans(order)
+    middles, labels = [(a + b - 1) / 2 for _, a, b in parts], [order.labels[g] for g, _, _ in parts]
+    beside.set_yticks(middles, labels)
+    beside.tick_params(length=0)
+    for label, (group, _, _) in zip(beside.get_yticklabels(), parts, strict=True):
+        label.set_color(order.colours[group])

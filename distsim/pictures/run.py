@@ -1,0 +1,197 @@
+"""What a picture is drawn of: a run, from its file or in memory, and which part of it.
+
+Times of pictures are model time (MPM) or sweeps of N steps (BM).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+from distsim.files.events import BLOCK, Events, read
+
+SORTS = ("none", "rate", "population")
+
+
+class Weights(Protocol):
+    """What a picture needs of a network: W row by row."""
+
+    @property
+    def neurons(self) -> int: ...
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float64]:
+        """float64[stop - start, N]."""
+        ...
+
+
+class Block(NamedTuple):
+    """Events in their order: time float64[k], neuron int64[k], state uint8[k], the new one."""
+
+    time: NDArray[np.float64]
+    neuron: NDArray[np.int64]
+    state: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that may be drawn.
+
+    name: what messages call it. end: when it ended, or how far it is, if it is partial. blocks:
+    gives all events, from the first, each time that it is called. observables: by the names of
+    their datasets, arrays or what is sliced like one. names, population: of each neuron, where
+    there are any. network: opens it; None where it cannot be opened again. It may raise InputError.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    initial: NDArray[np.uint8]
+    transitions: int
+    end: float
+    blocks: Callable[[], Iterator[Block]]
+    observables: Mapping[str, Any] = field(default_factory=dict)
+    names: Sequence[str] | None = None
+    population: Sequence[str] | None = None
+    network: Callable[[], Weights] | None = None
+    partial: bool = False
+
+    @property
+    def neurons(self) -> int:
+        return self.initial.size
+
+    @property
+    def bm(self) -> bool:
+        """Whether it is of a Boltzmann machine."""
+        return bool(self.config["model"] == "bm")
+
+    @property
+    def clock(self) -> str:
+        """What its times are called."""
+        return "sweeps" if self.bm else "model time"
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Its network. Raises InputError."""
+        if self.network is None:
+            raise InputError(
+                f"{self.name}: the network was an array of a Python program; allowed: "
+                "result.plot.weights(W)"
+            )
+        return self.network()
+
+    @cached_property
+    def observed_at(self) -> NDArray[np.float64]:
+        """Times of the samples, float64[D]; none without observables."""
+        return np.asarray(self.observables["time"][:] if "time" in self.observables else [])
+
+    def samples(self, window: tuple[float, float]) -> slice:
+        """Those in a window; the first has its whole interval there. Raises InputError for fewer
+        than two."""
+        times = self.observed_at
+        every = float(self.config["every"] or 0)
+        first = int(np.searchsorted(times, window[0] + every * (1 - 1e-9), side="left"))
+        last = int(np.searchsorted(times, window[1], side="right"))
+        if last - first < 2:
+            raise InputError(
+                f"{self.name}: {max(0, last - first)} samples from {window[0]:g} to "
+                f"{window[1]:g} given; allowed: 2 or more, one every {every:g}"
+            )
+        return slice(first, last)
+
+    def rows(self, name: str, part: slice) -> Iterator[NDArray[Any]]:
+        """An observable's values at these samples, so many at a time that memory stays small."""
+        values = self.observables[name]
+        step = max(1, BLOCK // max(1, int(np.prod(values.shape[1:]))))
+        for first in range(part.start, part.stop, step):
+            yield np.asarray(values[first : min(first + step, part.stop)])
+
+    def values(self, name: str, part: slice) -> NDArray[np.float64]:
+        """An observable of one number a sample, float64[D]."""
+        return np.asarray(self.observables[name][part])
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of a run to draw: all, where nothing is given.
+
+    start, stop: model time (mpm) or sweeps (bm). neurons: indices, in the order in which they are
+    drawn if they are not sorted. sort: none, rate (the busiest on top) or population.
+    """
+
+    start: float | None = None
+    stop: float | None = None
+    neurons: Sequence[int] | None = None
+    sort: str = "none"
+
+    def window(self, run: Run) -> tuple[float, float]:
+        """From when to when. Raises InputError."""
+        start = 0.0 if self.start is None else self.start
+        stop = run.end if self.stop is None else self.stop
+        if not 0 <= start < stop <= run.end:
+            raise InputError(
+                f"{run.name}: from {start:g} to {stop:g} given; allowed: a later end than start, "
+                f"between 0 and {run.end:g}, where the run ends"
+            )
+        return start, stop
+
+    def chosen(self, run: Run) -> NDArray[np.int64]:
+        """The neurons, int64[n], not yet sorted. Raises InputError."""
+        if self.neurons is None:
+            return np.arange(run.neurons)
+        chosen = np.asarray(self.neurons, np.int64)
+        outside = chosen[(chosen < 0) | (chosen >= run.neurons)]
+        if outside.size:
+            raise InputError(
+                f"{run.name}: neuron {outside[0]} given; allowed: 0 to {run.neurons - 1}"
+            )
+        return chosen
+
+
+def of_events(events: Events, name: str, network: Callable[[], Weights] | None = None) -> Run:
+    """A run whose events are in memory. name: of its file, for messages; network: opens it."""
+    sweep = events.initial.size if events.config["model"] == "bm" else 1
+
+    def blocks() -> Iterator[Block]:
+        for first in range(0, events.time.size, BLOCK):
+            part = slice(first, first + BLOCK)
+            yield Block(events.time[part] / sweep, events.neuron[part], events.state[part])
+
+    last = float(events.time[-1]) / sweep if events.time.size else 0.0
+    return Run(
+        name,
+        events.config,
+        events.initial,
+        events.time.size,
+        _end(events.config, events.partial, sweep, last, events.observables.get("time")),
+        blocks,
+        events.observables,
+        network=network,
+        partial=events.partial,
+    )
+
+
+@contextlib.contextmanager
+def opened(path: str, network: Callable[[], Weights] | None = None) -> Iterator[Run]:
+    """The run of an output file, or of the partial one: as of a moment, and open meanwhile.
+
+    network: opens the one that its configuration names. Raises InputError.
+    """
+    yield of_events(read(path), path, network)
+
+
+def _end(
+    config: Mapping[str, Any], partial: bool, sweep: int, last: float, observed_at: Any
+) -> float:
+    """When a run ended: as configured, else at its last event or sample."""
+    if not partial:
+        for name, unit in (("time", 1), ("steps", sweep), ("sweeps", 1)):
+            if config[name] is not None:
+                return float(config[name]) / unit
+    seen = 0.0 if observed_at is None or not len(observed_at) else float(observed_at[-1])
+    return max(last, seen)
