@@ -3,6 +3,7 @@
 /events/time       float64[K]   model time of each event; the step for a BM
 /events/neuron     int64[K]     the neuron that changed state
 /events/state      uint8[K]     its new state
+/network/names     text[N]      of the neurons, where the network has names
 /observables/...                by the names of `recording.observation`, where there are any
 /state/initial     uint8[N]
 /state/final       uint8[N]     at the end of the run
@@ -23,6 +24,8 @@ from distsim.files import snapshot
 from distsim.files.places import PARTIAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20  # events, or values of observables, read at a time
 OBSERVABLES = "observables"  # their group
 ATTEMPTS = "provenance"  # the group of their records
+NAMES = "network/names"
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
 
@@ -45,6 +49,7 @@ class Events:
     partial: the run has not come to its end; then final and digest are None. observables: arrays by
     the names of `recording.observation`, such as "energy" and "best/state". attempts: a record of
     the run's start, and of each time that it was resumed (none in files of earlier versions).
+    names: of the neurons, where the network has them.
     """
 
     time: NDArray[np.float64]  # float64[K]
@@ -59,13 +64,64 @@ class Events:
     observables_digest: str | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
     partial: bool = False
+    names: tuple[str, ...] | None = None
+
+
+class Opened:
+    """An output file that is open, for events that no memory has room for.
+
+    path: as it was asked for; head: all but its events and observables; transitions: K, the events
+    that it has.
+    """
+
+    def __init__(self, path: str, known: _Known) -> None:
+        import numpy as np
+
+        self.path = path
+        none: dict[str, Any] = {name: np.empty(0, kind) for name, kind in EVENTS.items()}
+        self.head = Events(**none, **known.fields)
+        self.transitions = known.transitions
+        self._events = known.events
+
+    def blocks(self, *names: str) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Columns of the events, by their names in EVENTS: BLOCK events at a time, in order.
+
+        May be called again. Raises InputError.
+        """
+        for start in range(0, self.transitions, BLOCK):
+            part = slice(start, min(start + BLOCK, self.transitions))
+            with _explained(self.path):
+                block = tuple(self._events[name][part] for name in names)
+            yield block
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[Opened]:
+    """An output file, or the partial one, as `read`: as of a moment. Raises InputError, at the end
+    too if the run was resumed meanwhile."""
+    error: Exception | None = None
+    with _explained(path), _found(path) as known:
+        try:
+            yield Opened(path, known)
+        except Exception as bad:  # the caller's, not of the file
+            error = bad
+    if error is not None:
+        raise error
 
 
 def read(path: str) -> Events:
     """Read an output file; where there is none, the partial one of a run that is at work or was
     stopped, `partial_path`. While a run writes it: as of a moment. Raises InputError."""
+    while True:  # again, if it was resumed meanwhile
+        with _explained(path), contextlib.suppress(snapshot.CutBackError), _found(path) as known:
+            return _look(known)
+
+
+@contextlib.contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """Turn what h5py says of a file into InputError."""
     try:
-        return _read_by(path, partial_path(path), path)  # it may get its name meanwhile
+        yield
     except OSError as error:
         reason = "not an HDF5 file"
         if error.errno:
@@ -75,12 +131,18 @@ def read(path: str) -> Events:
         raise InputError(f"{path}: not an output file of distsim: {error}") from None
 
 
-def _read_by(*names: str) -> Events:
-    """The file by the first of these names that is one."""
-    for name in names[:-1]:
-        with contextlib.suppress(FileNotFoundError):
-            return snapshot.read(name, _learn, _look, _attempts)
-    return snapshot.read(names[-1], _learn, _look, _attempts)
+@contextlib.contextmanager
+def _found(path: str) -> Iterator[_Known]:
+    """The output file, or the partial one."""
+    names = (path, partial_path(path), path)  # it may get its name meanwhile
+    with contextlib.ExitStack() as stack:
+        for name in names[:-1]:
+            with contextlib.suppress(FileNotFoundError):
+                known = stack.enter_context(snapshot.opened(name, _learn, _attempts))
+                break
+        else:
+            known = stack.enter_context(snapshot.opened(names[-1], _learn, _attempts))
+        yield known
 
 
 class _Known(NamedTuple):
@@ -108,6 +170,7 @@ def _learn(file: Any) -> _Known:
         "observables_digest": file.attrs.get("observables_digest"),
         "attempts": _attempts(file),
         "partial": partial,
+        "names": tuple(file[NAMES].asstr()[:]) if NAMES in file else None,
     }
     events = {name: file["events"][name] for name in EVENTS} if "events" in file else {}
     observables = _datasets(file[OBSERVABLES]) if OBSERVABLES in file else {}

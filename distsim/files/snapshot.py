@@ -28,7 +28,7 @@ from distsim.files.claim import reading
 from distsim.files.journal import overlay, pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from _typeshed import WriteableBuffer
 
@@ -38,7 +38,6 @@ _PAUSE = 0.002  # seconds between two attempts, at first
 _PAGE = 4096
 
 Learned = TypeVar("Learned")
-Found = TypeVar("Found")
 
 
 class Snapshot(io.RawIOBase):
@@ -137,41 +136,44 @@ def touch(dataset: Any) -> None:
     dataset.id.chunk_iter(lambda chunk: None)
 
 
-def read(
-    path: str,
-    learn: Callable[[Any], Learned],
-    look: Callable[[Learned], Found],
-    attempts: Callable[[Any], object],
-) -> Found:
-    """What `look` finds in the HDF5 file at `path`, by the indices of what it reads, which `learn`
-    has read of the file; attempts: of a file, the records of those who wrote it.
+class CutBackError(OSError):
+    """Another attempt has begun to write a file since its indices were read."""
 
-    Raises OSError, and what these raise for a file that is not as they expect.
+    def __init__(self) -> None:
+        super().__init__(errno.EBUSY, "was resumed while it was read; allowed: to read it again")
+
+
+@contextlib.contextmanager
+def opened(
+    path: str, learn: Callable[[Any], Learned], attempts: Callable[[Any], object]
+) -> Iterator[Learned]:
+    """What `learn` has read of the HDF5 file at `path`, whose rows can be read meanwhile by the
+    indices that it has read; attempts: of a file, the records of those who wrote it.
+
+    Raises OSError, and what these raise for a file that is not as they expect; at the end
+    CutBackError, before an exception of the body: what was read is no part of one run.
     """
-    until = time.monotonic() + PATIENCE
     with open(path, "rb", buffering=0) as bare:
-        while True:
-            file, (learned, before) = _settled(
-                bare.fileno(), lambda file: (learn(file), attempts(file)), until
-            )
-            error: Exception | None = None
-            with file:
-                try:
-                    found = look(learned)
-                except Exception as bad:
-                    error = bad
-            file, after = _settled(bare.fileno(), attempts, until)
-            file.close()
-            if before == after:
-                if error is not None:
-                    raise error
-                return found
+        file, (learned, before) = _settled(bare, lambda file: (learn(file), attempts(file)))
+        error: Exception | None = None
+        with file:
+            try:
+                yield learned
+            except Exception as bad:
+                error = bad
+        file, after = _settled(bare, attempts)
+        file.close()
+    if before != after:
+        raise CutBackError
+    if error is not None:
+        raise error
 
 
-def _settled(descriptor: int, learn: Callable[[Any], Learned], until: float) -> tuple[Any, Learned]:
+def _settled(bare: io.FileIO, learn: Callable[[Any], Learned]) -> tuple[Any, Learned]:
     """The file with settled indices, and what was learned of it."""
     import h5py
 
+    descriptor, until = bare.fileno(), time.monotonic() + PATIENCE
     pause = _PAUSE
     while True:
         file, error = None, None

@@ -1,10 +1,12 @@
 """Reading an output file: whole, partial, with observables, without events."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,9 +15,11 @@ from distsim import __version__
 from distsim.chains.chain import Position
 from distsim.config.options import Config
 from distsim.errors import InputError
-from distsim.files.events import EVENTS, Events, read
+from distsim.files import events as events_file
+from distsim.files.events import EVENTS, Events, opened, read
 from distsim.laws.law import Clock
 from distsim.ranks.communicator import Serial
+from distsim.recording import digest
 from distsim.recording.observation import Observation, Plan, Start
 from distsim.runs import checkpoint, simulation
 from distsim.runs.output import EventFile
@@ -48,6 +52,15 @@ def rows(what: Plan, count: int) -> dict[str, NDArray[Any]]:
     return {name: np.ones((count, *row), kind) for name, (row, kind) in shapes}
 
 
+def at(transitions: int) -> Position:
+    """After so many of those events."""
+    time, neuron, state = block(0, transitions)
+    states = np.zeros(NEURONS, np.uint8)
+    np.bitwise_xor.at(states, neuron, 1)
+    total = digest.of_events(time, neuron, state, before=0)
+    return Position(states, Clock(), 0, 0, 0, transitions, float(time[-1]), total)
+
+
 def begin(path: str, what: Plan | None = None, **options: Any) -> EventFile:
     return EventFile.begin(path, Config(**options), np.zeros(NEURONS, np.uint8), what)
 
@@ -78,6 +91,53 @@ def test_a_whole_file_goes_before_a_partial_one(path: str) -> None:
     assert read(path).config["seed"] == 0
     assert read(path + ".partial").config["seed"] == 5
     again.discard()
+
+
+def test_events_are_read_block_by_block(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_file, "BLOCK", 300)
+    file = begin(path, seed=4)
+    file.append(*block(0, 1000))
+    for count, name in ((1000, path), (1500, path + ".partial")):
+        with opened(name) as found:
+            file.append(*block(count, count + 500))  # is not of that moment
+            blocks = list(found.blocks("neuron", "time"))
+            head, transitions = found.head, found.transitions
+            states = list(found.blocks("state"))
+        assert (head.config["seed"], head.partial, head.time.size) == (4, True, 0)
+        assert transitions == count
+        assert [len(time) for _, time in blocks] == [300] * (count // 300) + [count % 300] * (
+            count % 300 > 0
+        )
+        time, neuron, state = block(0, count)
+        np.testing.assert_array_equal(np.concatenate([one for one, _ in blocks]), neuron)
+        np.testing.assert_array_equal(np.concatenate([one for _, one in blocks]), time)
+        np.testing.assert_array_equal(np.concatenate([one for (one,) in states]), state)
+    file.finish(np.ones(NEURONS, np.uint8), "00")
+
+
+def test_a_file_that_is_resumed_while_its_blocks_are_read_is_no_ones_run(path: str) -> None:
+    file = begin(path)
+    file.append(*block(0, 1000))
+    file.finish(np.ones(NEURONS, np.uint8), "00")
+
+    def look(then: Callable[[], None]) -> None:
+        with opened(path):
+            then()
+            raise OSError("disk full")  # not of the file that is read
+
+    with pytest.raises(OSError, match=r"^disk full$"):
+        look(lambda: None)
+    with pytest.raises(InputError, match=r"run\.h5: was resumed while it was read"):
+        look(lambda: EventFile.reopen(path, Config(), at(1000)).leave())
+
+
+def test_names_of_neurons_are_those_of_the_network(path: str) -> None:
+    begin(path).finish(np.ones(NEURONS, np.uint8), "00")
+    assert read(path).names is None
+    names = ("AVAL", 'b, "c"', *"0123456", "\u03b1")
+    with h5py.File(path, "r+") as file:
+        file["network/names"] = list(names)
+    assert read(path).names == names
 
 
 def test_observables_have_the_names_and_arrays_that_were_written(path: str) -> None:
