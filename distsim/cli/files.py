@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from distsim.config import sources
 from distsim.config.kinds import Indices, indices, short
 from distsim.errors import InputError
 from distsim.files import places
+
+if TYPE_CHECKING:
+    from distsim.weights.source import Network
 
 
 @click.command()
@@ -114,8 +118,14 @@ def plot(
 
     figure.check(output, overwrite=overwrite, source=file)
     selection = run.Selection(start, stop, _indices(neurons), sort)
-    with run.opened(file) as opened:
+    with run.opened(file, _network) as opened:
         figure.save(kinds.draw(kind, opened, selection, width=width), output)
+
+
+def _network(config: Mapping[str, Any]) -> Network:
+    from distsim.front.reading import network_of
+
+    return network_of(config)
 
 
 def _indices(text: str | None) -> Sequence[int] | None:

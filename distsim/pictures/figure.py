@@ -105,6 +105,33 @@ def shades(colour: str, most: float) -> dict[str, Any]:
     itself."""
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm, to_rgb
 
-    red, green, blue = (1 - 0.25 * (1 - part) for part in to_rgb(colour))
-    colours = LinearSegmentedColormap.from_list("shades", [(red, green, blue), colour])
+    ends: Any = [tuple(1 - 0.25 * (1 - part) for part in to_rgb(colour)), colour]
+    colours = LinearSegmentedColormap.from_list("shades", ends)
     return {"cmap": colours, "norm": PowerNorm(0.5, 0, max(most, 1))}
+
+
+def shares(colour: str) -> dict[str, Any]:
+    """How an image shows shares from 0, white, to 1."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("shares", ["white", colour])
+    return {"cmap": colours, "vmin": 0.0, "vmax": 1.0}
+
+
+def diverging(most: float) -> dict[str, Any]:
+    """How an image shows values of both signs up to `most`, those that there are not pale."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("diverging", [INK, SECOND, "white", ACCENT])
+    colours.set_bad(PALE)
+    return {"cmap": colours, "vmin": -most, "vmax": most}
+
+
+def squares(axes: Any, x: Any, y: Any, sides: Any, colours: list[str]) -> None:
+    """Filled squares with these centres and sides, in the units of the axes."""
+    import numpy as np
+    from matplotlib.collections import PolyCollection
+
+    corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])
+    places = np.stack([x, y], axis=1)[:, None, :] + sides[:, None, None] * corners
+    axes.add_collection(PolyCollection(list(places), facecolors=colours, linewidths=0))

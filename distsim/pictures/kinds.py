@@ -1,7 +1,7 @@
 """The kinds of pictures of a run, by name: what `distsim plot --kind`, `result.plot` and a report
 draw.
 
-    with opened("run.h5", network) as run:  # of pictures.run; or run = of_events(events, name)
+    with opened("run.h5", network_of) as run:  # of pictures.run, front.reading
         for name, reason in possible(run).items():  # why it cannot be drawn, or None
             if reason is None:
                 figure = draw(name, run, Selection(start=10.0, neurons=range(50)), width=6.8)
@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distsim.errors import InputError
-from distsim.pictures import raster
+from distsim.pictures import courses, matrices, raster, rates, states
 from distsim.pictures.figure import WIDTH, new_figure, style, titled
 from distsim.pictures.run import Run, Selection
 
@@ -55,14 +55,33 @@ class Kind:
     alone: bool = True  # whether the first panel says it all
 
 
-ALL = frozenset({"window", "neurons", "sort"})
+WINDOW, ALL = frozenset({"window"}), frozenset({"window", "neurons", "sort"})
 BELOW = {"nrows": 3, "sharex": True, "height_ratios": (3, 1, 1)}
+BESIDE = {"ncols": 2, "sharey": True, "width_ratios": (3, 1)}
 KINDS = {
     "overview": Kind(
-        "raster, rate and share of neurons in state 1", ALL, raster.overview, raster.lacks, 0.75,
-        BELOW, alone=False,
+        "raster, rate and share of neurons in state 1",
+        ALL, raster.overview, raster.lacks, 0.75, BELOW, alone=False,
     ),
     "raster": Kind("transitions 0 to 1", ALL, raster.raster, raster.lacks, 0.55),
+    "rates": Kind("the rate of each neuron", ALL, rates.draw, rates.lacks, 0.5, BESIDE),
+    "energy": Kind("the energy", WINDOW, courses.energy, courses.lacks_energy, 0.45),
+    "activity": Kind(
+        "the share of neurons in state 1",
+        WINDOW | {"neurons"}, courses.activity, courses.lacks_activity, 0.45,
+    ),
+    "correlation": Kind(
+        "the correlation of neurons", ALL, matrices.correlation, matrices.lacks_correlation, 0.8
+    ),
+    "weights": Kind(
+        "the Hinton diagram of W",
+        ALL - WINDOW, matrices.weights, matrices.lacks_weights, 0.85,
+    ),
+    "samples": Kind("the states", ALL, states.samples, states.lacks, 0.6),
+    "autocorrelation": Kind(
+        "autocorrelation of energy and activity",
+        WINDOW, courses.autocorrelation, courses.lacks_series, 0.5,
+    ),
 }  # fmt: skip
 
 

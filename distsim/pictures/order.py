@@ -13,6 +13,7 @@ from distsim.pictures.counting import Fired, count
 from distsim.pictures.figure import GREY, GROUPS, INK
 from distsim.pictures.run import SORTS, Run, Selection
 
+FEW = 20  # neurons that are named one by one
 OTHERS = "others"  # of populations beyond the palette
 
 
@@ -38,7 +39,7 @@ def rates(run: Run, window: tuple[float, float]) -> NDArray[np.float64]:
     if run.transitions:
         fired = Fired(run, start)
         count(run, stop, fired)
-        return np.asarray(fired.counts / (stop - start))
+        return np.asarray(fired.counts / (stop - start), np.float64)
     if "rates" not in run.observables:
         raise InputError(
             f"{run.name}: no events and no rates given; allowed: of a run with events, or with "
@@ -46,7 +47,7 @@ def rates(run: Run, window: tuple[float, float]) -> NDArray[np.float64]:
         )
     part = run.samples(window)
     total = sum(rows.sum(axis=0) for rows in run.rows("rates", part))
-    return np.asarray(total) / (part.stop - part.start)
+    return np.asarray(total / (part.stop - part.start), np.float64)
 
 
 def order(run: Run, selection: Selection) -> Order:
@@ -93,20 +94,39 @@ def spans(order: Order) -> list[tuple[int, int, int]]:
     return [(int(groups[a]), a, b) for a, b in pairwise(starts) if a < b]
 
 
-def named(axes: Any, order: Order, sort: str) -> None:
-    """Say which colour is which population: beside sorted ones, else in a legend."""
-    if not order.labels:
-        return
-    if sort != "population":
+def named(axes: Any, order: Order) -> None:
+    """Say in a legend which colour is which population."""
+    if order.labels:
         for label, colour in zip(order.labels, order.colours, strict=True):
             axes.plot([], [], "o", markersize=3, color=colour, label=label)
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderpad=0)
-        return
-    beside = axes.secondary_yaxis("right")
-    beside.spines["right"].set_visible(False)
-    parts = spans(order)
-    middles, labels = [(a + b - 1) / 2 for _, a, b in parts], [order.labels[g] for g, _, _ in parts]
-    beside.set_yticks(middles, labels)
-    beside.tick_params(length=0)
-    for label, (group, _, _) in zip(beside.get_yticklabels(), parts, strict=True):
-        label.set_color(order.colours[group])
+
+
+def label(axis: Any, run: Run, order: Order, sort: str) -> None:
+    """Say on an axis which neurons are where: by name where they are few or populations follow each
+    other, else by number where they have one order."""
+    size = order.neurons.size
+    if sort == "population":
+        parts = [part for part in spans(order) if part[2] - part[1] >= 0.03 * size]
+        texts = [order.labels[group] for group, _, _ in parts]
+        axis.set_ticks([(a + b - 1) / 2 for _, a, b in parts], texts)
+        for text, (group, _, _) in zip(axis.get_ticklabels(), parts, strict=True):
+            text.set_color(order.colours[group])
+        axis.set_tick_params(length=0)
+    elif size <= FEW:
+        texts = [str(i) if run.names is None else run.names[i] for i in order.neurons]
+        axis.set_ticks(range(size), texts)
+    elif sort == "none" and (np.diff(order.neurons) != 1).any():
+        places = np.linspace(0, size - 1, 5).round().astype(int)
+        texts = [str(order.neurons[k]) for k in places]
+        axis.set_ticks(places, texts)
+    elif sort == "none" and order.neurons[0]:
+        first = int(order.neurons[0])
+        axis.set_major_formatter(lambda place, _: f"{place + first:g}")
+        texts = []
+    else:
+        texts = []
+    if axis.axis_name == "x" and max(map(len, texts), default=0) > 3:
+        axis.set_tick_params(rotation=90)
+    by = "" if sort == "none" else f", by {sort}"
+    axis.set_label_text(f"neuron{by}")

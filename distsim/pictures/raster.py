@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from distsim.pictures.counting import Course, Grid, count
 from distsim.pictures.figure import ACCENT, PALE, SECOND, plain, shades
-from distsim.pictures.order import Order, named, order
+from distsim.pictures.order import Order, label, named, order
 from distsim.pictures.run import Run, Selection
 
 INTERVALS = 200
@@ -80,8 +80,9 @@ def _raster(axes: Any, run: Run, selection: Selection, drawn: Order, grid: Grid)
     axes.set_xlim(start, stop)
     axes.set_ylim(-0.5 - 0.01 * size, size - 0.5 + 0.01 * size)
     axes.set_xlabel(run.clock)
-    label_neurons(axes.yaxis, run, drawn, selection)
-    named(axes, drawn, selection.sort)
+    label(axes.yaxis, run, drawn, selection.sort)
+    if selection.sort != "population":
+        named(axes, drawn)
     shown = f"{grid.total:,} transitions 0 \N{RIGHTWARDS ARROW} 1"
     if grid.dots is not None:
         _dots(axes, run, drawn, *grid.dots)
@@ -116,17 +117,3 @@ def _dots(
             linewidths=0,
             rasterized=time.size > FEWEST_LINES,
         )
-
-
-def label_neurons(axis: Any, run: Run, drawn: Order, selection: Selection) -> None:
-    """Name the neurons on an axis: few ones each, others by their places."""
-    size = drawn.neurons.size
-    if size <= 20:
-        names = drawn.neurons if run.names is None else [run.names[i] for i in drawn.neurons]
-        axis.set_ticks(range(size), [str(name) for name in names])
-    elif not np.array_equal(drawn.neurons, np.arange(size)):
-        places = np.linspace(0, size - 1, 5).round().astype(int)
-        if selection.sort == "none":
-            axis.set_ticks(places, [str(drawn.neurons[k]) for k in places])
-    by = "" if selection.sort == "none" else f", by {selection.sort}"
-    axis.set_label_text(f"neuron{by}")

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.errors import InputError
-from distsim.files.events import BLOCK, Events, read
+from distsim.files import events as files
+from distsim.files.events import BLOCK, Events
 
 SORTS = ("none", "rate", "population")
 
@@ -154,44 +155,72 @@ class Selection:
 
 
 def of_events(events: Events, name: str, network: Callable[[], Weights] | None = None) -> Run:
-    """A run whose events are in memory. name: of its file, for messages; network: opens it."""
-    sweep = events.initial.size if events.config["model"] == "bm" else 1
+    """A run whose events are in memory. name: what messages call it; network: opens it."""
 
     def blocks() -> Iterator[Block]:
         for first in range(0, events.time.size, BLOCK):
             part = slice(first, first + BLOCK)
-            yield Block(events.time[part] / sweep, events.neuron[part], events.state[part])
+            yield Block(events.time[part], events.neuron[part], events.state[part])
 
-    last = float(events.time[-1]) / sweep if events.time.size else 0.0
-    return Run(
-        name,
-        events.config,
-        events.initial,
-        events.time.size,
-        _end(events.config, events.partial, sweep, last, events.observables.get("time")),
-        blocks,
-        events.observables,
-        network=network,
-        partial=events.partial,
-    )
+    last = events.time[-1:]
+    return _run(events, name, network, events.time.size, last, blocks, events.observables)
 
 
 @contextlib.contextmanager
-def opened(path: str, network: Callable[[], Weights] | None = None) -> Iterator[Run]:
+def opened(path: str, network: Callable[[Mapping[str, Any]], Weights]) -> Iterator[Run]:
     """The run of an output file, or of the partial one: as of a moment, and open meanwhile.
 
-    network: opens the one that its configuration names. Raises InputError.
+    network: opens the one that a configuration names. Raises InputError.
     """
-    yield of_events(read(path), path, network)
+    with files.opened(path) as file:
+
+        def blocks() -> Iterator[Block]:
+            for columns in file.blocks("time", "neuron", "state"):
+                yield Block(*columns)
+
+        yield _run(
+            file.head,
+            path,
+            lambda: network(file.head.config),
+            file.transitions,
+            file.last(),
+            blocks,
+            file.observables,
+        )
 
 
-def _end(
-    config: Mapping[str, Any], partial: bool, sweep: int, last: float, observed_at: Any
-) -> float:
+def _run(
+    head: Events,
+    name: str,
+    network: Callable[[], Weights] | None,
+    transitions: int,
+    last: NDArray[np.float64],
+    blocks: Callable[[], Iterator[Block]],
+    observables: Mapping[str, Any],
+) -> Run:
+    """last: the time of the last event, float64[1], or nothing; times in it and in blocks are those
+    of events."""
+    sweep = head.initial.size if head.config["model"] == "bm" else 1
+    seen = observables["time"][:] if "time" in observables else np.empty(0)
+    return Run(
+        name,
+        head.config,
+        head.initial,
+        transitions,
+        _end(head, sweep, np.concatenate([last / sweep, seen[-1:]])),
+        lambda: (block._replace(time=block.time / sweep) for block in blocks()),
+        observables,
+        head.names,
+        head.population,
+        network,
+        head.partial,
+    )
+
+
+def _end(head: Events, sweep: int, seen: NDArray[np.float64]) -> float:
     """When a run ended: as configured, else at its last event or sample."""
-    if not partial:
+    if not head.partial:
         for name, unit in (("time", 1), ("steps", sweep), ("sweeps", 1)):
-            if config[name] is not None:
-                return float(config[name]) / unit
-    seen = 0.0 if observed_at is None or not len(observed_at) else float(observed_at[-1])
-    return max(last, seen)
+            if head.config[name] is not None:
+                return float(head.config[name]) / unit
+    return float(seen.max(initial=0.0))
