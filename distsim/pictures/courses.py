@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.pictures.counting import Course, count
-from distsim.pictures.figure import ACCENT, GREY, INK, PALE, SECOND, plain
+from distsim.pictures.figure import ACCENT, GREY, INK, PALE, SECOND, key, plain
 from distsim.pictures.raster import INTERVALS, steps
 from distsim.pictures.run import Run, Selection
 
 POINTS = 2_000  # of a line; of more samples the mean, lowest and highest of so many parts
 FEWEST = 16  # samples of an autocorrelation
-SERIES = {"energy": ACCENT, "activity": SECOND}
+SERIES = {"energy": (ACCENT, "-"), "activity": (SECOND, "--")}
 WINDOW, ENOUGH = 5, 50  # integrated times: Sokal's window; a series that is long enough
 
 
@@ -93,7 +93,7 @@ def activity(run: Run, selection: Selection, panels: list[Any]) -> str:
         plain(axes)
         line(axes, times, run.values("activity", part), GREY, label="at the sample", width=0.6)
         line(axes, times, values, SECOND, label="mean since the sample before")
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0)
+        key(axes)
         axes.set_xlim(window)
         shown = f"{values.size:,} samples, mean {values.mean():.3g}"
     elif run.transitions:
@@ -108,7 +108,7 @@ def activity(run: Run, selection: Selection, panels: list[Any]) -> str:
         )
     axes.set_ylim(bottom=0)
     axes.set_xlabel(run.clock)
-    axes.set_ylabel("share of neurons in state 1" if run.bm else "share of neurons refractory")
+    axes.set_ylabel("share in state 1" if run.bm else "share refractory")
     return shown
 
 
@@ -128,16 +128,19 @@ def autocorrelation(run: Run, selection: Selection, panels: list[Any]) -> str:
         short = f" (short: fewer than {ENOUGH})" if rho.size < ENOUGH * tau else ""
         shown.append(f"{name}: {rho.size / tau:,.0f} integrated times{short}")
         furthest = max(furthest, min(rho.size // 2, 2 * until))
+        colour, style = SERIES[name]
         axes.plot(
-            np.arange(rho.size) * every, rho, "." if rho.size < 4 else "-", color=SERIES[name],
-            linewidth=1.2, label=f"{name}, integrated time {tau * every:.3g}",
+            np.arange(rho.size) * every, rho, style, color=colour, linewidth=1.2,
+            label=f"{name}, integrated time {tau * every:.3g}",
         )  # fmt: skip
-        axes.axvline(until * every, color=SERIES[name], linewidth=0.8, linestyle=":")
+        axes.axvline(until * every, color=colour, linewidth=0.8, linestyle=":")
+    if not axes.get_lines()[1:]:
+        raise InputError(f"{run.name}: {'; '.join(shown)}; allowed: a series that does")
     axes.set_xlim(0, furthest * every)
     axes.set_xlabel(f"lag, {run.clock}")
     axes.set_ylabel("autocorrelation")
-    axes.legend(loc="upper right")
-    return "; ".join(shown)
+    key(axes)
+    return "; ".join(shown) + "; dotted: up to where they are summed"
 
 
 def correlations(values: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -7,6 +7,7 @@ colours differ in lightness, too, so that a picture printed in grey still says w
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,12 +63,36 @@ def plain(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def key(axes: Any) -> None:
+    """A legend of what has a label, between the title and the axes."""
+    names = axes.get_legend_handles_labels()[1]
+    room = _letters(axes) // (max(map(len, names)) + 6)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=max(1, min(len(names), room)),
+        borderaxespad=0.3, borderpad=0, handlelength=1.6, columnspacing=1.2,
+    )  # fmt: skip
+
+
 def titled(axes: Any, title: str, subtitle: str) -> None:
-    """A title in bold and, below it, what is shown."""
-    axes.set_title(title, loc="left", pad=17, fontweight="bold")
+    """A title in bold, and below it what is shown, on as many lines as they need."""
+    above, legend = 4.0, axes.get_legend()
+    if legend is not None:
+        top = legend.get_window_extent().y1 - axes.get_window_extent().y1
+        above += max(0.0, 72 * top / axes.figure.dpi)
+    room = _letters(axes)
+    lines = textwrap.wrap(subtitle, room)
     axes.annotate(
-        subtitle, (0, 1), xytext=(0, 5), xycoords="axes fraction", textcoords="offset points"
-    )
+        "\n".join(lines), (0, 1), xytext=(0, above), xycoords="axes fraction",
+        textcoords="offset points", linespacing=1.15,
+    )  # fmt: skip
+    above += len(lines) * 10.5 + 2
+    text = textwrap.fill(title, int(0.85 * room))
+    axes.set_title(text, loc="left", pad=above, fontweight="bold", fontsize=9)
+
+
+def _letters(axes: Any) -> int:
+    """How many stand side by side above axes, most likely."""
+    return int(14 * axes.figure.get_figwidth())
 
 
 def check(path: str, *, overwrite: bool, source: str | None = None) -> None:
@@ -122,7 +147,8 @@ def diverging(most: float) -> dict[str, Any]:
     """How an image shows values of both signs up to `most`, those that there are not pale."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = LinearSegmentedColormap.from_list("diverging", [INK, SECOND, "white", ACCENT])
+    ends = [(0.0, INK), (0.2, SECOND), (0.5, "white"), (1.0, ACCENT)]
+    colours = LinearSegmentedColormap.from_list("diverging", ends)
     colours.set_bad(PALE)
     return {"cmap": colours, "vmin": -most, "vmax": most}
 

@@ -53,6 +53,7 @@ class Kind:
     height: float
     layout: Mapping[str, Any] = field(default_factory=dict)
     alone: bool = True  # whether the first panel says it all
+    least: float = 2.2  # inches of its height
 
 
 WINDOW, ALL = frozenset({"window"}), frozenset({"window", "neurons", "sort"})
@@ -61,7 +62,7 @@ BESIDE = {"ncols": 2, "sharey": True, "width_ratios": (3, 1)}
 KINDS = {
     "overview": Kind(
         "raster, rate and share of neurons in state 1",
-        ALL, raster.overview, raster.lacks, 0.75, BELOW, alone=False,
+        ALL, raster.overview, raster.lacks, 0.75, BELOW, alone=False, least=3.8,
     ),
     "raster": Kind("transitions 0 to 1", ALL, raster.raster, raster.lacks, 0.55),
     "rates": Kind("the rate of each neuron", ALL, rates.draw, rates.lacks, 0.5, BESIDE),
@@ -106,7 +107,7 @@ def draw(
         if axes is not None:
             kind.draw(run, selection, [axes])
             return axes.figure
-        figure = new_figure(width, width * kind.height)
+        figure = new_figure(width, max(kind.least, width * kind.height))
         panels = list(figure.subplots(squeeze=False, **kind.layout).flat)
         shown = kind.draw(run, selection, panels)
         titled(panels[0], _title(run), shown)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.files.events import BLOCK
-from distsim.pictures.figure import ACCENT, INK, diverging, squares
+from distsim.pictures.figure import ACCENT, INK, diverging, key, squares
 from distsim.pictures.order import Order, label, order, spans
 from distsim.pictures.run import Run, Selection
 
@@ -143,7 +143,7 @@ def weights(run: Run, selection: Selection, panels: list[Any]) -> str:
     axes.set_ylabel("onto " + axes.get_ylabel())
     for name, colour in (("above 0", ACCENT), ("below 0", INK)):
         axes.plot([], [], "s", color=colour, label=name, markersize=4)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    key(axes)
     of = "" if blocks == size else f"means of {blocks} x {blocks} blocks; "
     return f"{of}the largest square: {most:.3g}"
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.pictures.counting import Fired, count
-from distsim.pictures.figure import GREY, GROUPS, INK
+from distsim.pictures.figure import GREY, GROUPS, INK, key
 from distsim.pictures.run import SORTS, Run, Selection
 
 FEW = 20  # neurons that are named one by one
+WIDE = 50  # letters of the names below an axis, of more they stand upright
 OTHERS = "others"  # of populations beyond the palette
 
 
@@ -32,22 +33,25 @@ class Order(NamedTuple):
         return len(self.colours)
 
 
-def rates(run: Run, window: tuple[float, float]) -> NDArray[np.float64]:
-    """Transitions 0 -> 1 of each neuron, a unit of time or a sweep, float64[N]: counted, or the
-    mean of what was observed in the window. Raises InputError where there is neither."""
+def rates(run: Run, window: tuple[float, float]) -> tuple[NDArray[np.float64], float]:
+    """Transitions 0 -> 1 of each neuron, a unit of time or a sweep, float64[N], and over how long:
+    counted, or where there are no events as observed in the window. Raises InputError."""
     start, stop = window
     if run.transitions:
         fired = Fired(run, start)
         count(run, stop, fired)
-        return np.asarray(fired.counts / (stop - start), np.float64)
+        return np.asarray(fired.counts / (stop - start), np.float64), stop - start
     if "rates" not in run.observables:
         raise InputError(
             f"{run.name}: no events and no rates given; allowed: of a run with events, or with "
             "--observe rates"
         )
     part = run.samples(window)
-    total = sum(rows.sum(axis=0) for rows in run.rows("rates", part))
-    return np.asarray(total / (part.stop - part.start), np.float64)
+    total, samples = (
+        sum(rows.sum(axis=0) for rows in run.rows("rates", part)),
+        part.stop - part.start,
+    )
+    return np.asarray(total / samples, np.float64), samples * float(run.config["every"])
 
 
 def order(run: Run, selection: Selection) -> Order:
@@ -63,7 +67,7 @@ def order(run: Run, selection: Selection) -> Order:
             )
         neurons = neurons[np.argsort(group[neurons], kind="stable")]
     elif selection.sort == "rate":
-        found = rates(run, selection.window(run))
+        found, _ = rates(run, selection.window(run))
         neurons = neurons[np.argsort(found[neurons], kind="stable")]
     return Order(neurons, group, labels, colours)
 
@@ -99,7 +103,7 @@ def named(axes: Any, order: Order) -> None:
     if order.labels:
         for label, colour in zip(order.labels, order.colours, strict=True):
             axes.plot([], [], "o", markersize=3, color=colour, label=label)
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderpad=0)
+        key(axes)
 
 
 def label(axis: Any, run: Run, order: Order, sort: str) -> None:
@@ -126,7 +130,7 @@ def label(axis: Any, run: Run, order: Order, sort: str) -> None:
         texts = []
     else:
         texts = []
-    if axis.axis_name == "x" and max(map(len, texts), default=0) > 3:
+    if axis.axis_name == "x" and sum(map(len, texts)) > WIDE:
         axis.set_tick_params(rotation=90)
     by = "" if sort == "none" else f", by {sort}"
     axis.set_label_text(f"neuron{by}")

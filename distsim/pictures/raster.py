@@ -1,8 +1,8 @@
 """When neurons fire: the raster, and with it the rate and the share of neurons in state 1.
 
 The raster has a dot for each transition 0 -> 1 (a spike of an MPM). Where there are too many for
-dots it is an image of about a cell a pixel that says how many each has, in shades by their square
-root, which has the same noise for many as for few. Below it, over equal intervals: the rate,
+dots it is an image of cells of about two pixels that says how many each has, in shades by their
+square root, which has the same noise for many as for few. Below it, over equal intervals: the rate,
 transitions 0 -> 1 a neuron a unit of time (MPM) or a sweep (BM), and the share of neurons in state
 1, refractory ones of an MPM.
 """
@@ -20,6 +20,7 @@ from distsim.pictures.order import Order, label, named, order
 from distsim.pictures.run import Run, Selection
 
 INTERVALS = 200
+PIXELS = 2  # of a cell, in both directions
 FEWEST_LINES = 5_000  # dots that a file of lines has one by one
 
 
@@ -64,13 +65,13 @@ def steps(axes: Any, values: NDArray[np.float64], edges: NDArray[np.float64], co
 
 
 def _grid(axes: Any, run: Run, drawn: Order, window: tuple[float, float]) -> Grid:
-    """About a cell a pixel; a row a neuron where there are fewer."""
-    columns, rows = (int(size) for size in axes.get_window_extent().size)
+    """About two pixels a cell; a row a neuron where there are fewer."""
+    columns, rows = (int(size) // PIXELS for size in axes.get_window_extent().size)
     size = drawn.neurons.size
-    rows = min(rows, size)
+    rows = max(1, min(rows, size))
     row = np.full(run.neurons, -1)
     row[drawn.neurons] = np.arange(size) * rows // size
-    return Grid(np.linspace(*window, columns + 1), row, rows, drawn.group, drawn.groups)
+    return Grid(np.linspace(*window, max(1, columns) + 1), row, rows, drawn.group, drawn.groups)
 
 
 def _raster(axes: Any, run: Run, selection: Selection, drawn: Order, grid: Grid) -> str:
@@ -97,7 +98,8 @@ def _raster(axes: Any, run: Run, selection: Selection, drawn: Order, grid: Grid)
             **shades(colour, most),
         )
     if drawn.groups == 1:
-        axes.figure.colorbar(image, ax=axes, label="in a cell", pad=0.01, aspect=30)
+        ticks = sorted({max(1, most // 16), max(1, most // 4), most})
+        axes.figure.colorbar(image, ax=axes, label="in a cell", ticks=ticks, pad=0.01, aspect=30)
     return f"{shown}; at most {most:,} in a cell"
 
 

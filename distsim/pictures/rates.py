@@ -11,7 +11,7 @@ from distsim.pictures.figure import GREY, plain
 from distsim.pictures.order import label, named, order, rates
 from distsim.pictures.run import Run, Selection
 
-BINS = 40
+BINS = 40  # at most, each of as many numbers of transitions
 
 
 def lacks(run: Run) -> str | None:
@@ -24,13 +24,14 @@ def lacks(run: Run) -> str | None:
 def draw(run: Run, selection: Selection, panels: list[Any]) -> str:
     """A dot a neuron; on a second axes, if there is one, a histogram."""
     axes, drawn = panels[0], order(run, selection)
-    found = rates(run, selection.window(run))[drawn.neurons]
+    found, over = rates(run, selection.window(run))
+    found = found[drawn.neurons]
     group = drawn.group[drawn.neurons]
     plain(axes)
     for number, colour in enumerate(drawn.colours):
         mine = np.flatnonzero(group == number)
         axes.scatter(
-            mine, found[mine], s=float(np.clip(2_000 / found.size, 0.5, 12.0)), color=colour,
+            mine, found[mine], s=float(np.clip(2_000 / found.size, 1.5, 12.0)), color=colour,
             linewidths=0, zorder=2, rasterized=found.size > 5_000,
         )  # fmt: skip
     axes.axhline(float(found.mean()), color=GREY, linewidth=0.8, linestyle="--", zorder=1)
@@ -42,7 +43,9 @@ def draw(run: Run, selection: Selection, panels: list[Any]) -> str:
         named(axes, drawn)
     for beside in panels[1:]:
         plain(beside)
-        edges = np.linspace(0, max(1e-9, float(found.max())), BINS + 1)
+        most = round(float(found.max()) * over)  # transitions of one neuron
+        wide = most // BINS + 1
+        edges = (np.arange(0, most + wide + 1, wide) - 0.5) / over
         beside.hist(
             [found[group == number] for number in range(drawn.groups)], edges,
             color=list(drawn.colours), stacked=True, orientation="horizontal",
