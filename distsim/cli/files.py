@@ -123,7 +123,7 @@ def plot(
 
 
 def _network(config: Mapping[str, Any]) -> Network:
-    from distsim.front.reading import network_of
+    from distsim.front.plots import network_of
 
     return network_of(config)
 

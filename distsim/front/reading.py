@@ -1,22 +1,16 @@
 """`read`: a Result from an output file, whole or partial."""
 
 import os
-from collections.abc import Mapping
 from os import PathLike
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.config.kinds import short
-from distsim.config.options import GIVEN, Config, of_role
-from distsim.config.roles import Role
 from distsim.errors import InputError
 from distsim.files import events
 from distsim.front.result import Result
-from distsim.networks.catalogue import open_network
 from distsim.recording import digest
-from distsim.weights.source import Network
 
 
 def read(path: str | PathLike[str]) -> Result:
@@ -55,15 +49,3 @@ def _final(initial: NDArray[np.uint8], neuron: NDArray[np.int64]) -> NDArray[np.
     """The states after all events, each of which changes one."""
     changes = np.bincount(neuron, minlength=initial.size)
     return (initial ^ (changes & 1)).astype(np.uint8)
-
-
-def network_of(config: Mapping[str, Any]) -> Network:
-    """The network that the configuration of an output file names, as it is now. Raises
-    InputError."""
-    if config["network"] == GIVEN:
-        raise InputError(
-            "the network was an array of a Python program; allowed: one that has a name, or "
-            "result.plot.weights(W) there"
-        )
-    known: dict[str, Any] = {name: config.get(name) for name in ("model", *of_role(Role.NETWORK))}
-    return open_network(Config(**known, transitions=1))

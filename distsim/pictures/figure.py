@@ -11,14 +11,18 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distsim.errors import InputError
 from distsim.files.places import check_writable
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Axes  # for those who may not know matplotlib
+    from matplotlib.figure import Figure as Figure
+
 # Text and dots; what is measured; a second measure; areas; a third line.
 INK, ACCENT, SECOND, PALE, GREY = "#1b2a41", "#c8553d", "#2a7f9e", "#d9dee5", "#8a94a3"
-GROUPS = (INK, ACCENT, "#e0a526", SECOND, "#8fbf6a", "#8f5fa8")  # populations, series, phases
+GROUPS = (INK, ACCENT, "#d39a1c", SECOND, "#8fbf6a", "#8f5fa8")  # populations, series, phases
 DPI = 200  # of files of pixels, and of pixels in files of lines
 WIDTH = 6.8  # inches: two columns of a page
 

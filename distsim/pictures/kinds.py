@@ -1,7 +1,7 @@
 """The kinds of pictures of a run, by name: what `distsim plot --kind`, `result.plot` and a report
 draw.
 
-    with opened("run.h5", network_of) as run:  # of pictures.run, front.reading
+    with opened("run.h5", network_of) as run:  # of pictures.run, front.plots
         for name, reason in possible(run).items():  # why it cannot be drawn, or None
             if reason is None:
                 figure = draw(name, run, Selection(start=10.0, neurons=range(50)), width=6.8)
@@ -56,13 +56,14 @@ class Kind:
     least: float = 2.2  # inches of its height
 
 
+NARROWEST, WIDEST = 2, 40  # inches
 WINDOW, ALL = frozenset({"window"}), frozenset({"window", "neurons", "sort"})
-BELOW = {"nrows": 3, "sharex": True, "height_ratios": (3, 1, 1)}
+BELOW = {"nrows": 3, "sharex": True, "height_ratios": (5, 2, 2)}
 BESIDE = {"ncols": 2, "sharey": True, "width_ratios": (3, 1)}
 KINDS = {
     "overview": Kind(
         "raster, rate and share of neurons in state 1",
-        ALL, raster.overview, raster.lacks, 0.75, BELOW, alone=False, least=3.8,
+        ALL, raster.overview, raster.lacks, 0.75, BELOW, alone=False, least=4.2,
     ),
     "raster": Kind("transitions 0 to 1", ALL, raster.raster, raster.lacks, 0.55),
     "rates": Kind("the rate of each neuron", ALL, rates.draw, rates.lacks, 0.5, BESIDE),
@@ -100,6 +101,8 @@ def draw(
     Raises InputError for what cannot be drawn, and why.
     """
     kind = _kind(name, selection, own=axes is None)
+    if not NARROWEST <= width <= WIDEST:
+        raise InputError(f"width: {width:g} given; allowed: {NARROWEST} to {WIDEST} inches")
     reason = kind.lacks(run)
     if reason is not None:
         raise InputError(f"{run.name}: {reason}")
@@ -122,15 +125,16 @@ def _kind(name: str, selection: Selection, *, own: bool) -> Kind:
     kind = KINDS[name]
     if not (own or kind.alone):
         raise InputError(f"axes: given for the kind {name}; allowed: for a kind of one panel")
+    window = selection.start is not None or selection.stop is not None
     given = {
-        "window": selection.start is not None or selection.stop is not None,
-        "neurons": selection.neurons is not None,
-        "sort": selection.sort != "none",
+        "window": "a part of the time" if window else None,
+        "neurons": "neurons" if selection.neurons is not None else None,
+        "sort": f"sort {selection.sort}" if selection.sort != "none" else None,
     }
-    for part in given:
-        if given[part] and part not in kind.heeds:
+    for part, words in given.items():
+        if words is not None and part not in kind.heeds:
             heed = ", ".join(other for other, one in KINDS.items() if part in one.heeds)
-            raise InputError(f"{part}: given for the kind {name}; allowed for {heed}")
+            raise InputError(f"{words} given for the kind {name}; allowed for {heed}")
     return kind
 
 

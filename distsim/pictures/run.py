@@ -145,13 +145,17 @@ class Selection:
         """The neurons, int64[n], not yet sorted. Raises InputError."""
         if self.neurons is None:
             return np.arange(run.neurons)
-        chosen = np.asarray(self.neurons, np.int64)
+        chosen = np.asarray(self.neurons)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or not chosen.size:
+            raise InputError(f"{run.name}: neurons: allowed: indices, from 0 to {run.neurons - 1}")
         outside = chosen[(chosen < 0) | (chosen >= run.neurons)]
         if outside.size:
             raise InputError(
                 f"{run.name}: neuron {outside[0]} given; allowed: 0 to {run.neurons - 1}"
             )
-        return chosen
+        if np.unique(chosen).size < chosen.size:
+            raise InputError(f"{run.name}: a neuron given twice; allowed: each once")
+        return chosen.astype(np.int64)
 
 
 def of_events(events: Events, name: str, network: Callable[[], Weights] | None = None) -> Run:
