@@ -34,7 +34,6 @@ _STYLE: Any = {
     "font.size": 8.0,
     "legend.fontsize": 7.0,
     "legend.frameon": False,
-    "svg.hashsalt": "distsim",  # the same picture is the same file
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -75,6 +74,13 @@ def key(axes: Any) -> None:
         loc="lower left", bbox_to_anchor=(0, 1), ncols=max(1, min(len(names), room)),
         borderaxespad=0.3, borderpad=0, handlelength=1.6, columnspacing=1.2,
     )  # fmt: skip
+
+
+def scale(axes: Any, image: Any, name: str, **how: Any) -> None:
+    """What the colours of an image mean, beside the axes and as high; how: as `Figure.colorbar`
+    takes it."""
+    beside = axes.inset_axes((1.02, 0, 0.025, 1))
+    axes.figure.colorbar(image, cax=beside, label=name, **how)
 
 
 def titled(axes: Any, title: str, subtitle: str) -> None:
@@ -152,8 +158,7 @@ def diverging(most: float) -> dict[str, Any]:
     from matplotlib.colors import LinearSegmentedColormap
 
     ends = [(0.0, INK), (0.2, SECOND), (0.5, "white"), (1.0, ACCENT)]
-    colours = LinearSegmentedColormap.from_list("diverging", ends)
-    colours.set_bad(PALE)
+    colours = LinearSegmentedColormap.from_list("diverging", ends).with_extremes(bad=PALE)
     return {"cmap": colours, "vmin": -most, "vmax": most}
 
 

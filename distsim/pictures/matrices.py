@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.files.events import BLOCK
-from distsim.pictures.figure import ACCENT, INK, diverging, key, squares
+from distsim.pictures.figure import ACCENT, INK, diverging, key, scale, squares
 from distsim.pictures.order import Order, label, order, spans
 from distsim.pictures.run import Run, Selection
 
@@ -43,10 +43,7 @@ def correlation(run: Run, selection: Selection, panels: list[Any]) -> str:
     most = float(np.nanmax(off, initial=0.0)) if np.isfinite(off).any() else 0.0
     image = axes.imshow(np.ma.masked_invalid(matrix), **diverging(most or 1.0))
     _framed(axes, run, drawn, selection.sort)
-    bar = axes.figure.colorbar(
-        image, ax=axes, pad=0.02, extend="max" if 0 < most < 1 else "neither"
-    )
-    bar.set_label("correlation")
+    scale(axes, image, "correlation", extend="max" if 0 < most < 1 else "neither")
     still = int(np.count_nonzero(np.isnan(np.diag(matrix))))
     return shown + (f"; {still:,} neurons never change" if still else "")
 

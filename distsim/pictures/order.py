@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -13,8 +14,7 @@ from distsim.pictures.counting import Fired, count
 from distsim.pictures.figure import GREY, GROUPS, INK, key
 from distsim.pictures.run import SORTS, Run, Selection
 
-FEW = 20  # neurons that are named one by one
-WIDE = 50  # letters of the names below an axis, of more they stand upright
+HIGH, WIDE = 13, 5  # points that a line of text takes, and a letter
 OTHERS = "others"  # of populations beyond the palette
 
 
@@ -107,30 +107,37 @@ def named(axes: Any, order: Order) -> None:
 
 
 def label(axis: Any, run: Run, order: Order, sort: str) -> None:
-    """Say on an axis which neurons are where: by name where they are few or populations follow each
-    other, else by number where they have one order."""
-    size = order.neurons.size
+    """Say on an axis which neurons are where: the populations, where they follow each other; names,
+    where there is room for them; else numbers, where they have one order."""
+    by = "" if sort == "none" else f", by {sort}"
+    axis.set_label_text(f"neuron{by}")
+    neurons = order.neurons
     if sort == "population":
-        parts = [part for part in spans(order) if part[2] - part[1] >= 0.03 * size]
+        parts = [part for part in spans(order) if part[2] - part[1] >= 0.03 * neurons.size]
         texts = [order.labels[group] for group, _, _ in parts]
-        axis.set_ticks([(a + b - 1) / 2 for _, a, b in parts], texts)
+        _ticks(axis, [(a + b - 1) / 2 for _, a, b in parts], texts)
         for text, (group, _, _) in zip(axis.get_ticklabels(), parts, strict=True):
             text.set_color(order.colours[group])
         axis.set_tick_params(length=0)
-    elif size <= FEW:
-        texts = [str(i) if run.names is None else run.names[i] for i in order.neurons]
-        axis.set_ticks(range(size), texts)
-    elif sort == "none" and (np.diff(order.neurons) != 1).any():
-        places = np.linspace(0, size - 1, 5).round().astype(int)
-        texts = [str(order.neurons[k]) for k in places]
-        axis.set_ticks(places, texts)
-    elif sort == "none" and order.neurons[0]:
-        first = int(order.neurons[0])
-        axis.set_major_formatter(lambda place, _: f"{place + first:g}")
-        texts = []
-    else:
-        texts = []
-    if axis.axis_name == "x" and sum(map(len, texts)) > WIDE:
-        axis.set_tick_params(rotation=90)
-    by = "" if sort == "none" else f", by {sort}"
-    axis.set_label_text(f"neuron{by}")
+    elif neurons.size <= _length(axis) // HIGH:
+        texts = [str(i) if run.names is None else run.names[i] for i in neurons]
+        _ticks(axis, range(neurons.size), texts)
+    elif sort == "none":
+        whole = neurons.size == run.neurons > 20 and (np.diff(neurons) == 1).all()
+        if not whole:
+            places = np.linspace(0, neurons.size - 1, 5).round().astype(int)
+            _ticks(axis, places, [str(neurons[k]) for k in places])
+
+
+def _ticks(axis: Any, places: Sequence[float] | NDArray[np.int64], texts: list[str]) -> None:
+    """Texts at places; below an axis upright, if they are too wide for it."""
+    axis.set_ticks(places, texts)
+    wide = axis.axis_name == "x" and WIDE * (sum(map(len, texts)) + len(texts)) > _length(axis)
+    axis.set_tick_params(rotation=90 if wide else 0)
+
+
+def _length(axis: Any) -> float:
+    """Of an axis, in points, nearly: before titles and labels have taken their room."""
+    box = axis.axes.get_window_extent()
+    pixels = box.width if axis.axis_name == "x" else box.height
+    return 0.8 * 72 * float(pixels / axis.axes.figure.dpi)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.pictures.counting import Course, Grid, count
-from distsim.pictures.figure import ACCENT, PALE, SECOND, plain, shades
+from distsim.pictures.figure import ACCENT, PALE, SECOND, plain, scale, shades
 from distsim.pictures.order import Order, label, named, order
 from distsim.pictures.run import Run, Selection
 
@@ -99,7 +99,7 @@ def _raster(axes: Any, run: Run, selection: Selection, drawn: Order, grid: Grid)
         )
     if drawn.groups == 1:
         ticks = sorted({max(1, most // 16), max(1, most // 4), most})
-        axes.figure.colorbar(image, ax=axes, label="in a cell", ticks=ticks, pad=0.01, aspect=30)
+        scale(axes, image, "in a cell", ticks=ticks)
     return f"{shown}; at most {most:,} in a cell"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distsim.pictures.figure import INK, plain, shares
+from distsim.pictures.figure import INK, plain, scale, shares
 from distsim.pictures.order import label, order, spans
 from distsim.pictures.run import Run, Selection
 
@@ -47,5 +47,5 @@ def samples(run: Run, selection: Selection, panels: list[Any]) -> str:
             axes.axvline(first - 0.5, color=INK, linewidth=0.5)
     if (rows, columns) == (count, size):
         return f"{count:,} samples; dark: state 1"
-    axes.figure.colorbar(image, ax=axes, label="share in state 1", pad=0.01, aspect=30)
+    scale(axes, image, "share in state 1")
     return f"{count:,} samples"
