@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Text and dots; what is measured; a second measure; areas; a third line.
 INK, ACCENT, SECOND, PALE, GREY = "#1b2a41", "#c8553d", "#2a7f9e", "#d9dee5", "#8a94a3"
 GROUPS = (INK, ACCENT, "#d39a1c", SECOND, "#8fbf6a", "#8f5fa8")  # populations, series, phases
+MARKERS = "osD^v"  # of series
 DPI = 200  # of files of pixels, and of pixels in files of lines
 WIDTH = 6.8  # inches: two columns of a page
 
