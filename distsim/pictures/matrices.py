@@ -45,7 +45,7 @@ def correlation(run: Run, selection: Selection, panels: list[Any]) -> str:
     _framed(axes, run, drawn, selection.sort)
     scale(axes, image, "correlation", extend="max" if 0 < most < 1 else "neither")
     still = int(np.count_nonzero(np.isnan(np.diag(matrix))))
-    return shown + (f"; {still:,} neurons never change" if still else "")
+    return shown + (f"; neurons that never change: {still:,}" if still else "")
 
 
 def _of_moments(run: Run, selection: Selection) -> Selection:

@@ -122,11 +122,9 @@ def label(axis: Any, run: Run, order: Order, sort: str) -> None:
     elif neurons.size <= _length(axis) // HIGH:
         texts = [str(i) if run.names is None else run.names[i] for i in neurons]
         _ticks(axis, range(neurons.size), texts)
-    elif sort == "none":
-        whole = neurons.size == run.neurons > 20 and (np.diff(neurons) == 1).all()
-        if not whole:
-            places = np.linspace(0, neurons.size - 1, 5).round().astype(int)
-            _ticks(axis, places, [str(neurons[k]) for k in places])
+    elif sort == "none" and (neurons.size <= 20 or neurons[0] or (np.diff(neurons) != 1).any()):
+        places = np.linspace(0, neurons.size - 1, 5).round().astype(int)
+        _ticks(axis, places, [str(neurons[k]) for k in places])
 
 
 def _ticks(axis: Any, places: Sequence[float] | NDArray[np.int64], texts: list[str]) -> None:

@@ -52,4 +52,4 @@ def draw(run: Run, selection: Selection, panels: list[Any]) -> str:
         )  # fmt: skip
         beside.axhline(float(found.mean()), color=GREY, linewidth=0.8, linestyle="--")
         beside.set_xlabel("neurons")
-    return f"mean {found.mean():.3g}, {np.count_nonzero(found == 0):,} neurons silent"
+    return f"mean {found.mean():.3g} (dashed); silent neurons: {np.count_nonzero(found == 0):,}"

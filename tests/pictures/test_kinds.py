@@ -224,7 +224,7 @@ def test_correlations_are_those_of_the_samples() -> None:
             wanted = np.corrcoef(x[rows][:, neurons].T)
         assert np.isnan(found[neurons.index(7)]).all()
         np.testing.assert_allclose(found, wanted, atol=1e-12)
-        assert "1 neurons never change" in axes.texts[0].get_text()
+        assert "neurons that never change: 1" in axes.texts[0].get_text()
 
 
 def test_correlations_of_moments_alone() -> None:
