@@ -126,7 +126,7 @@ def autocorrelation(run: Run, selection: Selection, panels: list[Any]) -> str:
             continue
         tau, until = integrated(rho)
         short = f", fewer than {ENOUGH}" if rho.size < ENOUGH * tau else ""
-        shown.append(f"{rho.size / tau:,.0f} integrated times of {name}{short}")
+        shown.append(f"{name} has {rho.size / tau:,.0f} integrated times{short}")
         furthest = max(furthest, min(rho.size // 2, 2 * until))
         colour, style = SERIES[name]
         axes.plot(
@@ -140,7 +140,7 @@ def autocorrelation(run: Run, selection: Selection, panels: list[Any]) -> str:
     axes.set_xlabel(f"lag, {run.clock}")
     axes.set_ylabel("autocorrelation")
     key(axes)
-    return "; ".join((*shown, "dotted: the windows of the sums"))
+    return "; ".join((*shown, "dotted: their windows"))
 
 
 def correlations(values: NDArray[np.float64]) -> NDArray[np.float64] | None:

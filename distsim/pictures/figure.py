@@ -35,6 +35,7 @@ _STYLE: Any = {
     "font.size": 8.0,
     "legend.fontsize": 7.0,
     "legend.frameon": False,
+    "pdf.fonttype": 42,  # letters that can be searched and edited
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -67,6 +68,11 @@ def plain(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def literal(text: str) -> str:
+    """A name as it stands, whatever it means to matplotlib."""
+    return text.replace("$", r"\$")
+
+
 def key(axes: Any) -> None:
     """A legend of what has a label, between the title and the axes."""
     names = axes.get_legend_handles_labels()[1]
@@ -97,7 +103,7 @@ def titled(axes: Any, title: str, subtitle: str) -> None:
         textcoords="offset points", linespacing=1.15,
     )  # fmt: skip
     above += len(lines) * 10.5 + 2
-    text = textwrap.fill(title, int(0.85 * room))
+    text = textwrap.fill(literal(title), int(0.85 * room))
     axes.set_title(text, loc="left", pad=above, fontweight="bold", fontsize=9)
 
 

@@ -88,7 +88,11 @@ KINDS = {
 
 
 def possible(run: Run) -> dict[str, str | None]:
-    """Of each kind: why this run cannot be drawn so, or None where it can."""
+    """Of each kind: why this run has nothing for it, or None.
+
+    `draw` may still refuse what only shows in the data: too many neurons, an energy that never
+    changes.
+    """
     return {name: kind.lacks(run) for name, kind in KINDS.items()}
 
 

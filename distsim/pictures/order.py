@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.pictures.counting import Fired, count
-from distsim.pictures.figure import GREY, GROUPS, INK, key
+from distsim.pictures.figure import GREY, GROUPS, INK, key, literal
 from distsim.pictures.run import SORTS, Run, Selection
 
 HIGH, WIDE = 13, 5  # points that a line of text takes, and a letter
@@ -85,7 +85,7 @@ def _groups(
     kept = [int(k) for k in np.sort(largest) if sizes[k]]
     group = np.full(names.size, len(kept), np.int64)
     group[kept] = np.arange(len(kept))
-    labels, colours = tuple(str(names[k]) for k in kept), GROUPS[: len(kept)]
+    labels, colours = tuple(literal(str(names[k])) for k in kept), GROUPS[: len(kept)]
     if np.count_nonzero(sizes) > len(kept):
         labels, colours = (*labels, OTHERS), (*colours, GREY)
     return group[member], labels, colours
@@ -120,7 +120,7 @@ def label(axis: Any, run: Run, order: Order, sort: str) -> None:
             text.set_color(order.colours[group])
         axis.set_tick_params(length=0)
     elif neurons.size <= _length(axis) // HIGH:
-        texts = [str(i) if run.names is None else run.names[i] for i in neurons]
+        texts = [str(i) if run.names is None else literal(run.names[i]) for i in neurons]
         _ticks(axis, range(neurons.size), texts)
     elif sort == "none" and (neurons.size <= 20 or neurons[0] or (np.diff(neurons) != 1).any()):
         places = np.linspace(0, neurons.size - 1, 5).round().astype(int)

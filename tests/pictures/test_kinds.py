@@ -23,6 +23,12 @@ EVENTS = drawn_runs.events()
 ALL = Selection()
 
 
+@pytest.fixture(autouse=True)
+def no_pyplot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture knows it: its import fails."""
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+
+
 def spikes(run: Run, start: float, stop: float) -> tuple[NDArray[Any], NDArray[Any]]:
     time, neuron, state = next(run.blocks())
     drawn = (state == 1) & (time >= start) & (time <= stop)
@@ -325,22 +331,20 @@ def test_texts_stay_within_a_column_of_a_page_and_clear_of_each_other(name: str)
             assert not (box.width and other.width and box.overlaps(other)), (name, box, other)
 
 
-def test_no_picture_knows_pyplot_and_a_notebook_shows_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_notebook_shows_a_picture_and_keeps_its_settings(tmp_path: Path) -> None:
     import matplotlib
 
-    backend, settings = matplotlib.get_backend(), dict(matplotlib.rcParams)
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # an import fails
-    for name in KINDS:
-        figure = draw(name, MPM, ALL, width=3.4)
+    def settings() -> dict[str, Any]:  # the backend among them, as it is
+        return {name: dict.__getitem__(matplotlib.rcParams, name) for name in matplotlib.rcParams}
+
+    before = settings()
+    figure = draw("weights", MPM, ALL, width=2.5)
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert svg(figure).startswith("<svg")
     for ending, begin in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")):
         save(figure, str(tmp_path / f"it.{ending}"))
         assert (tmp_path / f"it.{ending}").read_bytes().startswith(begin)
-    assert matplotlib.get_backend() == backend
-    assert dict(matplotlib.rcParams) == settings
+    assert settings() == before
 
 
 def test_a_run_says_what_it_can_show() -> None:
@@ -385,6 +389,18 @@ def test_a_run_says_what_it_can_show() -> None:
 def test_what_cannot_be_drawn_is_refused(name: str, selection: Selection, message: str) -> None:
     with pytest.raises(InputError, match=message):
         draw(name, MPM, selection)
+
+
+def test_names_stand_as_they_are(tmp_path: Path) -> None:
+    names = tuple(f"$n_{i}$" for i in range(NEURONS))
+    config = {**EVENTS.config, "network": "a$b_{.npy"}
+    found = drawn_runs.events(names=names, population=("$p", "q$_") * 6, config=config)
+    figure = draw("raster", of_events(found, "run.h5"), Selection(neurons=[1, 4]))
+    axes = figure.axes[0]
+    save(figure, str(tmp_path / "it.svg"))
+    ticks = [text.get_text().replace("\\$", "$") for text in axes.get_yticklabels()]
+    assert ticks == ["$n_1$", "$n_4$"]
+    assert axes.get_title(loc="left").replace("\\$", "$").startswith("a$b_{.npy, 12 neurons")
 
 
 def test_other_refusals() -> None:
