@@ -103,6 +103,7 @@ def info(
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
 def plot(
+    *,
     file: str,
     kind: str,
     start: float | None,

@@ -145,7 +145,8 @@ class Selection:
         """The neurons, int64[n], not yet sorted. Raises InputError."""
         if self.neurons is None:
             return np.arange(run.neurons)
-        chosen = np.asarray(self.neurons)
+        last = self.neurons[-1] if isinstance(self.neurons, range) and self.neurons else 0
+        chosen = np.asarray([last] if last >= run.neurons else self.neurons)
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or not chosen.size:
             raise InputError(f"{run.name}: neurons: allowed: indices, from 0 to {run.neurons - 1}")
         outside = chosen[(chosen < 0) | (chosen >= run.neurons)]

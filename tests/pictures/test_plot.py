@@ -109,6 +109,8 @@ def test_the_options_of_plot_choose_what_is_drawn(
         (["--kind", "spectrum"], "kind: spectrum given; allowed: overview, raster"),
         (["--from", "9", "--to", "3"], "run.h5: from 9 to 3 given; allowed: a later end"),
         (["--neurons", "12"], "run.h5: neuron 12 given; allowed: 0 to 11"),
+        (["--neurons", "3:13"], "run.h5: neuron 12 given; allowed: 0 to 11"),
+        (["--neurons", "0:999999999999"], "run.h5: neuron 999999999998 given; allowed: 0 to 11"),
         (["--neurons", "AVAL"], "--neurons: 'AVAL' given; allowed: FROM:TO, or indices of neurons"),
         (["--sort", "name"], "sort: name given; allowed: none, rate, population"),
         (["--kind", "energy"], "no energy observed; allowed: of a run with --observe energy"),
