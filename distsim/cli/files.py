@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from distsim.cli.launch import Launch
 from distsim.cli.options import json_option, options
 from distsim.config import sources
+from distsim.config.kinds import Indices, indices, short
+from distsim.errors import InputError
 from distsim.exports.export import FORMATS
 from distsim.exports.units import UNITS
 from distsim.files import places
 from distsim.runs import progress
+
+if TYPE_CHECKING:
+    from distsim.weights.source import Network
 
 
 @click.command()
@@ -63,6 +70,34 @@ def info(
 @click.command()
 @click.argument("file", type=click.Path(), metavar="FILE.h5")
 @click.option(
+    "--kind",
+    default="overview",
+    show_default=True,
+    metavar="KIND",
+    help="overview, raster, rates, energy, activity, correlation, weights, samples or "
+    "autocorrelation.",
+)
+@click.option(
+    "--from", "start", type=float, metavar="NUMBER", help="Model time (mpm) or sweeps (bm)."
+)
+@click.option("--to", "stop", type=float, metavar="NUMBER", help="The same, where it ends.")
+@click.option("--neurons", metavar="FROM:TO|INDEX,...", help="Draw these [default: all].")
+@click.option(
+    "--sort",
+    default="none",
+    show_default=True,
+    metavar="none|rate|population",
+    help="Order of the neurons: as they are numbered, the busiest on top, or by population.",
+)
+@click.option(
+    "--width",
+    type=float,
+    default=6.8,
+    show_default=True,
+    metavar="INCHES",
+    help="Of the picture; its text has one size.",
+)
+@click.option(
     "--output",
     required=True,
     type=click.Path(),
@@ -70,12 +105,41 @@ def info(
     help="The picture; the ending names its format.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
-def plot(file: str, output: str, overwrite: bool) -> None:
-    """Draw the raster and the mean activity of an output file."""
-    from distsim.pictures import figure, raster
+def plot(
+    *,
+    file: str,
+    kind: str,
+    start: float | None,
+    stop: float | None,
+    neurons: str | None,
+    sort: str,
+    width: float,
+    output: str,
+    overwrite: bool,
+) -> None:
+    """Draw an output file, or as much as there is of it."""
+    from distsim.pictures import figure, kinds, run
 
     figure.check(output, overwrite=overwrite, source=file)
-    raster.picture(file, output)
+    selection = run.Selection(start, stop, _indices(neurons), sort)
+    with run.opened(file, _network) as opened:
+        figure.save(kinds.draw(kind, opened, selection, width=width), output)
+
+
+def _network(config: Mapping[str, Any]) -> Network:
+    from distsim.front.plots import network_of
+
+    return network_of(config)
+
+
+def _indices(text: str | None) -> Sequence[int] | None:
+    """The neurons that are to be drawn."""
+    if text is None:
+        return None
+    try:
+        return indices(Indices()(text))
+    except ValueError as error:
+        raise InputError(f"--neurons: {short(text)} given; allowed: {error}") from None
 
 
 @click.command()

@@ -4,6 +4,7 @@
 /events/neuron     int64[K]     the neuron that changed state
 /events/state      uint8[K]     its new state
 /network/names     text[N]      of the neurons, where the network has names
+/network/population text[N]     which population each belongs to, where there are any
 /observables/...                by the names of `recording.observation`, where there are any
 /state/initial     uint8[N]
 /state/final       uint8[N]     at the end of the run
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20  # events, or values of observables, read at a time
 OBSERVABLES = "observables"  # their group
 ATTEMPTS = "provenance"  # the group of their records
-NAMES = "network/names"
+NAMES, POPULATION = "network/names", "network/population"
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
 
@@ -64,7 +65,7 @@ class Events:
     partial: the run has not come to its end; then final and digest are None. observables: arrays by
     the names of `recording.observation`, such as "energy" and "best/state". attempts: a record of
     the run's start, and of each time that it was resumed (none in files of earlier versions).
-    names: of the neurons, where the network has them.
+    names, population: of each neuron, where the network has them.
     """
 
     time: NDArray[np.float64]  # float64[K]
@@ -80,13 +81,29 @@ class Events:
     attempts: list[dict[str, Any]] = field(default_factory=list)
     partial: bool = False
     names: tuple[str, ...] | None = None
+    population: tuple[str, ...] | None = None
+
+
+class Rows:
+    """An observable of an open file, shape (samples, ...): read where it is sliced, in full rows.
+    Raises InputError then."""
+
+    def __init__(self, path: str, dataset: Any, samples: int) -> None:
+        self.shape: tuple[int, ...] = (samples, *dataset.shape[1:])
+        self._path = path
+        self._dataset = dataset
+
+    def __getitem__(self, part: slice) -> NDArray[Any]:
+        with _explained(self._path):
+            found: NDArray[Any] = self._dataset[slice(*part.indices(self.shape[0]))]
+        return found
 
 
 class Opened:
     """An output file that is open, for events that no memory has room for.
 
     path: as it was asked for; head: all but its events and observables; transitions: K, the events
-    that it has.
+    that it has; observables: by name, `Rows` where there is a row a sample, else arrays.
     """
 
     def __init__(self, path: str, known: _Known) -> None:
@@ -96,7 +113,20 @@ class Opened:
         none: dict[str, Any] = {name: np.empty(0, kind) for name, kind in EVENTS.items()}
         self.head = Events(**none, **known.fields)
         self.transitions = known.transitions
+        self.observables: dict[str, Any] = {
+            name: Rows(path, one, known.samples) for name, one in known.observables.items()
+        } | known.totals
         self._events = known.events
+
+    def last(self) -> NDArray[np.float64]:
+        """The time of the last event, float64[1]; float64[0] where there is none."""
+        if not self.transitions:
+            return self.head.time
+        with _explained(self.path):
+            found: NDArray[np.float64] = self._events["time"][
+                self.transitions - 1 : self.transitions
+            ]
+        return found
 
     def blocks(self, *names: str) -> Iterator[tuple[NDArray[Any], ...]]:
         """Columns of the events, by their names in EVENTS: BLOCK events at a time, in order.
@@ -185,7 +215,8 @@ def _learn(file: Any) -> _Known:
         "observables_digest": file.attrs.get("observables_digest"),
         "attempts": _attempts(file),
         "partial": partial,
-        "names": tuple(file[NAMES].asstr()[:]) if NAMES in file else None,
+        "names": _texts(file, NAMES),
+        "population": _texts(file, POPULATION),
     }
     events = {name: file["events"][name] for name in EVENTS} if "events" in file else {}
     observables = _datasets(file[OBSERVABLES]) if OBSERVABLES in file else {}
@@ -212,6 +243,10 @@ def _look(known: _Known) -> Events:
         **known.fields,
         observables=rows | known.totals,
     )
+
+
+def _texts(file: Any, name: str) -> tuple[str, ...] | None:
+    return tuple(file[name].asstr()[:]) if name in file else None
 
 
 def _attempts(file: Any) -> list[dict[str, Any]]:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from distsim import __version__
 from distsim.errors import InputError
 from distsim.exports.units import check_unit
-from distsim.files.events import end
+from distsim.files.events import Events, end
 from distsim.front.dataset import dataset
 from distsim.front.options import Length
+from distsim.front.plots import Plots, network_of
 from distsim.front.trains import block
+from distsim.pictures.run import of_events
 from distsim.runs import report
 from distsim.runs.results import Summary
 
@@ -178,6 +180,26 @@ class Result:
                 "simulate, or `distsim resume` of a run with --checkpoint"
             )
         return self._on(self, Length(transitions, time, steps, sweeps), show_progress)
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures: `result.plot.raster()`, `.rates()`, `.energy()` ... (docs/pictures.md)."""
+        if not self.root:
+            raise AbsentError(f"plot: only the root can (rank {self.rank} of {self.ranks})")
+        events = Events(
+            self.time,
+            self.neuron,
+            self.state,
+            self.initial,
+            self.final,
+            self.config,
+            self.digest,
+            __version__,
+            self.observables,
+            partial=self.partial,
+            names=self.names,
+        )
+        return Plots(of_events(events, "result", lambda: network_of(self.config)))
 
     def to_xarray(self) -> xarray.Dataset:
         """Observables as an xarray.Dataset: dims chain (1), draw (D) and neuron (N).

@@ -1,113 +1,121 @@
-"""A picture of an output file: raster, rate, and share of neurons in state 1.
+"""When neurons fire: the raster, and with it the rate and the share of neurons in state 1.
 
-The raster has a dot for each transition 0 -> 1 (a spike of an MPM). Below, over equal intervals of
-time: the rate, transitions 0 -> 1 a neuron a unit of time (MPM) or a sweep (BM), and the share of
-neurons in state 1, refractory ones of an MPM,
-
-    m(t) = sum_i x_i(t) / N,
-
-which follows from the initial state and the events alone and is averaged exactly, as the
-differences of its integral, which is linear between events.
+The raster has a dot for each transition 0 -> 1 (a spike of an MPM). Where there are too many for
+dots it is an image of cells of about two pixels that says how many each has, in shades by their
+square root, which has the same noise for many as for few. Below it, over equal intervals: the rate,
+transitions 0 -> 1 a neuron a unit of time (MPM) or a sweep (BM), and the share of neurons in state
+1, refractory ones of an MPM.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.errors import InputError
-from distsim.files.events import Events, end, read
-from distsim.pictures.figure import ACCENT, INK, PALE, SECOND, new_figure, plain, save
+from distsim.pictures.counting import Course, Grid, count
+from distsim.pictures.figure import ACCENT, PALE, SECOND, plain, scale, shades
+from distsim.pictures.order import Order, label, named, order
+from distsim.pictures.run import Run, Selection
 
-MOST_DOTS = 100_000
 INTERVALS = 200
+PIXELS = 2  # of a cell, in both directions
+FEWEST_LINES = 5_000  # dots that a file of lines has one by one
 
 
-def picture(file: str, output: str) -> None:
-    """Draw an output file, partial ones as far as they go. Raises InputError."""
-    figure = new_figure(10, 7.5)
-    events = read(file)
-    last = duration(events)
-    if last == 0 or not events.config.get("events", True):
-        raise InputError(f"{file}: no events given; allowed: an output file that has some")
-    edges = np.linspace(0.0, last, INTERVALS + 1)
-    bm = events.config["model"] == "bm"
-    raster, rate, share = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 1))
-    _draw_raster(raster, events)
-    unit = "sweep" if bm else "unit of time"
-    _draw_steps(rate, mean_rate(events, edges), edges, f"rate\na {unit}", ACCENT)
-    name = "share of neurons\nin state 1" if bm else "share of neurons\nrefractory"
-    _draw_steps(share, mean_activity(events, edges), edges, name, SECOND)
-    for axes in (raster, rate, share):
-        plain(axes)
-    share.set_xlim(0, last)
-    share.set_xlabel("step" if bm else "model time", color=INK)
-    figure.align_ylabels()
-    save(figure, output)
+def lacks(run: Run) -> str | None:
+    """Why there is no raster of this run."""
+    if run.transitions and run.end > 0:
+        return None
+    return "no events given; allowed: an output file that has some"
 
 
-def duration(events: Events) -> float:
-    """Where the run ended, in model time or steps: as configured, or at its last event."""
-    return end(events.config, events.initial.size, events.time, partial=events.partial)
+def raster(run: Run, selection: Selection, panels: list[Any]) -> str:
+    """Draw it on one axes; what it shows."""
+    window, drawn = selection.window(run), order(run, selection)
+    grid = _grid(panels[0], run, drawn, window)
+    count(run, window[1], grid)
+    return _raster(panels[0], run, selection, drawn, grid)
 
 
-def mean_activity(events: Events, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of m(t) over each interval between two edges, float64[len(edges) - 1]."""
-    times = np.concatenate([[0.0], events.time, edges[-1:]])
-    ones = np.cumsum(
-        np.concatenate(
-            [[events.initial.sum(dtype=np.int64)], 2 * events.state.astype(np.int64) - 1]
-        )
-    )
-    integral = np.concatenate([[0.0], np.cumsum(ones * np.diff(times))])
-    reached = np.interp(edges, times, integral)
-    means: NDArray[np.float64] = np.diff(reached) / np.diff(edges) / events.initial.size
-    return means
+def overview(run: Run, selection: Selection, panels: list[Any]) -> str:
+    """Raster, rate and share on three axes, in one pass over the events."""
+    window, drawn = selection.window(run), order(run, selection)
+    edges = np.linspace(*window, INTERVALS + 1)
+    grid, course = _grid(panels[0], run, drawn, window), Course(run, edges, drawn.neurons)
+    count(run, window[1], grid, course)
+    shown = _raster(panels[0], run, selection, drawn, grid)
+    panels[0].set_xlabel("")
+    steps(panels[1], course.counts / (np.diff(edges) * drawn.neurons.size), edges, ACCENT)
+    panels[1].set_ylabel("rate\na sweep" if run.bm else "rate\na unit of time")
+    steps(panels[2], course.mean(), edges, SECOND)
+    panels[2].set_ylabel("share in\nstate 1" if run.bm else "share\nrefractory")
+    panels[2].set_xlabel(run.clock)
+    return shown
 
 
-def mean_rate(events: Events, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Transitions 0 -> 1 a neuron a unit of time, or a sweep (BM), float64[len(edges) - 1]."""
-    neurons = events.initial.size
-    spikes = events.time[events.state == 1]
-    unit = neurons if events.config["model"] == "bm" else 1
-    counts = np.histogram(spikes, edges)[0]
-    rates: NDArray[np.float64] = counts * unit / (np.diff(edges) * neurons)
-    return rates
-
-
-def _draw_raster(axes: Any, events: Events) -> None:
-    spikes = np.flatnonzero(events.state == 1)
-    stride = -(-spikes.size // MOST_DOTS) or 1
-    drawn = spikes[::stride]
-    size = float(np.clip(20_000 / max(drawn.size, 1), 0.4, 6.0))
-    axes.scatter(
-        events.time[drawn], events.neuron[drawn], s=size, color=INK, linewidths=0, rasterized=True
-    )
-    neurons = events.initial.size
-    axes.set_ylim(-0.02 * neurons - 0.5, 1.02 * neurons - 0.5)
-    axes.set_ylabel("neuron", color=INK)
-    config = events.config
-    name = "McCulloch-Pitts machine" if config["model"] == "mpm" else "Boltzmann machine"
-    network = os.path.basename(config["network"])
-    axes.set_title(
-        f"{network}, {neurons:,} neurons   {name}, tau {config['tau']:g}",
-        loc="left",
-        color=INK,
-        fontweight="bold",
-    )
-    shown = f"{spikes.size:,} transitions 0 \N{RIGHTWARDS ARROW} 1"
-    if stride > 1:
-        shown += f", one in {stride} drawn"
-    axes.set_title(shown, loc="right", color=INK, fontsize="small")
-
-
-def _draw_steps(
-    axes: Any, values: NDArray[np.float64], edges: NDArray[np.float64], name: str, colour: str
-) -> None:
+def steps(axes: Any, values: NDArray[np.float64], edges: NDArray[np.float64], colour: str) -> None:
+    """Means over intervals."""
+    plain(axes)
     axes.stairs(values, edges, fill=True, color=PALE)
     axes.stairs(values, edges, color=colour, linewidth=1.2, baseline=None)
+    axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, max(1e-9, 1.15 * float(values.max())))
-    axes.set_ylabel(name, color=INK)
+
+
+def _grid(axes: Any, run: Run, drawn: Order, window: tuple[float, float]) -> Grid:
+    """About two pixels a cell; a row a neuron where there are fewer."""
+    columns, rows = (int(size) // PIXELS for size in axes.get_window_extent().size)
+    size = drawn.neurons.size
+    rows = max(1, min(rows, size))
+    row = np.full(run.neurons, -1)
+    row[drawn.neurons] = np.arange(size) * rows // size
+    return Grid(np.linspace(*window, max(1, columns) + 1), row, rows, drawn.group, drawn.groups)
+
+
+def _raster(axes: Any, run: Run, selection: Selection, drawn: Order, grid: Grid) -> str:
+    plain(axes)
+    size = drawn.neurons.size
+    start, stop = selection.window(run)
+    axes.set_xlim(start, stop)
+    axes.set_ylim(-0.5 - 0.01 * size, size - 0.5 + 0.01 * size)
+    axes.set_xlabel(run.clock)
+    label(axes.yaxis, run, drawn, selection.sort)
+    if selection.sort != "population":
+        named(axes, drawn)
+    shown = f"{grid.total:,} transitions 0 \N{RIGHTWARDS ARROW} 1"
+    if grid.dots is not None:
+        _dots(axes, run, drawn, *grid.dots)
+        return shown
+    most = int(grid.counts.max())
+    for counts, colour in zip(grid.counts, drawn.colours, strict=True):
+        image = axes.imshow(
+            np.ma.masked_equal(counts, 0),
+            origin="lower",
+            aspect="auto",
+            extent=(start, stop, -0.5, size - 0.5),
+            **shades(colour, most),
+        )
+    if drawn.groups == 1:
+        ticks = sorted({max(1, most // 16), max(1, most // 4), most})
+        scale(axes, image, "in a cell", ticks=ticks)
+    return f"{shown}; at most {most:,} in a cell"
+
+
+def _dots(
+    axes: Any, run: Run, drawn: Order, time: NDArray[np.float64], neuron: NDArray[np.int64]
+) -> None:
+    place = np.empty(run.neurons, np.int64)
+    place[drawn.neurons] = np.arange(drawn.neurons.size)
+    area = float(np.clip(10_000 / max(time.size, 1), 0.3, 5.0))
+    for number, colour in enumerate(drawn.colours):
+        mine = drawn.group[neuron] == number
+        axes.scatter(
+            time[mine],
+            place[neuron[mine]],
+            s=area,
+            color=colour,
+            linewidths=0,
+            rasterized=time.size > FEWEST_LINES,
+        )

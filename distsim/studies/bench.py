@@ -17,7 +17,17 @@ from distsim.chains.chain import Chain
 from distsim.chains.opening import on_gpu, open_chain
 from distsim.config.options import Config
 from distsim.networks.gaussian import Gaussian
-from distsim.pictures.figure import ACCENT, GREY, INK, SECOND, new_figure, plain, save
+from distsim.pictures.figure import (
+    ACCENT,
+    GREY,
+    INK,
+    SECOND,
+    WIDTH,
+    new_figure,
+    plain,
+    save,
+    style,
+)
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.studies import plain_loops
@@ -261,28 +271,43 @@ def label(row: dict[str, Any]) -> str:
     return f"{row['engine']} {row['exchange']}" if row["exchange"] else str(row["engine"])
 
 
+@style()
 def picture(rows: Sequence[dict[str, Any]], path: str) -> None:
-    """A bar for each rate, on a logarithmic axis, as a PNG file (matplotlib, the extra `plot`)."""
+    """A bar for each rate, on logarithmic axes of each model: their units of speed differ.
+    Raises InputError."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    groups = [[row for row in rows if row["model"] == model] for model in models]
+    figure = new_figure(WIDTH, 0.6 + sum(0.7 + 0.2 * len(group) for group in groups))
+    panels = figure.subplots(
+        len(models), 1, squeeze=False, height_ratios=[2 + len(group) for group in groups]
+    )[:, 0]
+    for axes, model, group in zip(panels, models, groups, strict=True):
+        _draw_rates(axes, model, group)
+    panels[0].set_title(
+        f"distsim bench, {rows[0]['device']}", loc="left", fontweight="bold", fontsize=9
+    )
+    save(figure, path)
+
+
+def _draw_rates(axes: Any, model: str, rows: Sequence[dict[str, Any]]) -> None:
+    plain(axes)
     names = [
-        f"{row['model']} {row['neurons']:,} "
+        f"{row['neurons']:,} "
         + ("float32" if row["weight_bits"] is None else f"int{row['weight_bits']}")
         + f", {label(row)}"
         for row in rows
     ]
-    figure = new_figure(8, 1 + 0.25 * len(rows))
-    axes = figure.subplots()
-    plain(axes)
     colours = {"loop": GREY, "race": SECOND, "relax": ACCENT, "walk": INK}
     bars = axes.barh(
         range(len(rows)),
         [row["rate"] for row in rows],
         color=[colours[row["engine"]] for row in rows],
+        height=0.7,
     )
     axes.bar_label(bars, [f"{row['rate']:,.0f}  {times(row)}" for row in rows], padding=3)
     axes.set_yticks(range(len(rows)), names)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.margins(x=0.3)
-    axes.set_xlabel("transitions (mpm) or updates (bm) a second; x the plain loop")
-    axes.set_title(f"distsim bench, {rows[0]['device']}")
-    save(figure, path)
+    unit = "transitions" if model == "mpm" else "updates"
+    axes.set_xlabel(f"{model}: {unit} a second; x the plain loop")

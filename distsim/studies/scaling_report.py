@@ -7,18 +7,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from distsim.pictures.figure import ACCENT, INK, PALE, new_figure, save
+from distsim.pictures.figure import (
+    ACCENT,
+    GREY,
+    GROUPS,
+    INK,
+    MARKERS,
+    PALE,
+    SECOND,
+    WIDTH,
+    new_figure,
+    plain,
+    save,
+    style,
+)
 from distsim.studies.scaling_series import COLLECTIVE, Model, Series, Speed
 
-LINES = (ACCENT, "#2a6f97", "#588157", "#8f5fa8", "#b08900", "#5c677d")
 PHASES = {  # from what is calculated to what is waited for
-    "open": "#cfd8e3",
-    "draw": "#9fb3c8",
-    "replay": "#588157",
-    "apply": "#2a6f97",
-    "deepen": "#8f5fa8",
-    "record": "#e0c56e",
-    "commit": "#b08900",
+    "open": PALE,
+    "draw": GREY,
+    "replay": GROUPS[4],
+    "apply": SECOND,
+    "deepen": GROUPS[5],
+    "record": GROUPS[2],
+    "commit": INK,
     COLLECTIVE: ACCENT,
 }
 
@@ -124,56 +136,65 @@ def equation(model: Model) -> str:
     return f"window = {a} us + ({b} + {c} log2 ranks) us x rounds + {volume}"
 
 
+@style()
 def picture(found: Sequence[Series], output: str) -> None:
-    """Speed-up over ranks, and where the time goes. Raises InputError."""
+    """Strong scaling as speed-up over ranks, weak scaling as efficiency, and where the time goes.
+    Raises InputError."""
     kinds = [kind for kind in ("strong", "weak") if any(one.kind == kind for one in found)]
     bars = max(sum(len(s.speeds) for s in found if s.kind == kind) for kind in kinds)
-    heights = (4.8, 0.28 * bars + 1.0)
-    figure = new_figure(6.5 * len(kinds), sum(heights))
+    heights = (3.2, 0.2 * bars + 0.8)
+    figure = new_figure(max(4.6, 0.8 * WIDTH * len(kinds)), sum(heights))
     axes = figure.subplots(2, len(kinds), squeeze=False, height_ratios=heights)
     for column, kind in enumerate(kinds):
         mine = [series for series in found if series.kind == kind]
-        _draw_speed_up(axes[0][column], kind, mine)
+        _draw_series(axes[0][column], kind, mine)
         _draw_phases(axes[1][column], mine)
     for one in axes.flat:
-        one.spines[["top", "right"]].set_visible(False)
-        one.tick_params(colors=INK, which="both")
+        plain(one)
     save(figure, output)
 
 
-def _draw_speed_up(axes: Any, kind: str, found: Sequence[Series]) -> None:
+def _draw_series(axes: Any, kind: str, found: Sequence[Series]) -> None:
     least = min(series.speeds[0].ranks for series in found)
     most = max(speed.ranks for s in found for speed in (*s.speeds, *s.predictions))
-    axes.plot([least, most], [1, most / least], color=PALE, linewidth=3, label="ideal", zorder=1)
+    ideal = [1, most / least] if kind == "strong" else [100, 100]
+    axes.plot([least, most], ideal, color=PALE, linewidth=3, label="ideal", zorder=1)
     for number, series in enumerate(found):
-        color = LINES[number % len(LINES)]
+        color = GROUPS[number % len(GROUPS)]
         beyond = [series.speeds[-1], *series.predictions]
         label = f"{series.engine}, {series.neurons:,} neurons"
         if kind == "weak":
             label += f" on {series.speeds[0].ranks}"
         label += _differing(series, found)
-        for speeds, style, face in ((beyond, "--", "white"), (series.speeds, "-", color)):
+        for speeds, line, face in ((beyond, "--", "white"), (series.speeds, "-", color)):
             axes.plot(
                 [speed.ranks for speed in speeds],
-                [speed.speed_up for speed in speeds],
-                style,
-                marker="o",
-                markersize=5,
+                [
+                    speed.speed_up if kind == "strong" else 100 * speed.efficiency
+                    for speed in speeds
+                ],
+                line,
+                marker=MARKERS[number % len(MARKERS)],
+                markersize=4,
                 color=color,
                 markerfacecolor=face,
-                linewidth=1.4,
-                label=label if style == "-" else None,
+                linewidth=1.2,
+                label=label if line == "-" else None,
             )
-    axes.plot([], [], "--", marker="o", color=INK, markerfacecolor="white", label="prediction")
+    if any(series.predictions for series in found):
+        axes.plot([], [], "--", marker="o", color=INK, markerfacecolor="white", label="prediction")
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log", base=2)
     ticks = [2**k for k in range(math.ceil(math.log2(least)), math.floor(math.log2(most)) + 1)]
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_xlabel("ranks", color=INK)
-    axes.set_ylabel("speed-up", color=INK)
-    axes.set_title(f"{kind} scaling", loc="left", color=INK, fontweight="bold")
-    axes.legend(frameon=False, fontsize="small")
+    if kind == "strong":
+        axes.set_yscale("log", base=2)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    else:
+        axes.set_ylim(0, max(105.0, 1.05 * axes.get_ylim()[1]))
+    axes.set_xlabel("ranks")
+    axes.set_ylabel("speed-up" if kind == "strong" else "efficiency, %")
+    axes.set_title(f"{kind} scaling", loc="left", fontweight="bold", fontsize=9)
+    axes.legend(loc="best")
 
 
 def _draw_phases(axes: Any, found: Sequence[Series]) -> None:
@@ -196,8 +217,8 @@ def _draw_phases(axes: Any, found: Sequence[Series]) -> None:
             height=0.7,
         )
         left = [start + width for start, width in zip(left, widths, strict=True)]
-    axes.set_yticks(range(len(bars)), [label for label, _ in bars], fontsize="small")
+    axes.set_yticks(range(len(bars)), [label for label, _ in bars])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
-    axes.set_xlabel("% of the time, by phase (exchange: the collectives)", color=INK)
-    axes.legend(frameon=False, fontsize="small", ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))
+    axes.set_xlabel("% of the time, by phase (exchange: the collectives)")
+    axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))

@@ -11,7 +11,17 @@ from typing import Any
 
 from distsim.errors import InputError, OutputError
 from distsim.files.whole import whole
-from distsim.pictures.figure import ACCENT, GREY, INK, SECOND, new_figure, plain, save
+from distsim.pictures.figure import (
+    GROUPS,
+    MARKERS,
+    WIDTH,
+    key,
+    new_figure,
+    plain,
+    save,
+    style,
+    titled,
+)
 from distsim.recording.scalars import NAMES
 from distsim.studies.sweep import in_words
 
@@ -21,10 +31,9 @@ _LABELS = {
     "best_energy": "lowest energy",
     "cut": "cut",
     "best_cut": "best cut",
-    "activity": "share of neurons in state 1",
-    "rate": "rate (transitions 0 to 1)",
+    "activity": "share in state 1",
+    "rate": "rate",
 }
-_COLOURS = (ACCENT, SECOND, INK, GREY)
 
 
 def observed(found: dict[str, Any]) -> list[str]:
@@ -87,6 +96,7 @@ def write_csv(found: dict[str, Any], path: str) -> None:
         raise OutputError(f"csv {path}: {error.strerror}") from error
 
 
+@style()
 def picture(found: dict[str, Any], path: str) -> None:
     """Each observable over the first option that the sweep varies in numbers, tau if it does; a
     line for each of the others' values, with the standard error over seeds. Raises InputError."""
@@ -98,7 +108,7 @@ def picture(found: dict[str, Any], path: str) -> None:
         )
     across = _across(found)
     groups = _groups(found, across)
-    figure = new_figure(7.0, 2.6 * len(seen))
+    figure = new_figure(WIDTH, 0.6 + 1.9 * len(seen))
     panels = figure.subplots(len(seen), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, seen, strict=True):
         plain(axes)
@@ -106,20 +116,20 @@ def picture(found: dict[str, Any], path: str) -> None:
             points = [(x, *_mean(lines, across, x, name)) for x in _values(lines, across)]
             places, means, errors = zip(*(p for p in points if p[1] is not None), strict=True)
             axes.errorbar(
-                places, means, yerr=errors, color=_COLOURS[number % len(_COLOURS)], marker="o",
-                markersize=4, linewidth=1.3, capsize=3, label=label or None,
+                places, means, yerr=errors, color=GROUPS[number % len(GROUPS)],
+                marker=MARKERS[number % len(MARKERS)], markersize=4, linewidth=1.3, capsize=3,
+                label=label or None,
             )  # fmt: skip
-        axes.set_ylabel(_LABELS[name], color=INK)
+        axes.set_ylabel(_LABELS[name])
     figure.align_ylabels(panels)
-    panels[-1].set_xlabel(across.replace("_", " "), color=INK)
-    seeds = {line["values"].get("seed") for line in found["points"]}
-    if len(seeds) > 1:
-        panels[0].set_title(
-            f"mean over {len(seeds)} seeds, and its standard error", loc="left", color=INK,
-            fontsize="medium",
-        )  # fmt: skip
+    panels[-1].set_xlabel(across.replace("_", " "))
     if len(groups) > 1:
-        panels[0].legend(frameon=False, fontsize="small")
+        key(panels[0])
+    seeds = {line["values"].get("seed") for line in found["points"]}
+    runs = f"{len(found['points']):,} runs"
+    if len(seeds) > 1:
+        runs += f": mean over {len(seeds)} seeds, and its standard error"
+    titled(panels[0], f"sweep over {across.replace('_', ' ')}", runs)
     save(figure, path)
 
 

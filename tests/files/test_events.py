@@ -18,7 +18,6 @@ from distsim.errors import InputError
 from distsim.files import events as events_file
 from distsim.files.events import EVENTS, Events, opened, read
 from distsim.kernels.window import Clock
-from distsim.pictures import raster
 from distsim.ranks.communicator import Serial
 from distsim.recording import digest
 from distsim.recording.observation import Observation, Plan, Start
@@ -241,19 +240,3 @@ def test_a_run_says_where_it_was_and_from_where_it_went_on(tmp_path: Path) -> No
         (0, 1, "relax", "cpu", None, here),
         (saved.position.transitions, 1, "race", "cpu", None, here),
     ]
-
-
-def test_pictures_of_partial_files_and_none_without_events(path: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    picture = tmp_path / "run.png"
-    file = begin(path, time=50.0)
-    with pytest.raises(InputError, match=r"run\.h5: no events given; allowed: an output file that"):
-        raster.picture(path, str(picture))
-    file.append(*block(0, 20))
-    assert raster.duration(read(path)) == 19.5
-    raster.picture(path, str(picture))
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    file.discard()
-    begin(path, events=False, time=50.0).finish(np.zeros(NEURONS, np.uint8), "00")
-    with pytest.raises(InputError, match="no events given"):
-        raster.picture(path, str(picture))

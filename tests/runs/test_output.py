@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from distsim import __version__
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
-from distsim.files.events import Events, read
-from distsim.pictures import raster
+from distsim.files.events import read
 from distsim.runs.output import CHUNK, EventFile
 
 NEURONS = 7
@@ -161,28 +160,3 @@ def test_unreadable_files(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=f"{name}: {message}"):
             read(str(tmp_path / name))
-
-
-def test_mean_activity_is_exact() -> None:
-    time, neuron, state = some_events(50)
-    edges = np.linspace(0, 60.0, 8)
-    events = Events(time, neuron, state, INITIAL, INITIAL, {}, "", "")
-    found = raster.mean_activity(events, edges)
-    for k, mean in enumerate(found):  # neuron by neuron, interval by interval
-        ones = 0.0
-        for i in range(NEURONS):
-            x, since = int(INITIAL[i]), 0.0
-            for t, s in [*zip(time[neuron == i], state[neuron == i], strict=True), (60.0, 0)]:
-                ones += x * max(0.0, min(t, edges[k + 1]) - max(since, edges[k]))
-                x, since = int(s), t
-        assert mean == pytest.approx(ones / NEURONS / (edges[k + 1] - edges[k]))
-
-
-def test_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("matplotlib")
-    monkeypatch.setattr(raster, "MOST_DOTS", 100)
-    for count, options in ((1, {}), (1000, {"transitions": 1000}), (0, {"time": 3.0})):
-        path, picture = tmp_path / f"{count}.h5", tmp_path / f"{count}.png"
-        write(path, count, **options)
-        raster.picture(str(path), str(picture))
-        assert picture.read_bytes().startswith(b"\x89PNG")
