@@ -5,33 +5,39 @@ Files and what they may hold: `networks.formats`. All hold the contract of `weig
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.config.options import BUILT_IN, flag
+from distsim.config.network import BUILT_IN
+from distsim.config.options import flag
 from distsim.errors import InputError
 from distsim.limits import MOST_NEURONS
 from distsim.networks.celegans import celegans
 from distsim.networks.checks import as_bias, check_neurons
 from distsim.networks.edges import read_edges
-from distsim.networks.formats import read_bias, read_npy, read_npz, read_patterns
+from distsim.networks.formats import read_bias, read_mtx, read_npy, read_npz, read_patterns
 from distsim.networks.gaussian import Gaussian
 from distsim.networks.hopfield import Hopfield, check_patterns
-from distsim.networks.maxcut import read_rudy
+from distsim.networks.maxcut import is_rudy, read_rudy
 from distsim.weights.source import Network
 
 if TYPE_CHECKING:
     from distsim.config.options import Config
 
 
+_TABLE = ("columns", "inhibitory", "repeats", "ids")
 _PLACES = {  # where an option has a meaning
-    "neurons": "for gaussian, for hopfield with random patterns, and for a .csv file",
+    "neurons": "for gaussian, for hopfield with random patterns, and for a table of edges",
     "coupling": "for gaussian",
     "network_seed": "for gaussian, and for hopfield with random patterns",
     "patterns": "for hopfield",
+    **dict.fromkeys(_TABLE, "for a table of edges"),
 }
+_READERS = {".npy": read_npy, ".npz": read_npz, ".mtx": read_mtx}  # others are texts
 
 
 def open_network(config: Config) -> Network:
@@ -56,19 +62,17 @@ def heeded(network: str, patterns: str | None) -> tuple[str, ...]:
     if network == "hopfield":
         drawn = patterns is not None and patterns.isdecimal()
         return ("patterns", "neurons", "network_seed") if drawn else ("patterns",)
-    return ("neurons",) if network.endswith(".csv") else ()
+    return () if network in BUILT_IN or network.endswith((*_READERS,)) else ("neurons", *_TABLE)
 
 
 def _open(config: Config) -> Network:
     path, symmetric = config.network, config.model == "bm"
-    if path not in BUILT_IN and not path.endswith((".npy", ".npz", ".csv", ".txt")):
-        raise InputError(
-            f"network {path} given; allowed: celegans, gaussian, hopfield, or a file whose name "
-            "ends with .npy, .npz, .csv or .txt"
-        )
     if path == "hopfield" and config.patterns is None:
         raise InputError("network hopfield: no patterns given; allowed: --patterns FILE.npy or P")
-    _refuse_others(config)
+    _refuse_others(config, heeded(path, config.patterns))
+    if path not in BUILT_IN and not os.path.exists(path):
+        names = ", ".join(BUILT_IN)
+        raise InputError(f"network {path}: No such file or directory; allowed: {names}, or a file")
     match path:
         case "celegans":
             return celegans(symmetric)
@@ -77,11 +81,13 @@ def _open(config: Config) -> Network:
             return Gaussian(_neurons(config), coupling, config.network_seed or 0, symmetric)
         case "hopfield":
             return Hopfield(_patterns(config))
-    if path.endswith(".csv"):
-        return read_edges(path, config.neurons)
-    if path.endswith(".npy"):
-        return read_npy(path)
-    return read_npz(path) if path.endswith(".npz") else read_rudy(path)
+    for ending, read in _READERS.items():
+        if path.endswith(ending):
+            return read(path)
+    if is_rudy(path):
+        _refuse_others(config, ())
+        return read_rudy(path)
+    return read_edges(path, config)
 
 
 def _patterns(config: Config) -> NDArray[np.uint8]:
@@ -110,9 +116,8 @@ def _neurons(config: Config) -> int:
     return config.neurons
 
 
-def _refuse_others(config: Config) -> None:
+def _refuse_others(config: Config, used: Collection[str]) -> None:
     """Refuse an option that this network would not heed."""
-    used = heeded(config.network, config.patterns)
     for name, place in _PLACES.items():
         value = getattr(config, name)
         if value is not None and name not in used:

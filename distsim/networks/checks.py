@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.config.kinds import indices
 from distsim.errors import InputError
 from distsim.files.arrays import check_real
 from distsim.limits import MOST_NEURONS
@@ -35,6 +37,37 @@ def check_energy(network: Network, observed: str, start: int, stop: int) -> None
             f"observe: {observed} given, but no energy exists: W of {network.name} is not "
             f"symmetric; first pair: {_pair(network, offence)}; allowed: the other observables"
         )
+
+
+def selected(place: str, network: Network, text: str) -> Sequence[int]:
+    """The neurons that a text of `kinds.Indices` selects; what is no index below N is a name.
+
+    Raises InputError for one that the network does not have, or one that is named twice.
+    """
+    chosen = indices(text)
+    if isinstance(chosen, range):
+        if chosen[-1] >= network.neurons:
+            raise _not_there(place, network, str(chosen[-1]))
+        return chosen
+    by_name = {} if network.names is None else {n: i for i, n in enumerate(network.names)}
+    found: dict[int, str] = {}
+    for one in chosen:
+        index = int(one) if one.isdecimal() and len(one) < 19 else network.neurons
+        if index >= network.neurons:
+            if one not in by_name:
+                raise _not_there(place, network, one)
+            index = by_name[one]
+        if index in found:
+            raise InputError(f"{place}: {found[index]} and {one} given; allowed: each neuron once")
+        found[index] = one
+    return list(found)
+
+
+def _not_there(place: str, network: Network, given: str) -> InputError:
+    names = "" if network.names is None else ", or its names"
+    return InputError(
+        f"{place}: neuron {shown(given)} given; allowed: 0 to {network.neurons - 1}{names}"
+    )
 
 
 def _pair(network: Network, offence: Offence) -> str:

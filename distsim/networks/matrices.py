@@ -6,7 +6,7 @@ Both classes hold the contract of `weights.source.Network`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,9 +51,11 @@ class Dense:
         check_square(name, weights.shape)
         self.name = name
         self.names = names
+        self.population: tuple[str, ...] | None = None
         self.neurons: int = weights.shape[0]
         self.bias = np.zeros(self.neurons) if bias is None else as_bias(name, bias, self.neurons)
         self.maxcut = False
+        self.notes: tuple[str, ...] = ()
         self._weights = weights
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
@@ -128,15 +130,18 @@ class Sparse:
         bias: NDArray[Any] | None = None,
         names: tuple[str, ...] | None = None,
         maxcut: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
         check_real(name, weights.dtype)
         check_square(name, weights.shape)
         self.name = name
         self.names = names
+        self.population: tuple[str, ...] | None = None
         self.neurons: int = weights.shape[0]
         self.bias = np.zeros(self.neurons) if bias is None else as_bias(name, bias, self.neurons)
         self._weights = _canonical(name, weights)
         self.maxcut = maxcut
+        self.notes = tuple(notes)
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
         """float64[stop - start, N]."""
