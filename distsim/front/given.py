@@ -13,7 +13,7 @@ from distsim.config.options import GIVEN, Config
 from distsim.errors import InputError
 from distsim.front.options import settled
 from distsim.front.result import Result
-from distsim.networks.catalogue import open_network
+from distsim.networks.catalogue import finished, open_network
 from distsim.networks.checks import as_numbers
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Communicator
@@ -34,7 +34,10 @@ class Given:
 
     def open(self) -> Network:
         """The network. Raises InputError."""
-        network = open_network(self.config) if self.named else from_array(self.weights, self.bias)
+        if self.named:
+            network = open_network(self.config)
+        else:
+            network = finished(from_array(self.weights, self.bias), self.config)
         if self.states is not None:
             as_states("initial", self.states, network.neurons)
         return network

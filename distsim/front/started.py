@@ -107,10 +107,11 @@ def _options(asked: Given, folder: str) -> Iterator[str]:
             values["bias"] = _file(folder, "bias", asked.bias)
     if asked.states is not None:
         values["initial"] = _file(folder, "initial", asked.states)
-    if not values.pop("events", True):
-        yield "--no-events"
     for name, value in values.items():
-        yield f"{flag(name)}={value}"
+        if isinstance(value, bool):
+            yield flag(name) if value else f"--no-{flag(name)[2:]}"
+        else:
+            yield f"{flag(name)}={value}"
 
 
 def _file(folder: str, name: str, numbers: Any) -> str:

@@ -22,13 +22,18 @@ from distsim.networks.edges import read_edges
 from distsim.networks.formats import read_bias, read_mtx, read_npy, read_npz, read_patterns
 from distsim.networks.gaussian import Gaussian
 from distsim.networks.hopfield import Hopfield, check_patterns
+from distsim.networks.matrices import Dense, Sparse
 from distsim.networks.maxcut import is_rudy, read_rudy
+from distsim.networks.mended import Mended
+from distsim.networks.populations import read_populations
 from distsim.weights.source import Network
 
 if TYPE_CHECKING:
     from distsim.config.options import Config
 
 
+_GENERATED = ("gaussian", "hopfield")
+_MATRIX = ("symmetrize", "diagonal_to_bias")  # of any other network
 _TABLE = ("columns", "inhibitory", "repeats", "ids")
 _PLACES = {  # where an option has a meaning
     "neurons": "for gaussian, for hopfield with random patterns, and for a table of edges",
@@ -36,6 +41,7 @@ _PLACES = {  # where an option has a meaning
     "network_seed": "for gaussian, and for hopfield with random patterns",
     "patterns": "for hopfield",
     **dict.fromkeys(_TABLE, "for a table of edges"),
+    **dict.fromkeys(_MATRIX, "for celegans, a file or an array"),
 }
 _READERS = {".npy": read_npy, ".npz": read_npz, ".mtx": read_mtx}  # others are texts
 
@@ -47,45 +53,68 @@ def open_network(config: Config) -> Network:
     sizes show, not square, N = 0, a bad line in a text, a bias that does not fit, and options
     that have no meaning for this network.
     """
-    network = _open(config)
+    if config.network == "hopfield" and config.patterns is None:
+        raise InputError("network hopfield: no patterns given; allowed: --patterns FILE.npy or P")
+    _refuse_others(config, heeded(config.network, config.patterns))
+    if config.network in _GENERATED:
+        network = _generated(config)
+        if config.bias is not None:
+            network.bias = as_bias(config.bias, read_bias(config.bias), network.neurons)
+        return _with_populations(network, config)
+    matrix = _matrix(config)
     if config.bias is not None:
-        bias = read_bias(config.bias)
-        network.bias = as_bias(config.bias, bias, network.neurons)
-        network.maxcut = False
+        matrix.bias = as_bias(config.bias, read_bias(config.bias), matrix.neurons)
+        matrix.maxcut = False
+    return finished(matrix, config)
+
+
+def finished(matrix: Dense | Sparse, config: Config) -> Network:
+    """A matrix as the options of any network want it. Raises InputError."""
+    network: Network = matrix
+    if config.symmetrize or config.diagonal_to_bias:
+        network = Mended(
+            matrix, symmetrize=config.symmetrize, diagonal_to_bias=config.diagonal_to_bias
+        )
+    return _with_populations(network, config)
+
+
+def _with_populations(network: Network, config: Config) -> Network:
+    if config.populations is not None:
+        network.population = read_populations(config.populations, network)
     return network
 
 
 def heeded(network: str, patterns: str | None) -> tuple[str, ...]:
-    """The options of config.DETAILS that a network has a use for."""
+    """The options of config.DETAILS that a network has a use for, and of those for any matrix."""
     if network == "gaussian":
         return ("neurons", "coupling", "network_seed")
     if network == "hopfield":
         drawn = patterns is not None and patterns.isdecimal()
         return ("patterns", "neurons", "network_seed") if drawn else ("patterns",)
-    return () if network in BUILT_IN or network.endswith((*_READERS,)) else ("neurons", *_TABLE)
+    text = network not in BUILT_IN and not network.endswith((*_READERS,))
+    return (*_MATRIX, "neurons", *_TABLE) if text else _MATRIX
 
 
-def _open(config: Config) -> Network:
-    path, symmetric = config.network, config.model == "bm"
-    if path == "hopfield" and config.patterns is None:
-        raise InputError("network hopfield: no patterns given; allowed: --patterns FILE.npy or P")
-    _refuse_others(config, heeded(path, config.patterns))
-    if path not in BUILT_IN and not os.path.exists(path):
+def _generated(config: Config) -> Network:
+    if config.network == "hopfield":
+        return Hopfield(_patterns(config))
+    coupling = 1.0 if config.coupling is None else config.coupling
+    symmetric = config.model == "bm"
+    return Gaussian(_neurons(config), coupling, config.network_seed or 0, symmetric)
+
+
+def _matrix(config: Config) -> Dense | Sparse:
+    path = config.network
+    if path == "celegans":
+        return celegans(symmetric=config.model == "bm")
+    if not os.path.exists(path):
         names = ", ".join(BUILT_IN)
         raise InputError(f"network {path}: No such file or directory; allowed: {names}, or a file")
-    match path:
-        case "celegans":
-            return celegans(symmetric)
-        case "gaussian":
-            coupling = 1.0 if config.coupling is None else config.coupling
-            return Gaussian(_neurons(config), coupling, config.network_seed or 0, symmetric)
-        case "hopfield":
-            return Hopfield(_patterns(config))
     for ending, read in _READERS.items():
         if path.endswith(ending):
             return read(path)
     if is_rudy(path):
-        _refuse_others(config, ())
+        _refuse_others(config, _MATRIX)
         return read_rudy(path)
     return read_edges(path, config)
 
@@ -120,7 +149,7 @@ def _refuse_others(config: Config, used: Collection[str]) -> None:
     """Refuse an option that this network would not heed."""
     for name, place in _PLACES.items():
         value = getattr(config, name)
-        if value is not None and name not in used:
+        if value is not None and value is not False and name not in used:
             raise InputError(
                 f"{flag(name)}: {value} given for network {config.network}; allowed only {place}"
             )

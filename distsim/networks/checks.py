@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.config.kinds import indices
+from distsim.config.options import flag
 from distsim.errors import InputError
 from distsim.files.arrays import check_real
 from distsim.limits import MOST_NEURONS
@@ -25,7 +26,7 @@ def check_model(network: Network, model: str, start: int, stop: int) -> None:
     if offence is not None:
         raise InputError(
             f"{network.name}: {_pair(network, offence)} given; allowed for the bm: symmetric "
-            "weights, zero on the diagonal"
+            f"weights, zero on the diagonal{_way_out(network, offence)}"
         )
 
 
@@ -36,7 +37,17 @@ def check_energy(network: Network, observed: str, start: int, stop: int) -> None
         raise InputError(
             f"observe: {observed} given, but no energy exists: W of {network.name} is not "
             f"symmetric; first pair: {_pair(network, offence)}; allowed: the other observables"
+            f"{_way_out(network, offence)}"
         )
+
+
+def _way_out(network: Network, offence: Offence) -> str:
+    """Which option makes a matrix what it is to be; none does with weights of a formula."""
+    if network.formula is not None:
+        return ""
+    if offence[0] == offence[1]:
+        return f"; or with {flag('diagonal_to_bias')}, which adds half of it to the bias"
+    return f"; or with {flag('symmetrize')}, which takes (W + W') / 2"
 
 
 def selected(place: str, network: Network, text: str) -> Sequence[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,12 @@ from distsim.errors import InputError
 from distsim.files.arrays import TILE_BYTES, ArrayFile, check_real
 from distsim.networks.checks import as_bias, as_numbers, check_square, not_finite
 from distsim.networks.text import shown
-from distsim.weights.source import Network
 
 if TYPE_CHECKING:
     from distsim.weights.source import Offence
 
 
-def from_array(weights: Any, bias: Any = None) -> Network:
+def from_array(weights: Any, bias: Any = None) -> Dense | Sparse:
     """W[N, N] from an array or a scipy.sparse matrix, referred to, not copied; bias[N]."""
     if bias is not None:
         bias = as_numbers("array", "bias", bias, "N numbers")
@@ -61,6 +61,17 @@ class Dense:
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
         """float64[stop - start, N]."""
         return self._weights[start:stop, :].astype(np.float64, order="C")
+
+    def columns(self, start: int, stop: int) -> NDArray[np.float64]:
+        """float64[N, stop - start]."""
+        return self._weights[:, start:stop].astype(np.float64)
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """float64[N]."""
+        found = np.empty(self.neurons)
+        for i in range(0, self.neurons, 64):
+            found[i : i + 64] = self._weights[i : i + 64, i : i + 64].diagonal()
+        return found
 
     def peak(self, start: int, stop: int) -> float:
         """Largest magnitude in these rows. Whoever has the last row verifies the file's checksum,
@@ -147,6 +158,20 @@ class Sparse:
         """float64[stop - start, N]."""
         rows: NDArray[np.float64] = self._weights[start:stop].toarray()
         return rows
+
+    @cached_property
+    def _by_column(self) -> Any:
+        return self._weights.tocsc()
+
+    def columns(self, start: int, stop: int) -> NDArray[np.float64]:
+        """float64[N, stop - start]."""
+        columns: NDArray[np.float64] = self._by_column[:, start:stop].toarray()
+        return columns
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """float64[N]."""
+        diagonal: NDArray[np.float64] = self._weights.diagonal()
+        return diagonal
 
     def peak(self, start: int, stop: int) -> float:
         """Largest magnitude in these rows."""

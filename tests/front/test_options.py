@@ -54,7 +54,11 @@ def test_types_are_those_of_the_configuration(name: str) -> None:
         case kinds.Words():
             assert found == {str, Iterable[str]}
         case kinds.Indices():
-            assert found == {str, Sequence[int], range, slice}
+            assert found == {str, Sequence[int | str], range, slice}
+        case kinds.Columns():
+            assert found == {str, Sequence[str]}
+        case kinds.Cells():
+            assert found == {str}
         case kinds.Text(number=number):
             assert found == {str, PathLike[str], *([int] if number else [])}
         case _:

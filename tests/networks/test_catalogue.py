@@ -40,6 +40,16 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
         ("w.npy", {"columns": "a,b"}, r"--columns: a,b given for network w\.npy; allowed only for"),
         ("celegans", {"repeats": "sum"}, "--repeats: sum given for network celegans; allowed only"),
         ("w.csv", {"coupling": 1.0}, r"--coupling: 1.0 given for network w\.csv; allowed only"),
+        (
+            "gaussian",
+            {"neurons": 2, "symmetrize": True},
+            "--symmetrize: True given for network gau",
+        ),
+        (
+            "hopfield",
+            {"patterns": "3", "neurons": 2, "diagonal_to_bias": True},
+            "--diagonal-to-bia",
+        ),
         ("gaussian", {"neurons": 2, "patterns": "p"}, "--patterns: p given for network gaussian"),
         ("hopfield", {"patterns": "p", "neurons": 2}, "--neurons: 2 given for network hopfield"),
     ],
