@@ -10,6 +10,7 @@ import click
 from distsim.cli.launch import Launch
 from distsim.cli.options import json_option, options
 from distsim.config import sources
+from distsim.config.options import NETWORK
 from distsim.files import places
 
 
@@ -84,13 +85,13 @@ def plot(file: str, output: str, overwrite: bool) -> None:
     metavar="FILE.npz",
     help="Gets `weights`, float64[N, N], and `bias`, float64[N].",
 )
-@options("model", "bias", "neurons", "coupling", "network_seed", "patterns", "overwrite")
+@options("model", *(n for n in NETWORK if n not in ("network", "populations")), "overwrite")
 def network(spec: str, output: str, **values: object) -> None:
     """Write W and bias of a network as the simulation sees them, before rounding.
 
-    SPEC: celegans, gaussian, hopfield or a file, as for run --network. Of the environment
-    DISTSIM_MODEL, _BIAS, _NEURONS, _COUPLING, _NETWORK_SEED, _PATTERNS and _OVERWRITE count, where
-    the command line does not say otherwise.
+    SPEC: celegans, gaussian, hopfield or a file, as for run --network. Of the environment the
+    variables of these options count, such as DISTSIM_MODEL and DISTSIM_NEURONS, where the command
+    line does not say otherwise.
     """
     # A configuration has a length, which is of no use here.
     given = {**values, "network": spec, "transitions": 1}

@@ -50,7 +50,7 @@ class NetworkOptions:
         None,
         Columns(),
         Role.NETWORK,
-        "Columns of a table of edges [default: those that are called so].",
+        "Columns of a table of edges [default: by their names].",
     )
     inhibitory: str | None = option(
         None, Cells(), Role.NETWORK, "Rows of a table of edges whose weights are negative."

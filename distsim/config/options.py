@@ -285,9 +285,10 @@ def of_role(*roles: Role) -> tuple[str, ...]:
 
 
 STREAM, LENGTHS, RECORD = of_role(Role.STREAM), of_role(Role.LENGTH), of_role(Role.RECORD)
+NETWORK = of_role(Role.NETWORK)
 # What only some networks have a use for.
 _OF_ANY = ("network", "bias", "symmetrize", "diagonal_to_bias", "populations")
-DETAILS = tuple(name for name in of_role(Role.NETWORK) if name not in _OF_ANY)
+DETAILS = tuple(name for name in NETWORK if name not in _OF_ANY)
 
 
 def _place(name: str, sources: Mapping[str, str]) -> str:

@@ -4,6 +4,8 @@
 /events/neuron     int64[K]     the neuron that changed state
 /events/state      uint8[K]     its new state
 /observables/...                by the names of `recording.observation`, where there are any
+/network/names     text[N]      of the neurons, where they have them
+/network/population  text[N]    of which each neuron is, where it is said
 /state/initial     uint8[N]
 /state/final       uint8[N]     at the end of the run
 /provenance/1 ...  JSON of each attempt: when it began, after how many transitions, and where
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20  # events, or values of observables, read at a time
 OBSERVABLES = "observables"  # their group
+NETWORK = "network"  # the group of what is known of neurons
 ATTEMPTS = "provenance"  # the group of their records
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
@@ -42,7 +45,8 @@ def partial_path(path: str) -> str:
 class Events:
     """What an output file holds; without events where none were asked for.
 
-    partial: the run has not come to its end; then final and digest are None. observables: arrays by
+    partial: the run has not come to its end; then final and digest are None. names, population: of
+    the neurons, N texts each, where the network has them. observables: arrays by
     the names of `recording.observation`, such as "energy" and "best/state". attempts: a record of
     the run's start, and of each time that it was resumed (none in files of earlier versions).
     """
@@ -59,6 +63,8 @@ class Events:
     observables_digest: str | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
     partial: bool = False
+    names: tuple[str, ...] | None = None
+    population: tuple[str, ...] | None = None
 
 
 def read(path: str) -> Events:
@@ -108,6 +114,8 @@ def _learn(file: Any) -> _Known:
         "observables_digest": file.attrs.get("observables_digest"),
         "attempts": _attempts(file),
         "partial": partial,
+        "names": _texts(file, "names"),
+        "population": _texts(file, "population"),
     }
     events = {name: file["events"][name] for name in EVENTS} if "events" in file else {}
     observables = _datasets(file[OBSERVABLES]) if OBSERVABLES in file else {}
@@ -134,6 +142,11 @@ def _look(known: _Known) -> Events:
         **known.fields,
         observables=rows | known.totals,
     )
+
+
+def _texts(file: Any, name: str) -> tuple[str, ...] | None:
+    path = f"{NETWORK}/{name}"
+    return tuple(file[path].asstr()[:]) if path in file else None
 
 
 def _attempts(file: Any) -> list[dict[str, Any]]:

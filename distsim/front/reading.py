@@ -37,11 +37,12 @@ def read(path: str | PathLike[str]) -> Result:
         found.initial,
         final,
         found.observables,
-        None,
+        found.names,
         found.config,
         digest=total,
         observables_digest=found.observables_digest,
         partial=found.partial,
+        population=found.population,
     )
 
 

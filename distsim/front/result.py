@@ -42,9 +42,9 @@ class Result:
 
     time: float64[K], neuron: int64[K], state: uint8[K] (the new states), empty with events=False;
     times are model time (mpm) or steps (bm). initial, final: uint8[N]. observables: arrays by the
-    names of their datasets, "time", "energy", "best/state" (docs/python.md has all). names: of the
-    neurons, where the network has them. config: every option. partial: the run was stopped before
-    its length.
+    names of their datasets, "time", "energy", "best/state" (docs/python.md has all). names,
+    population: of the neurons, N texts each, where the network has them. config: every option.
+    partial: the run was stopped before its length.
 
     Several ranks: events and observables are on the root alone, `root` says where.
     What was not observed, or is not here, raises AbsentError, an InputError and an AttributeError.
@@ -63,6 +63,7 @@ class Result:
     rank: int = 0
     ranks: int = 1
     partial: bool = False
+    population: tuple[str, ...] | None = None
     _summary: Summary | None = None
     _on: Callable[[Result, Length, bool | None], Result] | None = field(default=None)
 
@@ -192,7 +193,7 @@ class Result:
             "distsim": __version__,
         }
         names = range(self.initial.size) if self.names is None else self.names
-        return dataset(self.observables | samples, names, attributes)
+        return dataset(self.observables | samples, names, attributes, self.population)
 
     def __repr__(self) -> str:
         if self._summary is None:

@@ -151,6 +151,7 @@ def _followed(
         rank=ranks.rank,
         ranks=ranks.size,
         partial=last.summary.stopped is not None,
+        population=network.population,
         _summary=last.summary,
         _on=partial(_go_on, session.stand()),
     )

@@ -77,6 +77,7 @@ def run_on(
         digest=summary.digest,
         observables_digest=summary.observables_digest,
         partial=stopped,
+        population=network.population,
         _summary=summary,
         _on=partial(go_on, stand),
     )

@@ -109,7 +109,7 @@ def _matrix(config: Config) -> Dense | Sparse:
         return celegans(symmetric=config.model == "bm")
     if not os.path.exists(path):
         names = ", ".join(BUILT_IN)
-        raise InputError(f"network {path}: No such file or directory; allowed: {names}, or a file")
+        raise InputError(f"{path}: No such file or directory; allowed: {names}, or a file")
     for ending, read in _READERS.items():
         if path.endswith(ending):
             return read(path)
