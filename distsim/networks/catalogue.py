@@ -21,11 +21,13 @@ from distsim.networks.checks import as_bias, check_neurons
 from distsim.networks.edges import read_edges
 from distsim.networks.formats import read_bias, read_mtx, read_npy, read_npz, read_patterns
 from distsim.networks.gaussian import Gaussian
+from distsim.networks.graphml import read_graphml
 from distsim.networks.hopfield import Hopfield, check_patterns
 from distsim.networks.matrices import Dense, Sparse
 from distsim.networks.maxcut import is_rudy, read_rudy
 from distsim.networks.mended import Mended
 from distsim.networks.populations import read_populations
+from distsim.networks.sonata import read_sonata
 from distsim.weights.source import Network
 
 if TYPE_CHECKING:
@@ -36,14 +38,17 @@ _GENERATED = ("gaussian", "hopfield")
 _MATRIX = ("symmetrize", "diagonal_to_bias")  # of any other network
 _TABLE = ("columns", "inhibitory", "repeats", "ids")
 _PLACES = {  # where an option has a meaning
-    "neurons": "for gaussian, for hopfield with random patterns, and for a table of edges",
+    "neurons": "for gaussian, for hopfield with random patterns, and for tables and SONATA files",
     "coupling": "for gaussian",
     "network_seed": "for gaussian, and for hopfield with random patterns",
     "patterns": "for hopfield",
     **dict.fromkeys(_TABLE, "for a table of edges"),
     **dict.fromkeys(_MATRIX, "for celegans, a file or an array"),
 }
-_READERS = {".npy": read_npy, ".npz": read_npz, ".mtx": read_mtx}  # others are texts
+_READERS = {
+    ".npy": read_npy, ".npz": read_npz, ".mtx": read_mtx, ".graphml": read_graphml,
+}  # fmt: skip
+_SONATA = (".h5", ".hdf5", ".sonata")  # what ends otherwise is a text
 
 
 def open_network(config: Config) -> Network:
@@ -91,8 +96,9 @@ def heeded(network: str, patterns: str | None) -> tuple[str, ...]:
     if network == "hopfield":
         drawn = patterns is not None and patterns.isdecimal()
         return ("patterns", "neurons", "network_seed") if drawn else ("patterns",)
-    text = network not in BUILT_IN and not network.endswith((*_READERS,))
-    return (*_MATRIX, "neurons", *_TABLE) if text else _MATRIX
+    if network in BUILT_IN or network.endswith((*_READERS,)):
+        return _MATRIX
+    return (*_MATRIX, "neurons", *(() if network.endswith(_SONATA) else _TABLE))
 
 
 def _generated(config: Config) -> Network:
@@ -110,9 +116,13 @@ def _matrix(config: Config) -> Dense | Sparse:
     if not os.path.exists(path):
         names = ", ".join(BUILT_IN)
         raise InputError(f"{path}: No such file or directory; allowed: {names}, or a file")
+    if os.path.isdir(path):
+        raise InputError(f"{path}: Is a directory")
     for ending, read in _READERS.items():
         if path.endswith(ending):
             return read(path)
+    if path.endswith(_SONATA):
+        return read_sonata(path, config.neurons)
     if is_rudy(path):
         _refuse_others(config, _MATRIX)
         return read_rudy(path)

@@ -123,6 +123,22 @@ def as_numbers(place: str, what: str, numbers: Any, allowed: str) -> NDArray[Any
     return np.asarray(given.data)
 
 
+def from_dlpack(place: str, numbers: Any) -> Any:
+    """An array of another package, of which NumPy knows by DLPack alone, as a view; all else as it
+    is. Raises InputError for one that the host's memory does not hold."""
+    if isinstance(numbers, np.ndarray) or not hasattr(numbers, "__dlpack__"):
+        return numbers
+    try:
+        return np.from_dlpack(numbers)
+    except MemoryError:
+        raise
+    except Exception as error:  # packages raise what they like
+        raise InputError(
+            f"{place}: no array that NumPy takes by DLPack: {shown(str(error))}; allowed: real "
+            "numbers in the memory of the host"
+        ) from None
+
+
 def as_bias(place: str, bias: NDArray[Any], neurons: int) -> NDArray[np.float64]:
     """A bias as float64[N]. Raises InputError where it is not N finite numbers."""
     check_real(place, bias.dtype)

@@ -6,6 +6,8 @@
 | .npz | `weights`, perhaps `bias` | Dense, read in tiles |
 | .npz | what scipy.sparse.save_npz writes, perhaps `bias` | Sparse |
 | .mtx | MatrixMarket: W | Sparse, or Dense in memory |
+| .graphml | a graph, if NetworkX is installed: `networks.graphml` | Sparse |
+| .h5, .hdf5, .sonata | edges of SONATA: `networks.sonata` | Sparse |
 | a text | rudy: `n m`, then m rows `i j w`, from 1: `networks.maxcut` | Sparse |
 | a text | a table of edges: W[target, source]: `networks.edges` | Sparse |
 """

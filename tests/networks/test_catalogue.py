@@ -12,7 +12,7 @@ from distsim.errors import InputError
 
 
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
-    for ending in ("npy", "npz", "csv", "txt"):
+    for ending in ("npy", "npz", "csv", "txt", "mtx", "graphml", "h5"):
         with pytest.raises(InputError, match=rf"none\.{ending}: No such file or directory"):
             opened(tmp_path / f"none.{ending}")
         (tmp_path / f"folder.{ending}").mkdir()
