@@ -12,7 +12,9 @@ import click
 from distsim.cli.launch import Launch
 from distsim.cli.options import json_option, options
 from distsim.config import sources
-from distsim.config.kinds import Indices, indices, short
+from distsim.config.kinds import Indices, short
+from distsim.config.options import NETWORK
+from distsim.config.selection import selected
 from distsim.errors import InputError
 from distsim.exports.export import FORMATS
 from distsim.exports.units import UNITS
@@ -20,6 +22,7 @@ from distsim.files import places
 from distsim.runs import progress
 
 if TYPE_CHECKING:
+    from distsim.pictures.run import Run
     from distsim.weights.source import Network
 
 
@@ -121,8 +124,9 @@ def plot(
     from distsim.pictures import figure, kinds, run
 
     figure.check(output, overwrite=overwrite, source=file)
-    selection = run.Selection(start, stop, _indices(neurons), sort)
     with run.opened(file, _network) as opened:
+        chosen = None if neurons is None else _selected(neurons, opened)
+        selection = run.Selection(start, stop, chosen, sort)
         figure.save(kinds.draw(kind, opened, selection, width=width), output)
 
 
@@ -132,14 +136,13 @@ def _network(config: Mapping[str, Any]) -> Network:
     return network_of(config)
 
 
-def _indices(text: str | None) -> Sequence[int] | None:
-    """The neurons that are to be drawn."""
-    if text is None:
-        return None
+def _selected(text: str, run: Run) -> Sequence[int]:
+    """The neurons that are to be drawn, by index or name."""
     try:
-        return indices(Indices()(text))
+        asked = Indices()(text)
     except ValueError as error:
         raise InputError(f"--neurons: {short(text)} given; allowed: {error}") from None
+    return selected("--neurons", asked, run.neurons, run.names)
 
 
 @click.command()
@@ -184,13 +187,13 @@ def export(file: str, form: str, output: str, unit: str | None, overwrite: bool)
     metavar="FILE.npz",
     help="Gets `weights`, float64[N, N], and `bias`, float64[N].",
 )
-@options("model", "bias", "neurons", "coupling", "network_seed", "patterns", "overwrite")
+@options("model", *(n for n in NETWORK if n not in ("network", "populations")), "overwrite")
 def network(spec: str, output: str, **values: object) -> None:
     """Write W and bias of a network as the simulation sees them, before rounding.
 
-    SPEC: celegans, gaussian, hopfield or a file, as for run --network. Of the environment
-    DISTSIM_MODEL, _BIAS, _NEURONS, _COUPLING, _NETWORK_SEED, _PATTERNS and _OVERWRITE count, where
-    the command line does not say otherwise.
+    SPEC: celegans, gaussian, hopfield or a file, as for run --network. Of the environment the
+    variables of these options count, such as DISTSIM_MODEL and DISTSIM_NEURONS, where the command
+    line does not say otherwise.
     """
     # A configuration has a length, which is of no use here.
     given = {**values, "network": spec, "transitions": 1}

@@ -37,7 +37,7 @@ def field_option(name: str, again: bool = False) -> Callable[[Command], Command]
     if name == "tau":
         flags.append("--T")
     if isinstance(kind, kinds.Flag):
-        flags = [f"{flags[0]}/--no-{name}"]
+        flags = [f"{flags[0]}/--no-{flags[0][2:]}"]
     elif isinstance(kind, kinds.Choice):
         type_ = click.Choice([str(one) for one in kind.allowed])
     elif isinstance(kind, kinds.Text):

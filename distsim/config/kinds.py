@@ -97,37 +97,90 @@ class Words:
 
 @dataclass(frozen=True)
 class Indices:
-    """Neurons: FROM:TO (TO is not among them), or numbers as a list or with commas between."""
+    """Neurons: FROM:TO (TO is not among them), or indices and names as a list or with commas
+    between. A network says which of them are names."""
 
-    metavar = "FROM:TO|INDEX,..."
+    metavar = "FROM:TO|NEURON,..."
 
     def __call__(self, value: object) -> str:
         if isinstance(value, range | slice) and value.step in (None, 1):
             value = f"{value.start or 0}:{value.stop}"
         if isinstance(value, range) and len(value) > MOST_NEURONS:
             raise ValueError(f"{self}, {MOST_NEURONS:,} at most")
-        if isinstance(value, str) and value.count(":") == 1:
-            first, stop = (_exact_integer(end) for end in value.split(":"))
-            if first is None or stop is None or not 0 <= first < stop:
+        ends = _ends(value)
+        if ends is not None:
+            first, stop = ends
+            if not 0 <= first < stop:
                 raise ValueError(str(self))
             return f"{first}:{stop}"
-        numbers = [_exact_integer(part) for part in _parts(value)]
-        if not numbers or any(number is None or number < 0 for number in numbers):
+        neurons = [_neuron(part) for part in _parts(value)]
+        if not neurons or None in neurons:
             raise ValueError(str(self))
-        if len(set(numbers)) < len(numbers):
+        if len(set(neurons)) < len(neurons):
             raise ValueError(f"{self}, each once")
-        return ",".join(map(str, numbers))
+        return ",".join(map(str, neurons))
 
     def __str__(self) -> str:
-        return "FROM:TO, or indices of neurons"
+        return "FROM:TO, or indices or names of neurons"
 
 
-def indices(text: str) -> range | list[int]:
-    """The neurons that a text of `Indices` names."""
-    if ":" in text:
-        first, stop = text.split(":")
-        return range(int(first), int(stop))
-    return [int(part) for part in text.split(",")]
+def indices(text: str) -> range | list[str]:
+    """The neurons that a text of `Indices` names: a range, or indices and names."""
+    ends = _ends(text)
+    return text.split(",") if ends is None else range(*ends)
+
+
+def _ends(value: object) -> tuple[int, int] | None:
+    """FROM and TO, of a text that gives both."""
+    if not isinstance(value, str) or value.count(":") != 1:
+        return None
+    first, stop = (_exact_integer(end) for end in value.split(":"))
+    return None if first is None or stop is None else (first, stop)
+
+
+def _neuron(part: object) -> str | None:
+    """An index or a name; None for a number that is no index, and half a range."""
+    number = _exact_integer(part)
+    if number is not None:
+        return str(number) if number >= 0 else None
+    if not isinstance(part, str) or _real(part) is not None or part[0] == ":" or part[-1] == ":":
+        return None
+    return part
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of an edge's source, its target and, if there is one, its weight: the text."""
+
+    metavar = "SOURCE,TARGET[,WEIGHT]"
+
+    def __call__(self, value: object) -> str:
+        given = _parts(value)
+        if len(given) not in (2, 3) or len({*given}) < len(given):
+            raise ValueError(str(self))
+        if not all(isinstance(one, str) for one in given):
+            raise ValueError(str(self))
+        return ",".join(given)
+
+    def __str__(self) -> str:
+        return "two or three names of columns, source, target and perhaps weight"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A column and some of its values, COLUMN=VALUE,...: the text."""
+
+    metavar = "COLUMN=VALUE,..."
+
+    def __call__(self, value: object) -> str:
+        if isinstance(value, str):
+            column, equals, values = (part.strip() for part in value.partition("="))
+            if column and equals and _parts(values):
+                return f"{column}={','.join(_parts(values))}"
+        raise ValueError(str(self))
+
+    def __str__(self) -> str:
+        return "a column and one or more of its values, COLUMN=VALUE,..."
 
 
 @dataclass(frozen=True)

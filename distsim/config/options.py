@@ -26,15 +26,14 @@ from distsim.config.kinds import (
     Words,
     short,
 )
+from distsim.config.network import BUILT_IN, DEFAULT_NETWORK, SEED, NetworkOptions
 from distsim.config.roles import Role, option
 from distsim.errors import InputError
 from distsim.files.claim import CLAIM
 from distsim.files.places import PARTIAL, PREVIOUS
 from distsim.files.whole import WRITING
 
-DEFAULT_NETWORK = "celegans"
 GIVEN = "array"  # network and initial states that a Python program has given
-BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
 DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
 LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
 OBSERVABLES = ("energy", "activity", "rates", "occupation", "moments", "samples", "best")
@@ -49,11 +48,8 @@ WRITTEN = {
 }
 
 
-SEED = Integer(0, 2**64)
-
-
 @dataclass(frozen=True)
-class Config:
+class Config(NetworkOptions):
     """The options of one run.
 
     `sources` names where values came from, field -> "--tau", "DISTSIM_TAU", "tau in run.toml",
@@ -62,27 +58,6 @@ class Config:
 
     model: str = option(
         "mpm", Choice(("mpm", "bm")), Role.STREAM, "McCulloch-Pitts machine or Boltzmann machine."
-    )
-    network: str = option(
-        DEFAULT_NETWORK,
-        Text("celegans|gaussian|hopfield|FILE"),
-        Role.NETWORK,
-        "Built in, or a .npy, .npz, .csv or .txt file of weights.",
-    )
-    bias: str | None = option(None, Text("FILE"), Role.NETWORK, "Bias of each neuron.")
-    neurons: int | None = option(None, Integer(1), Role.NETWORK, "Neurons of a generated network.")
-    coupling: float | None = option(
-        None,
-        Number(),
-        Role.NETWORK,
-        "Strength g of gaussian: weights normal(0, g / sqrt(neurons)).",
-    )
-    network_seed: int | None = option(None, SEED, Role.NETWORK, "Seed of a generated network.")
-    patterns: str | None = option(
-        None,
-        Text("FILE|INTEGER", number=True),
-        Role.NETWORK,
-        "Patterns of hopfield, or how many random ones.",
     )
     tau: float = option(1.0, Number(), Role.STREAM, "Temperature.")
     seed: int = option(0, SEED, Role.STREAM, "Seed of the chain.")
@@ -281,6 +256,8 @@ class Config:
             yield "network", self.network
         if self.bias is not None:
             yield "bias", self.bias
+        if self.populations is not None:
+            yield "populations", self.populations
         if self.patterns is not None and not self.patterns.isdecimal():
             yield "patterns", self.patterns
         if self.initial.endswith(".npy"):
@@ -314,7 +291,10 @@ def of_role(*roles: Role) -> tuple[str, ...]:
 
 
 STREAM, LENGTHS, RECORD = of_role(Role.STREAM), of_role(Role.LENGTH), of_role(Role.RECORD)
-DETAILS = tuple(name for name in of_role(Role.NETWORK) if name not in ("network", "bias"))
+NETWORK = of_role(Role.NETWORK)
+# What only some networks have a use for.
+_OF_ANY = ("network", "bias", "symmetrize", "diagonal_to_bias", "populations")
+DETAILS = tuple(name for name in NETWORK if name not in _OF_ANY)
 
 
 def _place(name: str, sources: Mapping[str, str]) -> str:

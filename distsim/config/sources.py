@@ -10,8 +10,8 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from distsim.config.network import BUILT_IN
 from distsim.config.options import (
-    BUILT_IN,
     DETAILS,
     FIELDS,
     LENGTHS,

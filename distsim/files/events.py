@@ -3,9 +3,9 @@
 /events/time       float64[K]   model time of each event; the step for a BM
 /events/neuron     int64[K]     the neuron that changed state
 /events/state      uint8[K]     its new state
-/network/names     text[N]      of the neurons, where the network has names
-/network/population text[N]     which population each belongs to, where there are any
 /observables/...                by the names of `recording.observation`, where there are any
+/network/names     text[N]      of the neurons, where they have them
+/network/population  text[N]    of which each neuron is, where it is said
 /state/initial     uint8[N]
 /state/final       uint8[N]     at the end of the run
 /provenance/1 ...  JSON of each attempt: when it began, after how many transitions, and where
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20  # events, or values of observables, read at a time
 OBSERVABLES = "observables"  # their group
+NETWORK = "network"  # the group of what is known of neurons
 ATTEMPTS = "provenance"  # the group of their records
-NAMES, POPULATION = "network/names", "network/population"
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
 
@@ -62,10 +62,10 @@ def end(
 class Events:
     """What an output file holds; without events where none were asked for.
 
-    partial: the run has not come to its end; then final and digest are None. observables: arrays by
+    partial: the run has not come to its end; then final and digest are None. names, population: of
+    the neurons, N texts each, where the network has them. observables: arrays by
     the names of `recording.observation`, such as "energy" and "best/state". attempts: a record of
     the run's start, and of each time that it was resumed (none in files of earlier versions).
-    names, population: of each neuron, where the network has them.
     """
 
     time: NDArray[np.float64]  # float64[K]
@@ -215,8 +215,8 @@ def _learn(file: Any) -> _Known:
         "observables_digest": file.attrs.get("observables_digest"),
         "attempts": _attempts(file),
         "partial": partial,
-        "names": _texts(file, NAMES),
-        "population": _texts(file, POPULATION),
+        "names": _texts(file, "names"),
+        "population": _texts(file, "population"),
     }
     events = {name: file["events"][name] for name in EVENTS} if "events" in file else {}
     observables = _datasets(file[OBSERVABLES]) if OBSERVABLES in file else {}
@@ -246,7 +246,8 @@ def _look(known: _Known) -> Events:
 
 
 def _texts(file: Any, name: str) -> tuple[str, ...] | None:
-    return tuple(file[name].asstr()[:]) if name in file else None
+    path = f"{NETWORK}/{name}"
+    return tuple(file[path].asstr()[:]) if path in file else None
 
 
 def _attempts(file: Any) -> list[dict[str, Any]]:

@@ -17,8 +17,10 @@ def dataset(
     observables: Mapping[str, NDArray[Any]],
     neurons: Sequence[Any],
     attributes: Mapping[str, str],
+    population: Sequence[str] | None = None,
 ) -> xarray.Dataset:
-    """chain: 1; draw: the samples, at their times; neuron: their names, or indices.
+    """chain: 1; draw: the samples, at their times; neuron: their names, or indices;
+    population: of each neuron, where it is known.
 
     observables: by the names of their datasets, samples as uint8[D, N]. What is not a row a sample
     has no draw: best_energy, best_time, best_state, and moments, between the neurons first and
@@ -36,6 +38,8 @@ def dataset(
         "draw": observables["time"],
         "neuron": list(neurons),
     }
+    if population is not None:
+        coordinates["population"] = "neuron", list(population)
     for name, values in observables.items():
         dims: tuple[str, ...] = ("draw", "neuron")[: values.ndim]
         if name == "moments":

@@ -13,8 +13,8 @@ from distsim.config.options import GIVEN, Config
 from distsim.errors import InputError
 from distsim.front.options import settled
 from distsim.front.result import Result
-from distsim.networks.catalogue import open_network
-from distsim.networks.checks import as_numbers
+from distsim.networks.catalogue import finished, open_network
+from distsim.networks.checks import as_numbers, from_dlpack
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Communicator
 from distsim.runs.same_inputs import check_alike
@@ -34,7 +34,10 @@ class Given:
 
     def open(self) -> Network:
         """The network. Raises InputError."""
-        network = open_network(self.config) if self.named else from_array(self.weights, self.bias)
+        if self.named:
+            network = open_network(self.config)
+        else:
+            network = finished(from_array(self.weights, self.bias), self.config)
         if self.states is not None:
             as_states("initial", self.states, network.neurons)
         return network
@@ -53,6 +56,8 @@ class Given:
 def given(network: Any, bias: Any, initial: Any, options: Mapping[str, Any], caller: str) -> Given:
     """What was given to `caller`, a function. Raises InputError."""
     named = isinstance(network, str | PathLike)
+    network, bias = from_dlpack("network", network), from_dlpack("bias", bias)
+    initial = from_dlpack("initial", initial)
     values, sources = settled(options, caller, named=named)
     states = None
     if isinstance(initial, Result):

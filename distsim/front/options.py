@@ -19,11 +19,18 @@ from distsim.errors import InputError
 class Options(TypedDict, total=False):
     """What `simulate` and `stream` take by name, besides the network."""
 
-    model: Literal["mpm", "bm"]
+    symmetrize: bool
+    diagonal_to_bias: bool
+    populations: str | PathLike[str] | None
     neurons: int | None
     coupling: float | None
     network_seed: int | None
     patterns: str | PathLike[str] | int | None
+    columns: str | Sequence[str] | None
+    inhibitory: str | None
+    repeats: Literal["refuse", "sum"] | None
+    ids: Literal["names", "indices"] | None
+    model: Literal["mpm", "bm"]
     tau: float | None
     T: float | None
     beta: float | None
@@ -40,7 +47,7 @@ class Options(TypedDict, total=False):
     window: int | None
     observe: str | Iterable[str] | None
     every: float | None
-    moments_of: str | Sequence[int] | range | slice | None
+    moments_of: str | Sequence[int | str] | range | slice | None
     events: bool
 
 

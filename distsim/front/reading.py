@@ -42,6 +42,7 @@ def read(path: str | PathLike[str]) -> Result:
         digest=total,
         observables_digest=found.observables_digest,
         partial=found.partial,
+        population=found.population,
     )
 
 

@@ -48,9 +48,9 @@ class Result:
 
     time: float64[K], neuron: int64[K], state: uint8[K] (the new states), empty with events=False;
     times are model time (mpm) or steps (bm). initial, final: uint8[N]. observables: arrays by the
-    names of their datasets, "time", "energy", "best/state" (docs/python.md has all). names: of the
-    neurons, where the network has them. config: every option. partial: the run was stopped before
-    its length.
+    names of their datasets, "time", "energy", "best/state" (docs/python.md has all). names,
+    population: of the neurons, N texts each, where the network has them. config: every option.
+    partial: the run was stopped before its length.
 
     Several ranks: events and observables are on the root alone, `root` says where.
     What was not observed, or is not here, raises AbsentError, an InputError and an AttributeError.
@@ -69,6 +69,7 @@ class Result:
     rank: int = 0
     ranks: int = 1
     partial: bool = False
+    population: tuple[str, ...] | None = None
     _summary: Summary | None = None
     _on: Callable[[Result, Length, bool | None], Result] | None = field(default=None)
 
@@ -198,6 +199,7 @@ class Result:
             self.observables,
             partial=self.partial,
             names=self.names,
+            population=self.population,
         )
         return Plots(of_events(events, "result", lambda: network_of(self.config)))
 
@@ -213,7 +215,7 @@ class Result:
         samples = {"samples": self.samples} if "samples" in self.observables else {}
         attributes = self._about() | {"observables_digest": self.observables_digest or ""}
         names = range(self.initial.size) if self.names is None else self.names
-        return dataset(self.observables | samples, names, attributes)
+        return dataset(self.observables | samples, names, attributes, self.population)
 
     def to_neo(self, unit: str) -> neo.Block:
         """Spikes, the transitions 0 -> 1, as a neo.Block of one segment, a train for each neuron.

@@ -42,10 +42,10 @@ def simulate(
 ) -> Result:
     """Run one chain and return what happened, as arrays.
 
-    network: weights W[N, N] (W[i, j] onto i from j) as an array or a scipy.sparse matrix, or the
-    name or file of a network as on the command line. bias: float64[N] beside an array, a file
-    beside a name. initial: zeros (the default), ones, random, a .npy file, an array of 0 and 1,
-    [N], or a Result, whose final states are taken.
+    network: weights W[N, N] (W[i, j] onto i from j) as an array (NumPy's, or another's that has
+    DLPack) or a scipy.sparse matrix, or the name or file of a network as on the command line.
+    bias: float64[N] beside an array, a file beside a name. initial: zeros (the default), ones,
+    random, a .npy file, an array of 0 and 1, [N], or a Result, whose final states are taken.
 
     ranks: how many to start (by mpirun of this environment); in a script that a launcher has
     started all its ranks take part, and the root's Result has the events. show_progress: None: on a
@@ -153,6 +153,7 @@ def _followed(
         rank=ranks.rank,
         ranks=ranks.size,
         partial=last.summary.stopped is not None,
+        population=network.population,
         _summary=last.summary,
         _on=partial(_go_on, session.stand()),
     )

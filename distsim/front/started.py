@@ -77,6 +77,7 @@ def run_on(
         digest=summary.digest,
         observables_digest=summary.observables_digest,
         partial=stopped,
+        population=network.population,
         _summary=summary,
         _on=partial(go_on, stand),
     )
@@ -107,10 +108,11 @@ def _options(asked: Given, folder: str) -> Iterator[str]:
             values["bias"] = _file(folder, "bias", asked.bias)
     if asked.states is not None:
         values["initial"] = _file(folder, "initial", asked.states)
-    if not values.pop("events", True):
-        yield "--no-events"
     for name, value in values.items():
-        yield f"{flag(name)}={value}"
+        if isinstance(value, bool):
+            yield flag(name) if value else f"--no-{flag(name)[2:]}"
+        else:
+            yield f"{flag(name)}={value}"
 
 
 def _file(folder: str, name: str, numbers: Any) -> str:

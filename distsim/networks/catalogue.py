@@ -5,33 +5,50 @@ Files and what they may hold: `networks.formats`. All hold the contract of `weig
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.config.options import BUILT_IN, flag
+from distsim.config.network import BUILT_IN
+from distsim.config.options import flag
 from distsim.errors import InputError
 from distsim.limits import MOST_NEURONS
 from distsim.networks.celegans import celegans
 from distsim.networks.checks import as_bias, check_neurons
 from distsim.networks.edges import read_edges
-from distsim.networks.formats import read_bias, read_npy, read_npz, read_patterns
+from distsim.networks.formats import read_bias, read_mtx, read_npy, read_npz, read_patterns
 from distsim.networks.gaussian import Gaussian
+from distsim.networks.graphml import read_graphml
 from distsim.networks.hopfield import Hopfield, check_patterns
-from distsim.networks.maxcut import read_rudy
+from distsim.networks.matrices import Dense, Sparse
+from distsim.networks.maxcut import is_rudy, read_rudy
+from distsim.networks.mended import Mended
+from distsim.networks.populations import read_populations
+from distsim.networks.sonata import read_sonata
 from distsim.weights.source import Network
 
 if TYPE_CHECKING:
     from distsim.config.options import Config
 
 
+_GENERATED = ("gaussian", "hopfield")
+_MATRIX = ("symmetrize", "diagonal_to_bias")  # of any other network
+_TABLE = ("columns", "inhibitory", "repeats", "ids")
 _PLACES = {  # where an option has a meaning
-    "neurons": "for gaussian, for hopfield with random patterns, and for a .csv file",
+    "neurons": "for gaussian, for hopfield with random patterns, and for tables and SONATA files",
     "coupling": "for gaussian",
     "network_seed": "for gaussian, and for hopfield with random patterns",
     "patterns": "for hopfield",
+    **dict.fromkeys(_TABLE, "for a table of edges"),
+    **dict.fromkeys(_MATRIX, "for celegans, a file or an array"),
 }
+_READERS = {
+    ".npy": read_npy, ".npz": read_npz, ".mtx": read_mtx, ".graphml": read_graphml,
+}  # fmt: skip
+_SONATA = (".h5", ".hdf5", ".sonata")  # what ends otherwise is a text
 
 
 def open_network(config: Config) -> Network:
@@ -41,47 +58,75 @@ def open_network(config: Config) -> Network:
     sizes show, not square, N = 0, a bad line in a text, a bias that does not fit, and options
     that have no meaning for this network.
     """
-    network = _open(config)
+    if config.network == "hopfield" and config.patterns is None:
+        raise InputError("network hopfield: no patterns given; allowed: --patterns FILE.npy or P")
+    _refuse_others(config, heeded(config.network, config.patterns))
+    if config.network in _GENERATED:
+        network = _generated(config)
+        if config.bias is not None:
+            network.bias = as_bias(config.bias, read_bias(config.bias), network.neurons)
+        return _with_populations(network, config)
+    matrix = _matrix(config)
     if config.bias is not None:
-        bias = read_bias(config.bias)
-        network.bias = as_bias(config.bias, bias, network.neurons)
-        network.maxcut = False
+        matrix.bias = as_bias(config.bias, read_bias(config.bias), matrix.neurons)
+        matrix.maxcut = False
+    return finished(matrix, config)
+
+
+def finished(matrix: Dense | Sparse, config: Config) -> Network:
+    """A matrix as the options of any network want it. Raises InputError."""
+    network: Network = matrix
+    if config.symmetrize or config.diagonal_to_bias:
+        network = Mended(
+            matrix, symmetrize=config.symmetrize, diagonal_to_bias=config.diagonal_to_bias
+        )
+    return _with_populations(network, config)
+
+
+def _with_populations(network: Network, config: Config) -> Network:
+    if config.populations is not None:
+        network.population = read_populations(config.populations, network)
     return network
 
 
 def heeded(network: str, patterns: str | None) -> tuple[str, ...]:
-    """The options of config.DETAILS that a network has a use for."""
+    """The options of config.DETAILS that a network has a use for, and of those for any matrix."""
     if network == "gaussian":
         return ("neurons", "coupling", "network_seed")
     if network == "hopfield":
         drawn = patterns is not None and patterns.isdecimal()
         return ("patterns", "neurons", "network_seed") if drawn else ("patterns",)
-    return ("neurons",) if network.endswith(".csv") else ()
+    if network in BUILT_IN or network.endswith((*_READERS,)):
+        return _MATRIX
+    return (*_MATRIX, "neurons", *(() if network.endswith(_SONATA) else _TABLE))
 
 
-def _open(config: Config) -> Network:
-    path, symmetric = config.network, config.model == "bm"
-    if path not in BUILT_IN and not path.endswith((".npy", ".npz", ".csv", ".txt")):
-        raise InputError(
-            f"network {path} given; allowed: celegans, gaussian, hopfield, or a file whose name "
-            "ends with .npy, .npz, .csv or .txt"
-        )
-    if path == "hopfield" and config.patterns is None:
-        raise InputError("network hopfield: no patterns given; allowed: --patterns FILE.npy or P")
-    _refuse_others(config)
-    match path:
-        case "celegans":
-            return celegans(symmetric)
-        case "gaussian":
-            coupling = 1.0 if config.coupling is None else config.coupling
-            return Gaussian(_neurons(config), coupling, config.network_seed or 0, symmetric)
-        case "hopfield":
-            return Hopfield(_patterns(config))
-    if path.endswith(".csv"):
-        return read_edges(path, config.neurons)
-    if path.endswith(".npy"):
-        return read_npy(path)
-    return read_npz(path) if path.endswith(".npz") else read_rudy(path)
+def _generated(config: Config) -> Network:
+    if config.network == "hopfield":
+        return Hopfield(_patterns(config))
+    coupling = 1.0 if config.coupling is None else config.coupling
+    symmetric = config.model == "bm"
+    return Gaussian(_neurons(config), coupling, config.network_seed or 0, symmetric)
+
+
+def _matrix(config: Config) -> Dense | Sparse:
+    path = config.network
+    if path == "celegans":
+        return celegans(symmetric=config.model == "bm")
+    if not os.path.exists(path):
+        names = ", ".join(BUILT_IN)
+        raise InputError(f"{path}: No such file or directory; allowed: {names}, or a file")
+    if os.path.isdir(path):
+        raise InputError(f"{path}: Is a directory")
+    for ending, read in _READERS.items():
+        if path.endswith(ending):
+            return read(path)
+    if path.endswith(_SONATA):
+        return read_sonata(path, config.neurons)
+    if is_rudy(path):
+        _refuse_others(config, _MATRIX)
+        return read_rudy(path)
+    return read_edges(path, config)
 
 
 def _patterns(config: Config) -> NDArray[np.uint8]:
@@ -110,12 +155,11 @@ def _neurons(config: Config) -> int:
     return config.neurons
 
 
-def _refuse_others(config: Config) -> None:
+def _refuse_others(config: Config, used: Collection[str]) -> None:
     """Refuse an option that this network would not heed."""
-    used = heeded(config.network, config.patterns)
     for name, place in _PLACES.items():
         value = getattr(config, name)
-        if value is not None and name not in used:
+        if value is not None and value is not False and name not in used:
             raise InputError(
                 f"{flag(name)}: {value} given for network {config.network}; allowed only {place}"
             )

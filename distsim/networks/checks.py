@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.config.options import flag
 from distsim.errors import InputError
 from distsim.files.arrays import check_real
 from distsim.limits import MOST_NEURONS
@@ -23,7 +24,7 @@ def check_model(network: Network, model: str, start: int, stop: int) -> None:
     if offence is not None:
         raise InputError(
             f"{network.name}: {_pair(network, offence)} given; allowed for the bm: symmetric "
-            "weights, zero on the diagonal"
+            f"weights, zero on the diagonal{_way_out(network, offence)}"
         )
 
 
@@ -34,7 +35,17 @@ def check_energy(network: Network, observed: str, start: int, stop: int) -> None
         raise InputError(
             f"observe: {observed} given, but no energy exists: W of {network.name} is not "
             f"symmetric; first pair: {_pair(network, offence)}; allowed: the other observables"
+            f"{_way_out(network, offence)}"
         )
+
+
+def _way_out(network: Network, offence: Offence) -> str:
+    """Which option makes a matrix what it is to be; none does with weights of a formula."""
+    if network.formula is not None:
+        return ""
+    if offence[0] == offence[1]:
+        return f"; or with {flag('diagonal_to_bias')}, which adds half of it to the bias"
+    return f"; or with {flag('symmetrize')}, which takes (W + W') / 2"
 
 
 def _pair(network: Network, offence: Offence) -> str:
@@ -77,6 +88,22 @@ def as_numbers(place: str, what: str, numbers: Any, allowed: str) -> NDArray[Any
         entry = [int(k) for k in np.unravel_index(int(np.argmax(mask)), mask.shape)]
         raise InputError(f"{place}: {what}{entry} is masked; allowed: numbers, none of them masked")
     return np.asarray(given.data)
+
+
+def from_dlpack(place: str, numbers: Any) -> Any:
+    """An array of another package, of which NumPy knows by DLPack alone, as a view; all else as it
+    is. Raises InputError for one that the host's memory does not hold."""
+    if isinstance(numbers, np.ndarray) or not hasattr(numbers, "__dlpack__"):
+        return numbers
+    try:
+        return np.from_dlpack(numbers)
+    except MemoryError:
+        raise
+    except Exception as error:  # packages raise what they like
+        raise InputError(
+            f"{place}: no array that NumPy takes by DLPack: {shown(str(error))}; allowed: real "
+            "numbers in the memory of the host"
+        ) from None
 
 
 def as_bias(place: str, bias: NDArray[Any], neurons: int) -> NDArray[np.float64]:

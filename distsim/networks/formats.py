@@ -5,8 +5,11 @@
 | .npy | W, N x N | Dense, read in tiles |
 | .npz | `weights`, perhaps `bias` | Dense, read in tiles |
 | .npz | what scipy.sparse.save_npz writes, perhaps `bias` | Sparse |
-| .csv | `source,target,weight`, a row each: W[target, source] | Sparse |
-| .txt | rudy: `n m`, then m rows `i j w`, from 1: `networks.maxcut` | Sparse |
+| .mtx | MatrixMarket: W | Sparse, or Dense in memory |
+| .graphml | a graph, if NetworkX is installed: `networks.graphml` | Sparse |
+| .h5, .hdf5, .sonata | edges of SONATA: `networks.sonata` | Sparse |
+| a text | rudy: `n m`, then m rows `i j w`, from 1: `networks.maxcut` | Sparse |
+| a text | a table of edges: W[target, source]: `networks.edges` | Sparse |
 """
 
 from __future__ import annotations
@@ -48,6 +51,22 @@ def read_npz(path: str) -> Dense | Sparse:
         f"{path}: arrays {', '.join(sorted(members)) or 'none'} given; allowed: weights, or what "
         "scipy.sparse.save_npz writes, either with or without bias"
     )
+
+
+def read_mtx(path: str) -> Dense | Sparse:
+    """W of a MatrixMarket file; what its head calls symmetric is."""
+    from scipy.io import mmread
+
+    with reading(path):
+        try:
+            weights = mmread(path, spmatrix=False)
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # SciPy answers damage with exceptions of any kind
+            raise InputError(
+                f"{path}: not a matrix: {shown(str(error))}; allowed: a MatrixMarket file"
+            ) from None
+    return Sparse(path, weights) if hasattr(weights, "tocsr") else Dense(path, weights)
 
 
 def read_bias(path: str) -> NDArray[Any]:

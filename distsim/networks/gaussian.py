@@ -24,6 +24,8 @@ class Gaussian:
     def __init__(self, neurons: int, coupling: float, seed: int, symmetric: bool) -> None:
         self.name = "gaussian"
         self.names: tuple[str, ...] | None = None
+        self.population: tuple[str, ...] | None = None
+        self.notes: tuple[str, ...] = ()
         self.maxcut = False
         self.neurons = neurons
         self.bias = np.zeros(neurons)

@@ -44,6 +44,8 @@ class Hopfield:
         self._count, self.neurons = patterns.shape
         self.name = "hopfield"
         self.names: tuple[str, ...] | None = None
+        self.population: tuple[str, ...] | None = None
+        self.notes: tuple[str, ...] = ()
         self.maxcut = False
         # 64 patterns a word, [words, N]: bit p % 64 of word [p // 64, i] is pattern p of neuron i.
         self._words = np.zeros((-(-self._count // 64), self.neurons), np.uint64)

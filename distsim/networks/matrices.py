@@ -6,7 +6,8 @@ Both classes hold the contract of `weights.source.Network`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,12 @@ from distsim.errors import InputError
 from distsim.files.arrays import TILE_BYTES, ArrayFile, check_real
 from distsim.networks.checks import as_bias, as_numbers, check_square, not_finite
 from distsim.networks.text import shown
-from distsim.weights.source import Network
 
 if TYPE_CHECKING:
     from distsim.weights.source import Offence
 
 
-def from_array(weights: Any, bias: Any = None) -> Network:
+def from_array(weights: Any, bias: Any = None) -> Dense | Sparse:
     """W[N, N] from an array or a scipy.sparse matrix, referred to, not copied; bias[N]."""
     if bias is not None:
         bias = as_numbers("array", "bias", bias, "N numbers")
@@ -51,14 +51,27 @@ class Dense:
         check_square(name, weights.shape)
         self.name = name
         self.names = names
+        self.population: tuple[str, ...] | None = None
         self.neurons: int = weights.shape[0]
         self.bias = np.zeros(self.neurons) if bias is None else as_bias(name, bias, self.neurons)
         self.maxcut = False
+        self.notes: tuple[str, ...] = ()
         self._weights = weights
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
         """float64[stop - start, N]."""
         return self._weights[start:stop, :].astype(np.float64, order="C")
+
+    def columns(self, start: int, stop: int) -> NDArray[np.float64]:
+        """float64[N, stop - start]."""
+        return self._weights[:, start:stop].astype(np.float64)
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """float64[N]."""
+        found = np.empty(self.neurons)
+        for i in range(0, self.neurons, 64):
+            found[i : i + 64] = self._weights[i : i + 64, i : i + 64].diagonal()
+        return found
 
     def peak(self, start: int, stop: int) -> float:
         """Largest magnitude in these rows. Whoever has the last row verifies the file's checksum,
@@ -128,20 +141,37 @@ class Sparse:
         bias: NDArray[Any] | None = None,
         names: tuple[str, ...] | None = None,
         maxcut: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
         check_real(name, weights.dtype)
         check_square(name, weights.shape)
         self.name = name
         self.names = names
+        self.population: tuple[str, ...] | None = None
         self.neurons: int = weights.shape[0]
         self.bias = np.zeros(self.neurons) if bias is None else as_bias(name, bias, self.neurons)
         self._weights = _canonical(name, weights)
         self.maxcut = maxcut
+        self.notes = tuple(notes)
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
         """float64[stop - start, N]."""
         rows: NDArray[np.float64] = self._weights[start:stop].toarray()
         return rows
+
+    @cached_property
+    def _by_column(self) -> Any:
+        return self._weights.tocsc()
+
+    def columns(self, start: int, stop: int) -> NDArray[np.float64]:
+        """float64[N, stop - start]."""
+        columns: NDArray[np.float64] = self._by_column[:, start:stop].toarray()
+        return columns
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """float64[N]."""
+        diagonal: NDArray[np.float64] = self._weights.diagonal()
+        return diagonal
 
     def peak(self, start: int, stop: int) -> float:
         """Largest magnitude in these rows."""

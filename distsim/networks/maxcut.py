@@ -24,27 +24,35 @@ import numpy as np
 
 from distsim.errors import InputError
 from distsim.networks.checks import check_neurons
-from distsim.networks.edges import check_distinct, csr
+from distsim.networks.edges import csr, repeated
 from distsim.networks.matrices import Sparse
 from distsim.networks.text import integer, number, open_text
 
 
+def is_rudy(path: str) -> bool:
+    """Whether a text begins with two integers, `n m`, as no table does that names its columns."""
+    with open_text(path) as file:
+        words = next((line for line in file if line.strip()), "").split()
+    return len(words) == 2 and all(word.isascii() and word.isdigit() for word in words)
+
+
 def read_rudy(path: str) -> Sparse:
-    """The network of a graph: `n m`, then m rows `i j w`, from 1."""
+    """The network of a graph: `n m`, then m rows `i j w`, from 1; or m rows `i j`: each w is 1."""
     ends, weights, lines = array("q"), array("d"), array("q")
+    width = 0  # numbers a row
     with open_text(path) as file:
         parts = ((line, text.split()) for line, text in enumerate(file, 1) if text.strip())
-        line, words = next(parts, (1, []))
-        if len(words) != 2:
-            raise InputError(f"{path}, line {line}: {len(words)} numbers given; allowed: n m")
+        line, words = next(parts)
         neurons, edges = (integer(f"{path}, line {line}", word) for word in words)
         check_neurons(f"{path}, line {line}", neurons)
         for line, words in parts:
             place = f"{path}, line {line}"
             if len(lines) == edges:
                 raise InputError(f"{place}: an edge more than the {edges} that the head announces")
-            if len(words) != 3:
-                raise InputError(f"{place}: {len(words)} numbers given; allowed: i j w")
+            if len(words) != width and (width or len(words) not in (2, 3)):
+                allowed = {0: "i j w, or i j", 2: "i j", 3: "i j w"}[width]
+                raise InputError(f"{place}: {len(words)} numbers given; allowed: {allowed}")
+            width = len(words)
             i, j = (integer(place, word) for word in words[:2])
             for end in (i, j):
                 if not 1 <= end <= neurons:
@@ -54,12 +62,17 @@ def read_rudy(path: str) -> Sparse:
             if i == j:
                 raise InputError(f"{place}: an edge from {i} to itself; allowed: two neurons")
             ends.extend((min(i, j) - 1, max(i, j) - 1))
-            weights.append(number(place, "weight", words[2]))
+            weights.append(number(place, "weight", words[2]) if width == 3 else 1.0)
             lines.append(line)
     if len(lines) != edges:
         raise InputError(f"{path}: {len(lines)} edges given; allowed: {edges}, as the head says")
     low, high = np.array(ends, dtype=np.int64).reshape(-1, 2).T
-    check_distinct(path, low * neurons + high, np.array(lines, dtype=np.int64))
+    for k, first in repeated(low * neurons + high):
+        raise InputError(
+            f"{path}, line {lines[k]}: the edge of line {lines[first]} again; "
+            "allowed: each edge once"
+        )
     rows, columns = np.concatenate([low, high]), np.concatenate([high, low])
     both = csr(np.tile(np.array(weights), 2), rows, columns, neurons)
-    return Sparse(path, -4.0 * both, bias=2.0 * both.sum(axis=1), maxcut=True)
+    notes = ["rudy without weights, each 1"] if width == 2 else []
+    return Sparse(path, -4.0 * both, bias=2.0 * both.sum(axis=1), maxcut=True, notes=notes)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
+import gzip
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
@@ -14,15 +14,14 @@ from distsim.files.arrays import reading
 
 @contextmanager
 def open_text(path: str) -> Iterator[IO[str]]:
-    """A text file; what cannot be read becomes InputError."""
+    """A text file, compressed if it is called .gz; what cannot be read becomes InputError."""
+    opens: Callable[..., IO[str]] = gzip.open if path.endswith(".gz") else open
     with reading(path):
         try:
-            with open(path, encoding="utf-8-sig", newline="") as file:
+            with opens(path, "rt", encoding="utf-8-sig", newline="") as file:
                 yield file
         except UnicodeDecodeError:
             raise InputError(f"{path}: not UTF-8 text") from None
-        except csv.Error as error:
-            raise InputError(f"{path}: not comma-separated values: {error}") from None
 
 
 def number(place: str, what: str, text: str) -> float:

@@ -3,15 +3,15 @@ or the disk must have room for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.chains.chain import Chain
-from distsim.config.kinds import indices
 from distsim.config.options import MOST_MOMENTS, Config, flag
+from distsim.config.selection import selected
 from distsim.errors import InputError
 from distsim.files.places import check_disk
 from distsim.limits import amount
@@ -34,12 +34,7 @@ def check_rows(config: Config, network: Network, ranks: Communicator) -> None:
         names = " and ".join(sorted(config.observed & {"energy", "best"}))
         check_energy(network, names, first, stop)
     if config.moments_of is not None:
-        of = indices(config.moments_of)
-        largest = of[-1] if isinstance(of, range) else max(of)
-        if largest >= network.neurons:
-            raise InputError(
-                f"{flag('moments_of')}: neuron {largest} given; allowed: 0 to {network.neurons - 1}"
-            )
+        selected(flag("moments_of"), config.moments_of, network.neurons, network.names)
     elif "moments" in config.observed and network.neurons > MOST_MOMENTS:
         raise InputError(
             f"observe: moments of all {network.neurons:,} neurons given; allowed: of up to "
@@ -50,7 +45,9 @@ def check_rows(config: Config, network: Network, ranks: Communicator) -> None:
 def plan(config: Config, network: Network, unit: float) -> Plan:
     """unit: what a weight of 1 stands for."""
     assert config.every is not None
-    of = range(network.neurons) if config.moments_of is None else indices(config.moments_of)
+    of: Sequence[int] = range(network.neurons)
+    if config.moments_of is not None:
+        of = selected(flag("moments_of"), config.moments_of, network.neurons, network.names)
     return Plan(
         names=config.observed,
         neurons=network.neurons,

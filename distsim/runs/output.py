@@ -12,14 +12,14 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from distsim import __version__
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
-from distsim.files.events import ATTEMPTS, BLOCK, EVENTS, OBSERVABLES, partial_path
+from distsim.files.events import ATTEMPTS, BLOCK, EVENTS, NETWORK, OBSERVABLES, partial_path
 from distsim.files.journal import Disk
 from distsim.files.whole import sync_folder
 
@@ -56,9 +56,11 @@ class EventFile:
         initial: NDArray[np.uint8],
         plan: Plan | None = None,
         where: Mapping[str, Any] | None = None,
+        network: Mapping[str, Sequence[str] | None] | None = None,
     ) -> EventFile:
         """A new file at `path`, with every option, the initial state, uint8[N], and room for events
-        and for the observables of `plan`. where: what else to say of the attempt.
+        and for the observables of `plan`. where: what else to say of the attempt; network: names
+        and population of the neurons, where they have them.
 
         A partial file that is there is replaced, unless it is that of a run at work.
         """
@@ -67,6 +69,11 @@ class EventFile:
         disk = _opened(partial_path(path), new=True)
         self = cls(path, disk, h5py.File(disk, "w"))
         self._file["state/initial"] = initial
+        for name, texts in (network or {}).items():
+            if texts is not None:
+                encoded = [text.encode() for text in texts]
+                kind = h5py.string_dtype("utf-8", max([1, *map(len, encoded)]))
+                self._file.create_dataset(f"{NETWORK}/{name}", data=encoded, dtype=kind)
         for name, kind in EVENTS.items() if config.events else ():
             self._file.create_dataset(
                 f"events/{name}", (0,), kind, maxshape=(None,), chunks=(CHUNK,)

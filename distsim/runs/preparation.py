@@ -144,13 +144,14 @@ def create_output(
     observation: Observation | None,
     saved: Checkpoint | None,
     where: Mapping[str, object],
+    network: Network,
 ) -> EventFile | None:
     """The output file, on the root; where: of `whereabouts`."""
     if ranks.rank != 0:
         return None
     try:
         if saved is None:
-            return _begin(config, initial, observation, where)
+            return _begin(config, initial, observation, where, network)
         if config.output is None:
             return None
         return EventFile.reopen(config.output, config, saved.position, observation, where)
@@ -163,12 +164,14 @@ def _begin(
     initial: NDArray[np.uint8],
     observation: Observation | None,
     where: Mapping[str, object],
+    network: Network,
 ) -> EventFile | None:
     """A new output file; then, not before, an earlier run's checkpoints go."""
     file = None
     if config.output is not None:
         plan = None if observation is None else observation.plan
-        file = EventFile.begin(config.output, config, initial, plan, where)
+        known = {"names": network.names, "population": network.population}
+        file = EventFile.begin(config.output, config, initial, plan, where, known)
     try:
         if config.checkpoint is not None:
             remove(config.checkpoint)

@@ -22,6 +22,7 @@ def summary(run: Summary, output: str | None) -> str:
     lines = {
         "model": f"{run.model}, tau {run.tau:g}, seed {run.seed}",
         "network": _network(run),
+        **({"read": "; ".join(run.notes)} if run.notes else {}),
         "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}{exchange}",
         "length": length,
         "speed": f"{speed}; {run.seconds:.2f} s in all",
@@ -50,6 +51,8 @@ def stopped(run: Summary) -> str:
 
 def _network(run: Summary) -> str:
     neurons = plural(run.neurons, "neuron") + (" with names" if run.named else "")
+    if run.populations:
+        neurons += f", of {plural(run.populations, 'population')}"
     connections = plural(run.connections, "connection")
     without = f", {run.unconnected:,} without any" if run.unconnected else ""
     return f"{run.network}, {neurons}, {connections}{without}"

@@ -34,7 +34,8 @@ class Summary:
     """What a run was and did; `consistent`: z == W x held exactly at its end.
 
     connections: weights that are not zero as simulated; unconnected: neurons that have none;
-    named: whether neurons have names besides their numbers. seconds and rates: of the loop over
+    named: whether neurons have names besides their numbers; populations: how many they are of;
+    notes: how the network was read. seconds and rates: of the loop over
     windows, of a resumed run since then. stopped: why it ended before its length was reached;
     checkpoint: the file from which it can go on. samples and what follows: of observables
     (`recording.observation.Scalars`), on the root of a run that has them.
@@ -74,6 +75,8 @@ class Summary:
     activity: float | None = None
     rate: float | None = None
     observables_digest: str | None = None
+    populations: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 class Meter:
@@ -140,6 +143,8 @@ class Meter:
             phases=chain.timer.phases,
             stopped=stopped,
             checkpoint=config.checkpoint,
+            populations=len(set(network.population or ())),
+            notes=list(network.notes),
             **_observed(recorder.observation),
         )
 

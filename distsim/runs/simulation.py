@@ -73,7 +73,7 @@ def run(
         seen = recorder.observation
         where = whereabouts(chain)
         file = agreed(
-            ranks, lambda: create_output(config, ranks, chain.initial, seen, saved, where)
+            ranks, lambda: create_output(config, ranks, chain.initial, seen, saved, where, network)
         )
         watchdog.look_at(
             progress=lambda: (chain.windows, chain.timer.stamps),

@@ -24,7 +24,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distsim.config.options import DEFAULT_NETWORK, DETAILS, FIELDS, Config, of_role
+from distsim.config.network import DEFAULT_NETWORK
+from distsim.config.options import DETAILS, FIELDS, Config, of_role
 from distsim.config.roles import Role
 from distsim.config.sources import amend
 from distsim.errors import InputError, OutputError

@@ -23,6 +23,8 @@ class Network(Protocol):
     |---|---|
     | `name` | what messages call it |
     | `names` | the neurons' names; None where they have but numbers |
+    | `population` | the population that each neuron is of; None where nobody says |
+    | `notes` | how it was read, where that needs saying |
     | `neurons` | N |
     | `bias` | float64[N] |
     | `maxcut` | whether -E / 2 is the worth of a cut (`networks.maxcut`) |
@@ -37,6 +39,8 @@ class Network(Protocol):
 
     name: str
     names: tuple[str, ...] | None
+    population: tuple[str, ...] | None
+    notes: tuple[str, ...]
     neurons: int
     bias: NDArray[np.float64]
     maxcut: bool

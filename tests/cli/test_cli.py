@@ -167,6 +167,8 @@ def test_every_option_reaches_the_configuration(configured: list[Config]) -> Non
         model="bm",
         network="w.npy",
         bias="b.npy",
+        symmetrize=True,
+        diagonal_to_bias=True,
         neurons=5,
         coupling=2.0,
         network_seed=6,
@@ -186,8 +188,8 @@ def test_every_option_reaches_the_configuration(configured: list[Config]) -> Non
     arguments = []
     for name, value in dataclasses.asdict(config).items():
         if value is True:
-            arguments.append(f"--{name}")
-        elif value is not None:
+            arguments.append(f"--{name.replace('_', '-')}")
+        elif value is not None and value is not False:
             arguments += [f"--{name.replace('_', '-')}", str(value)]
     assert cli.main(arguments, Launch()) == 0
     assert configured == [config]

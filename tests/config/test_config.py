@@ -127,9 +127,9 @@ def test_a_later_length_replaces_an_earlier_one(tmp_path: Path) -> None:
         ("", {}, {"weight_bits": "7"}, "--weight-bits: '7' given"),
         ("", {}, {"time": "1", "steps": "2"}, "--time, --steps: 2 lengths given"),
         ("time = 1\nsteps = 2", {}, {}, r"time in .*, steps in .*: 2 lengths given"),
-        ("temperature = 1", {}, {}, r"run\.toml: key temperature; allowed: model, network, bias"),
+        ("temperature = 1", {}, {}, r"run\.toml: key temperature; allowed: network, bias"),
         ("[run]\ntau = 1", {}, {}, "key run; allowed"),
-        ("", {"DISTSIM_TEMP": "1"}, {}, "DISTSIM_TEMP; allowed: DISTSIM_MODEL, DISTSIM_NETWORK"),
+        ("", {"DISTSIM_TEMP": "1"}, {}, "DISTSIM_TEMP; allowed: DISTSIM_NETWORK, DISTSIM_BIAS"),
         ("tau = = 1", {}, {}, r"run\.toml: not TOML: "),
     ],
 )

@@ -23,7 +23,9 @@ BEGUN = Config(
 
 # Of each option another value than that of BEGUN.
 OTHERS: dict[str, object] = {
-    "model": "mpm", "network": "celegans", "bias": "b.npy", "neurons": 8, "coupling": 2.0,
+    "symmetrize": True, "diagonal_to_bias": True, "populations": "p.csv", "columns": "a,b",
+    "inhibitory": "kind=GABA", "repeats": "sum", "ids": "names", "model": "mpm",
+    "network": "celegans", "bias": "b.npy", "neurons": 8, "coupling": 2.0,
     "network_seed": 1, "patterns": "3", "tau": 2.0, "seed": 1, "transitions": 9, "time": 1.0,
     "steps": 6, "sweeps": 2, "engine": "race", "device": "cpu", "exchange": "nccl",
     "weight_bits": 8, "scan": "random", "initial": "ones", "window": 5, "output": "new.h5",

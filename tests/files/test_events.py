@@ -65,6 +65,18 @@ def begin(path: str, what: Plan | None = None, **options: Any) -> EventFile:
     return EventFile.begin(path, Config(**options), np.zeros(NEURONS, np.uint8), what)
 
 
+def test_names_and_population_are_there_from_the_start(path: str) -> None:
+    names = ["", *(f"n{k}\u00e4" for k in range(1, NEURONS))]
+    known = {"names": names, "population": NEURONS * [""]}
+    file = EventFile.begin(path, Config(), np.zeros(NEURONS, np.uint8), network=known)
+    found = read(path)
+    assert (found.names, found.population) == (tuple(names), NEURONS * ("",))
+    file.finish(np.ones(NEURONS, np.uint8), "00ff")
+    assert read(path).names == tuple(names)
+    begin(path).leave()
+    assert (read(path + ".partial").names, read(path + ".partial").population) == (None, None)
+
+
 def test_a_run_at_work_is_read_by_either_name_and_then_as_a_whole(path: str) -> None:
     file = begin(path)
     for count, name in ((0, path), (500, path), (1000, path + ".partial")):

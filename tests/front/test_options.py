@@ -54,7 +54,11 @@ def test_types_are_those_of_the_configuration(name: str) -> None:
         case kinds.Words():
             assert found == {str, Iterable[str]}
         case kinds.Indices():
-            assert found == {str, Sequence[int], range, slice}
+            assert found == {str, Sequence[int | str], range, slice}
+        case kinds.Columns():
+            assert found == {str, Sequence[str]}
+        case kinds.Cells():
+            assert found == {str}
         case kinds.Text(number=number):
             assert found == {str, PathLike[str], *([int] if number else [])}
         case _:
@@ -136,3 +140,38 @@ def test_the_package_lists_what_there_is_and_imports_at_once() -> None:
     assert {*names, "__version__"} <= set(listed.split())
     assert distsim.InputError is InputError
     assert all(hasattr(distsim, name) for name in names)
+
+
+class Packed:
+    """An array that has DLPack alone."""
+
+    def __init__(self, numbers: Any, device: tuple[int, int] = (1, 0)) -> None:
+        self._numbers, self._device = np.array(numbers), device
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self._device[0] != 1:
+            raise BufferError("on a GPU")
+        return self._numbers.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._device
+
+
+def test_arrays_by_dlpack() -> None:
+    options: dict[str, Any] = {**FEW, "diagonal_to_bias": True}
+    packed = given(
+        Packed([[2.0, 1], [3, 0]]), Packed([1.0, 2.0]), Packed([1, 0]), options, "simulate"
+    )
+    network = packed.open()
+    assert network.rows(0, 2).tolist() == [[0, 1], [3, 0]]
+    assert network.bias.tolist() == [2, 2]
+    assert packed.states is not None
+    assert packed.states.tolist() == [1, 0]
+    for name, arguments in {
+        "network": (Packed(W, (2, 0)), None, None),
+        "bias": (W, Packed([1.0], (2, 0)), None),
+        "initial": (W, None, Packed([1], (2, 0))),
+    }.items():
+        message = f"^{name}: no array that NumPy takes by DLPack: .*in the memory of the host"
+        with pytest.raises(InputError, match=message):
+            given(*arguments, FEW, "simulate")

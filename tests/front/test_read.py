@@ -12,18 +12,26 @@ import distsim
 from distsim import InputError, simulate
 from distsim.config.options import Config
 from distsim.ranks.communicator import Serial
+from distsim.runs import report
 from distsim.runs.simulation import run
 
 OPTIONS: dict[str, Any] = {
     "neurons": 24, "tau": 2.0, "time": 4.0, "observe": "activity,samples,moments", "every": 0.5,
     "initial": "random",
 }  # fmt: skip
+GROUPS = [f"{'EI'[k % 2]}\u00b5" for k in range(24)]
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("read") / "run.h5"
-    run(Config(network="gaussian", **OPTIONS, output=str(path), device="cpu"), Serial())
+    table = path.with_name("neurons.csv")
+    table.write_text("neuron,type\n" + "".join(f"{k},{group}\n" for k, group in enumerate(GROUPS)))
+    config = Config(
+        network="gaussian", **OPTIONS, populations=str(table), output=str(path), device="cpu"
+    )
+    summary = run(config, Serial())
+    assert ", 24 neurons, of 2 populations, " in report.summary(summary, None)
     return path
 
 
@@ -34,6 +42,9 @@ def test_a_file_is_the_result_of_its_run(written: Path) -> None:
     assert found.moments_count == wanted.moments_count
     assert (found.digest, found.observables_digest) == (wanted.digest, wanted.observables_digest)
     assert found.config["tau"] == 2.0
+    assert found.names is None
+    assert found.population == tuple(GROUPS)
+    assert found.to_xarray().population.values.tolist() == GROUPS
     assert not found.partial
     assert found.digest in repr(found)
     with pytest.raises(InputError, match="go_on: this result was read from a file"):

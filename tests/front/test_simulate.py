@@ -112,10 +112,38 @@ def test_a_cut_is_there_for_a_maxcut(tmp_path: Path) -> None:
     assert result.names is None
 
 
-def test_names_are_those_of_the_network() -> None:
-    result = simulate("celegans", transitions=5)
-    assert result.names is not None
-    assert len(result.names) == result.final.size
+def test_names_and_population_are_those_of_the_network(tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("pre,post\nb,a\nb,a\nb,b\n")
+    (tmp_path / "p.csv").write_text("neuron,type\na,E\nb,I\n")
+    options: dict[str, Any] = {"observe": "moments", "moments_of": ["a", "b"]}
+    options["populations"] = tmp_path / "p.csv"
+    result = simulate(tmp_path / "w.csv", time=2.0, **options)
+    assert result.names == ("b", "a")
+    assert result.population == ("I", "E")
+    assert result.moments_of.tolist() == [1, 0]
+    assert "columns pre, post, each row a weight of 1; 1 rows of" in repr(result)
+    again = pickle.loads(pickle.dumps(result))
+    assert (again.names, again.population) == (result.names, result.population)
+    with pytest.raises(InputError, match="--moments-of: neuron c given; allowed: 0 to 1, or its n"):
+        simulate(tmp_path / "w.csv", **{**options, "moments_of": "a,c"}, time=2.0)
+    with pytest.raises(InputError, match="--moments-of: 0 and b given; allowed: each neuron once"):
+        simulate(tmp_path / "w.csv", **{**options, "moments_of": "0,b"}, time=2.0)
+
+
+def test_an_array_is_mended_as_a_file_is(tmp_path: Path) -> None:
+    w = np.arange(9.0).reshape(3, 3)
+    np.save(tmp_path / "w.npy", w)
+    options: dict[str, Any] = {
+        "symmetrize": True, "diagonal_to_bias": True, "model": "bm", "sweeps": 5,
+    }  # fmt: skip
+    symmetric = (w + w.T) / 2 - np.diag(np.diag(w))
+    wanted = simulate(symmetric, bias=np.diag(w) / 2, model="bm", sweeps=5)
+    for network in (w, tmp_path / "w.npy"):
+        assert simulate(network, **options).digest == wanted.digest
+    with pytest.raises(
+        InputError, match=r"W\[0, 1\] = 1.0, W\[1, 0\] = 3.0 given; .* --symmetrize"
+    ):
+        simulate(w, model="bm", sweeps=5)
 
 
 def test_events_need_not_be_kept() -> None:

@@ -438,7 +438,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"observe": "moments", "moments_of": "0:1e12"}, "--moments-of: neuron 999999999999 given"),
     ({"observe": [["energy"]]}, "allowed: one or more of energy, activity"),
     ({"observe": {"energy": False}}, "allowed: one or more of energy, activity"),
-    ({"observe": "moments", "moments_of": range(0, 10**10, 2)}, "indices of neurons, .* at most"),
+    ({"observe": "moments", "moments_of": range(0, 10**10, 2)}, "or names of neurons, .* at most"),
     (
         {"observe": "rates", "every": 1e-300, "transitions": None, "time": 1e300},
         "--every: 1e-300 given, inf samples; allowed: up to",

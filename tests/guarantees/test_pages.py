@@ -64,6 +64,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the pages take for granted."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "G14.txt").write_text("3 2\n1 2 1\n2 3 1\n")
+    (tmp_path / "connections.csv").write_text(
+        "pre_root_id,post_root_id,neuropil,syn_count,nt_type\n"
+        "720575940628857210,720575940626838909,ME_R,5,GABA\n"
+        "720575940626838909,720575940628857210,ME_R,7,GLUT\n"
+    )
+    (tmp_path / "neurons.csv").write_text(
+        "root_id,cell_type\n720575940628857210,Mi1\n720575940626838909,Mi4\n"
+    )
     (tmp_path / "config.toml").write_text("transitions = 100\n")
     (tmp_path / "run.toml").write_text("transitions = 100\n")
     (tmp_path / "sweep.toml").write_text(

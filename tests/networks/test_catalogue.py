@@ -12,14 +12,14 @@ from distsim.errors import InputError
 
 
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
-    for ending in ("npy", "npz", "csv", "txt"):
+    for ending in ("npy", "npz", "csv", "txt", "mtx", "graphml", "h5"):
         with pytest.raises(InputError, match=rf"none\.{ending}: No such file or directory"):
             opened(tmp_path / f"none.{ending}")
         (tmp_path / f"folder.{ending}").mkdir()
         with pytest.raises(InputError, match=rf"folder\.{ending}: Is a directory"):
             opened(tmp_path / f"folder.{ending}")
-    with pytest.raises(InputError, match=r"network w\.mat given; allowed: celegans, gaussian, "):
-        opened("w.mat")
+    with pytest.raises(InputError, match=r"gausian: No such file .*; allowed: celegans, gaussian"):
+        opened("gausian")
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,20 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
         ("celegans", {"network_seed": 0}, "--network-seed: 0 given for network celegans; allowed"),
         ("w.npy", {"coupling": 2.0}, r"--coupling: 2.0 given for network w\.npy; allowed only for"),
         ("w.npz", {"neurons": 2}, r"--neurons: 2 given for network w\.npz; allowed only for"),
-        ("w.txt", {"neurons": 2}, r"--neurons: 2 given for network w\.txt; allowed only for"),
+        ("w.mtx", {"neurons": 2}, r"--neurons: 2 given for network w\.mtx; allowed only for"),
+        ("w.npy", {"columns": "a,b"}, r"--columns: a,b given for network w\.npy; allowed only for"),
+        ("celegans", {"repeats": "sum"}, "--repeats: sum given for network celegans; allowed only"),
         ("w.csv", {"coupling": 1.0}, r"--coupling: 1.0 given for network w\.csv; allowed only"),
+        (
+            "gaussian",
+            {"neurons": 2, "symmetrize": True},
+            "--symmetrize: True given for network gau",
+        ),
+        (
+            "hopfield",
+            {"patterns": "3", "neurons": 2, "diagonal_to_bias": True},
+            "--diagonal-to-bia",
+        ),
         ("gaussian", {"neurons": 2, "patterns": "p"}, "--patterns: p given for network gaussian"),
         ("hopfield", {"patterns": "p", "neurons": 2}, "--neurons: 2 given for network hopfield"),
     ],

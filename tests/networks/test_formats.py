@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.io
 import scipy.sparse
 from made_networks import (
     Source,
@@ -234,3 +235,39 @@ def test_a_bias_longer_than_any_network_is_not_read(
     monkeypatch.setattr(arrays.ArrayFile, "whole", lambda _: pytest.fail("is read"))
     with pytest.raises(InputError, match=r"b\.npy: bias of shape \(4194305,\) given; allowed: \(N"):
         opened(tmp_path / "w.npy", bias=str(tmp_path / "b.npy"))
+
+
+# ------------------------------------------------------------------------------------ MatrixMarket
+@pytest.mark.parametrize("kind", ["sparse", "dense"])
+def test_matrix_market(kind: str, tmp_path: Path) -> None:
+    w = asymmetric()
+    given = scipy.sparse.coo_array(w) if kind == "sparse" else w
+    for name, symmetry, wanted in [("a", "general", given), ("s", "symmetric", given + given.T)]:
+        path = tmp_path / f"{name}.mtx"
+        scipy.io.mmwrite(path, wanted, symmetry=symmetry, precision=17)
+        network = opened(path)
+        np.testing.assert_array_equal(matrix(network), w if name == "a" else w + w.T)
+        assert isinstance(network, Sparse) == (kind == "sparse")
+
+
+def test_a_pattern_of_matrix_market_has_ones(tmp_path: Path) -> None:
+    head = "%%MatrixMarket matrix coordinate pattern general"
+    network = opened(lines(tmp_path / "w.mtx", head, "% row column", "3 3 2", "1 3", "2 1"))
+    assert matrix(network).tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not a matrix: .*; allowed: a MatrixMarket file"),
+        ("%%MatrixMarket matrix coordinate real general\n2 2 1\n1 5 1\n", "not a matrix: Line 3: "),
+        ("%%MatrixMarket matrix coordinate real general\n2 2 1\n1 x 1\n", "not a matrix: Line 3: "),
+        ("%%MatrixMarket matrix coordinate real general\n2 2 2\n1 1 1\n", "not a matrix: Truncat"),
+        ("%%MatrixMarket matrix coordinate real general\n2 3 1\n1 1 1\n", r"shape \(2, 3\) given"),
+        ("%%MatrixMarket matrix array complex general\n1 1\n1 1\n", "type complex128 given"),
+    ],
+)
+def test_a_bad_matrix_market_file(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "w.mtx").write_text(text)
+    with pytest.raises(InputError, match=rf"w\.mtx: .*{message}"):
+        opened(tmp_path / "w.mtx")

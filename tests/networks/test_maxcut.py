@@ -51,9 +51,12 @@ def test_the_head_of_g1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: 0 numbers given; allowed: n m"),
-        ("3 1 1\n1 2 1", "line 1: 3 numbers given; allowed: n m"),
-        ("3 -1", "line 1: '-1' given; allowed: an integer"),
+        ("", "line 1: columns none given; allowed: source, .*; or the head n m of rudy"),
+        (
+            "3 1 1\n1 2 1",
+            "line 1: columns 3, 1, 1 given; allowed: source, .*; or the head n m of r",
+        ),
+        ("3 -1", "line 1: columns 3, -1 given; allowed: source, .*; or the head n m of rudy"),
         ("0 0", "line 1: 0 neurons given; allowed: 1 to"),
         ("9999999999 0", "line 1: 9999999999 neurons given; allowed: 1 to"),
         ("3 2\n1 2 1", "1 edges given; allowed: 2, as the head says"),
@@ -62,7 +65,9 @@ def test_the_head_of_g1(tmp_path: Path) -> None:
         ("3 1\n0 1 1", "line 2: an edge to the unknown neuron 0; allowed: 1 to 3"),
         ("3 1\n2 2 1", "line 2: an edge from 2 to itself; allowed: two neurons"),
         ("3 2\n1 2 1\n2 1 1", "line 3: the edge of line 2 again; allowed: each edge once"),
-        ("3 1\n1 2", "line 2: 2 numbers given; allowed: i j w"),
+        ("3 1\n1", "line 2: 1 numbers given; allowed: i j w, or i j"),
+        ("3 2\n1 2 5\n2 3", "line 3: 2 numbers given; allowed: i j w"),
+        ("3 2\n1 2\n2 3 5", "line 3: 3 numbers given; allowed: i j"),
         ("3 1\n1 2.0 1", "line 2: '2.0' given; allowed: an integer"),
         ("3 1\n1 2 inf", "line 2: weight 'inf' given; allowed: a finite number"),
     ],
@@ -71,3 +76,17 @@ def test_a_bad_rudy_file(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "g.txt").write_text(text)
     with pytest.raises(InputError, match=rf"g\.txt.*{message}"):
         opened(tmp_path / "g.txt")
+
+
+@pytest.mark.parametrize("name", ["g.txt", "G1", "toroidal.rud"])
+def test_a_graph_without_weights_by_any_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("\n4 3\n1 2\n2 3\n\n4 2\n")
+    network = opened(tmp_path / name, model="bm")
+    assert network.maxcut
+    assert network.notes == ("rudy without weights, each 1",)
+    assert network.rows(1, 2).tolist() == [[-4, 0, -4, -4]]
+    assert network.bias.tolist() == [2, 6, 2, 2]
+    with pytest.raises(
+        InputError, match=r"--columns: a,b given for network .*; allowed only for a"
+    ):
+        opened(tmp_path / name, columns="a,b")
