@@ -143,9 +143,9 @@ def _neuron(part: object) -> str | None:
     number = _exact_integer(part)
     if number is not None:
         return str(number) if number >= 0 else None
-    if not isinstance(part, str) or _real(part) is not None or part[0] == ":" or part[-1] == ":":
+    if not isinstance(part, str) or _real(part) is not None or part[:1] in ("", ":"):
         return None
-    return part
+    return None if part[-1] == ":" or "," in part else part
 
 
 @dataclass(frozen=True)

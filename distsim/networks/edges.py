@@ -22,7 +22,7 @@ from distsim.networks.checks import check_neurons
 from distsim.networks.matrices import Sparse
 from distsim.networks.rows import Edges, read_rows
 from distsim.networks.tables import Table, named, no_columns, open_table
-from distsim.networks.text import shown
+from distsim.networks.text import counted, shown
 
 WORDS = {  # what the columns are called, in small letters without what is none
     "source": (
@@ -65,7 +65,7 @@ def read_edges(path: str, options: NetworkOptions) -> Sparse:
     if more:
         if (options.repeats or ("sum" if several else "refuse")) == "refuse":
             raise _again(table, target * neurons + source)
-        notes.append(f"{more:,} rows of pairs that came before, summed")
+        notes.append(f"{counted(more, 'row')} of pairs that came before, summed")
     names = _filled(edges.names, neurons) if by_name else None
     return Sparse(path, weights, names=names, notes=notes)
 

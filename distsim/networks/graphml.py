@@ -11,7 +11,7 @@ from distsim.files.arrays import reading
 from distsim.networks.checks import check_neurons
 from distsim.networks.edges import csr
 from distsim.networks.matrices import Sparse
-from distsim.networks.text import number, shown
+from distsim.networks.text import counted, number, shown
 
 
 def read_graphml(path: str) -> Sparse:
@@ -31,11 +31,11 @@ def read_graphml(path: str) -> Sparse:
         for pair in ((source, target), (target, source)) if both else ((source, target),):
             ends.append([index[node] for node in pair])
             weights.append(weight)
-    notes = [f"{without:,} edges without weight, each 1"] if without else []
+    notes = [f"{counted(without, 'edge')} without weight, each 1"] if without else []
     j, i = np.array(ends, dtype=np.int64).reshape(-1, 2).T
     w = csr(np.array(weights, dtype=np.float64), i, j, len(graph))
     if len(weights) > w.nnz:
-        notes.append(f"{len(weights) - w.nnz:,} edges of pairs that came before, summed")
+        notes.append(f"{counted(len(weights) - w.nnz, 'edge')} of pairs that came before, summed")
     network = Sparse(path, w, names=tuple(graph), notes=notes)
     populations = [data.get("population") for _, data in graph.nodes(data=True)]
     if None not in populations:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from distsim.config.options import flag
 from distsim.errors import InputError
 from distsim.networks.tables import Rows, Table, no_columns
-from distsim.networks.text import number, open_text, shown
+from distsim.networks.text import counted, number, open_text, shown
 
 _READ = 1 << 20  # characters at a time
 # What NumPy would take and the rows would not, or in another way: quotes, empty fields in a line of
@@ -46,7 +46,7 @@ def read_rows(table: Table, inhibitory: str | None, notes: list[str]) -> Edges:
     except (ValueError, Warning):  # what is wrong, if anything is, the rows will say
         edges, count = _rows(table, inhibitory)
     if inhibitory is not None:
-        notes.append(f"{count:,} rows negative by {shown(inhibitory)}")
+        notes.append(f"{counted(count, 'row')} negative by {shown(inhibitory)}")
     return edges
 
 
@@ -148,6 +148,8 @@ def _integers(table: Table, inhibitory: str | None) -> tuple[Edges, int]:
     if inhibitory is not None:
         name, text = inhibitory.split("=", 1)
         values = set(text.split(","))
+        if table.header.count(name) != 1:
+            raise ValueError
     kinds = ["U1"] * len(table.header)  # looked at for their number alone
     if inhibitory is not None:
         kinds[table.header.index(name)] = f"U{max(map(len, values)) + 1}"

@@ -21,7 +21,7 @@ from distsim.limits import MOST_NEURONS
 from distsim.networks.checks import check_neurons
 from distsim.networks.edges import csr
 from distsim.networks.matrices import Sparse
-from distsim.networks.text import shown
+from distsim.networks.text import counted, shown
 
 
 class Edges(NamedTuple):
@@ -57,7 +57,7 @@ def read_sonata(path: str, neurons: int | None) -> Sparse:
     ]
     w = csr(np.concatenate([one.weights for one in edges]), ends[1], ends[0], total)
     if len(ends[0]) > w.nnz:
-        notes.append(f"{len(ends[0]) - w.nnz:,} edges of pairs that came before, summed")
+        notes.append(f"{counted(len(ends[0]) - w.nnz, 'edge')} of pairs that came before, summed")
     names = [f"{name}:{k}" for name, size in sizes.items() for k in range(size)]
     network = Sparse(path, w, names=tuple(names) if len(sizes) > 1 else None, notes=notes)
     network.population = tuple(name for name, size in sizes.items() for _ in range(size))

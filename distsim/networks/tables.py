@@ -18,7 +18,7 @@ from distsim.errors import InputError
 from distsim.networks.text import open_text, shown
 
 DELIMITERS = ",;\t "
-BLOCK = 512  # rows at a time: fewer lists than make Python's collector look at all of them
+BLOCK = 256  # rows at a time: fewer lists than make Python's collector look at all of them
 
 Rows = list[list[str]]
 

@@ -42,6 +42,11 @@ def integer(place: str, text: str) -> int:
     return int(text)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def shown(text: str) -> str:
     """What a file holds, as messages show it: a file of something else may be one long line."""
     return text if len(text) <= 60 else text[:60] + "..."

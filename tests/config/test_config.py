@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from distsim.config import kinds
 from distsim.config.options import FIELDS, WRITTEN, Config
 from distsim.config.sources import check_output, gather
 from distsim.errors import InputError
@@ -221,3 +222,23 @@ def test_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     Config(output="gaussian", checkpoint="hopfield", network="gaussian", transitions=1)
     Config(output="5", checkpoint="zeros", network="hopfield", patterns="5", transitions=1)
     Config(network="W.npy", bias="W.npy", output="r.h5", checkpoint="r.ck", transitions=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("AVAL, 3 ,lgn:7", "AVAL,3,lgn:7"), (["AVAL", 3], "AVAL,3"), ("2:5", "2:5"),
+        (slice(5), "0:5"), (np.array([4, 2]), "4,2"), ("a", "a"), ("007", "7"),
+    ],
+)  # fmt: skip
+def test_neurons_are_indices_or_names(given: object, stored: str) -> None:
+    assert kinds.Indices()(given) == stored
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "a:", ":3", "3:1", "-1", "1.5", "1e400", "a,a", ["a,b"], [""], [None], [[1]], 1.5, {}],
+)
+def test_what_is_no_selection_of_neurons(given: object) -> None:
+    with pytest.raises(ValueError, match=r"^FROM:TO, or indices or names"):
+        kinds.Indices()(given)

@@ -121,7 +121,7 @@ def test_names_and_population_are_those_of_the_network(tmp_path: Path) -> None:
     assert result.names == ("b", "a")
     assert result.population == ("I", "E")
     assert result.moments_of.tolist() == [1, 0]
-    assert "columns pre, post, each row a weight of 1; 1 rows of" in repr(result)
+    assert "columns pre, post, each row a weight of 1; 1 row of" in repr(result)
     again = pickle.loads(pickle.dumps(result))
     assert (again.names, again.population) == (result.names, result.population)
     with pytest.raises(InputError, match="--moments-of: neuron c given; allowed: 0 to 1, or its n"):

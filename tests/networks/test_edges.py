@@ -182,7 +182,7 @@ def test_rows_of_a_pair(tmp_path: Path) -> None:
     for path, options in [(plain, {"repeats": "sum"}), (more, {}), (more, {"repeats": "sum"})]:
         network = opened(path, **options)
         assert matrix(network).tolist() == [[0, 1], [3, 0]]
-        assert network.notes[-1] == "1 rows of pairs that came before, summed"
+        assert network.notes[-1] == "1 row of pairs that came before, summed"
     for path, options in [
         (plain, {}),
         (plain, {"repeats": "refuse"}),

@@ -27,8 +27,8 @@ def test_a_graph_with_directions(tmp_path: Path) -> None:
     assert network.population is None
     assert matrix(network).tolist() == [[0, 0, 0], [0, 0, 0], [0, 1.5, 1]]
     assert network.notes == (
-        "1 edges without weight, each 1",
-        "1 edges of pairs that came before, summed",
+        "1 edge without weight, each 1",
+        "1 edge of pairs that came before, summed",
     )
     graph.add_nodes_from("ab", population="PN")
     assert opened(saved(graph, tmp_path)).population == ("KC", "PN", "PN")
