@@ -98,18 +98,19 @@ def titled(axes: Any, title: str, subtitle: str) -> None:
         above += max(0.0, 72 * top / axes.figure.dpi)
     room = _letters(axes)
     lines = textwrap.wrap(subtitle, room)
-    axes.annotate(
+    below = axes.annotate(
         "\n".join(lines), (0, 1), xytext=(0, above), xycoords="axes fraction",
         textcoords="offset points", linespacing=1.15,
     )  # fmt: skip
+    below.set_in_layout(False)  # the title is above it, and takes its room
     above += len(lines) * 10.5 + 2
-    text = textwrap.fill(literal(title), int(0.85 * room))
+    text = textwrap.fill(literal(title), int(0.9 * room))
     axes.set_title(text, loc="left", pad=above, fontweight="bold", fontsize=9)
 
 
 def _letters(axes: Any) -> int:
     """How many stand side by side above axes, most likely."""
-    return int(14 * axes.figure.get_figwidth())
+    return int(14.5 * (axes.figure.get_figwidth() - 0.6))
 
 
 def check(path: str, *, overwrite: bool, source: str | None = None) -> None:
