@@ -12,10 +12,10 @@ from distsim.chains.rehearsal import rehearse
 from distsim.config.options import Config
 
 for bits, kind in ((16, np.int32), (8, np.int32), (32, np.int64)):
-    for model, engine in itertools.product(("mpm", "bm"), ("relax", "race")):
+    for model, engine in itertools.product(("mpm", "bm"), ("walk", "relax", "race")):
         config = Config(
             network="array", model=model, engine=engine, weight_bits=bits, device="cpu",
             observe="energy", transitions=1,
         )  # fmt: skip
-        for several_ranks in (False, True):
+        for several_ranks in (False, True)[: 1 if engine == "walk" else 2]:
             rehearse(config, kind, several_ranks=several_ranks)

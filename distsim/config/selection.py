@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from distsim.config.kinds import indices, short
+from distsim.config.kinds import indices
 from distsim.errors import InputError
 
 
@@ -14,7 +14,7 @@ def selected(place: str, text: str, neurons: int, names: Sequence[str] | None) -
 
     def absent(one: str) -> InputError:
         known = "" if names is None else ", or its names"
-        return InputError(f"{place}: neuron {short(one)} given; allowed: 0 to {neurons - 1}{known}")
+        return InputError(f"{place}: neuron {one:.60} given; allowed: 0 to {neurons - 1}{known}")
 
     chosen = indices(text)
     if isinstance(chosen, range):

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from distsim.engines.engine import NONE, Stretch
 from distsim.engines.timer import Timer
+from distsim.kernels import walk_tickets, walk_visits
 from distsim.kernels.memory import aligned
 from distsim.kernels.states import commit, undoing
 from distsim.kernels.walk import Ends, Log, walk
-from distsim.kernels.walk_tickets import Motion, Rule, make_queue, make_space
-from distsim.kernels.walk_visits import Steps, make_visits, walk_visits
+from distsim.kernels.walk_tickets import Rule, make_queue, make_tables, make_tickets
+from distsim.kernels.walk_visits import Steps, make_visits
 from distsim.kernels.window import Clock
 from distsim.laws.law import Law
 from distsim.laws.window import LARGEST_TARGET
@@ -44,8 +45,8 @@ class Walk:
         self._log = _log(_EVENTS + 4 * LARGEST_TARGET)
         self._y = aligned((shard.size,), shard.kind)
         self._c = aligned((shard.size,), shard.kind)
-        self._space = make_space(shard.size, shard.kind)
-        self._queue = make_queue(_TICKETS)
+        self._tables = make_tables(shard.size, shard.kind)
+        self._tickets = make_tickets(shard.size, _TICKETS)
         self._chunk = make_visits()
 
     def advance(
@@ -54,13 +55,13 @@ class Walk:
         law.open(z, x)  # may refuse to; sets the exponent of the first window
         begin = perf_counter()
         ends = Ends(min(events, _EVENTS), until, self._windows)
-        step = self._tickets if law.scan is None else self._visits
+        step = self._walk if law.scan is None else self._visit
         stretch, law.clock = step(law, z, x, ends)
         self._pace(perf_counter() - begin, stretch.windows)
         self.timer.stamp("walk")
         return stretch
 
-    def _tickets(
+    def _walk(
         self, law: Law, z: NDArray[Any], x: NDArray[np.uint8], ends: Ends
     ) -> tuple[Stretch, Clock]:
         """Of an MPM."""
@@ -72,33 +73,32 @@ class Walk:
             windows, done, first, before, after, made, full = walk(
                 rule,
                 self.shard.storage.columns,
-                Motion(self._y, self._c, x),
+                walk_tickets.Motion(self._y, self._c, x),
                 tuple(law.clock),
                 ends,
-                *self._space,
-                self._queue,
+                self._tables,
+                self._tickets,
                 log,
             )
             z[:] = self._y
             if full:
                 self._take_back(log.event[done:made], z, x)
-                self._queue = make_queue(2 * self._queue.key.size)
+                queue = make_queue(2 * self._tickets.queue.key.size)
+                self._tickets = self._tickets._replace(queue=queue)
                 self._log = _log(2 * log.event.size)
         return self._stretch(log, done, first, Clock(*before), windows), Clock(*after)
 
-    def _visits(
+    def _visit(
         self, law: Law, z: NDArray[Any], x: NDArray[np.uint8], ends: Ends
     ) -> tuple[Stretch, Clock]:
         """Of a BM."""
         if self._log.event.size < law.most:
             self._log = _log(_EVENTS + law.most)
-        windows, done, first, before, after = walk_visits(
+        columns, rest = self.shard.storage.columns, self.shard.rest
+        windows, done, first, before, after = walk_visits.walk_visits(
             law.scan,
             Steps(law.target, law.most),
-            self.shard.storage.columns,
-            self.shard.rest,
-            z,
-            x,
+            walk_visits.Motion(columns, z, x, rest, law.scale),
             tuple(law.clock),
             ends,
             self._chunk,

@@ -134,14 +134,13 @@ def _fires_next(motion, queue, position, count):
 
 
 @njit(**UNCOUNTED)
-def _through(
-    rule, here, columns, motion, words, following, lanes, queue, count, log, made, crossed
-):
+def _through(rule, here, columns, motion, tickets, log, count, made):
     """Walk through a window whose tickets are drawn, `count` of them. log (out): but for times.
 
     Returns (events in all, whether the window ended early, whether there was no room).
     """
     y, c, x = motion
+    queue, crossed = tickets.queue, tickets.lanes.crossed
     key, threshold, order = queue
     kind = y.dtype.type
     cap = here.cap
@@ -180,9 +179,7 @@ def _through(
                 continue
             if sz > cap:
                 return made, True, False
-            count = deepen(
-                rule, here, motion, i, words[i], following, lanes, now, queue, position, count
-            )
+            count = deepen(rule, here, motion, tickets, i, now, position, count)
             if count < 0:
                 return made, False, True
         if made == most:
@@ -191,7 +188,7 @@ def _through(
 
 
 @njit(cache=True, error_model="numpy")
-def walk(rule, columns, motion, clock, ends, space, following, lanes, queue, log):
+def walk(rule, columns, motion, clock, ends, kept, tickets, log):
     """Walk through windows: motion.y is z[n] before and after. clock: `window.Clock`'s fields.
 
     Returns (whole windows; their events; index of the last one's first event; the clock before the
@@ -199,9 +196,7 @@ def walk(rule, columns, motion, clock, ends, space, following, lanes, queue, log
     the rest of the events is: make room, and take these back).
     """
     y, c, x = motion
-    crossed = lanes.crossed
     limit = limit_of(y)
-    words = space.words
     made = done = first = windows = 0
     before = clock
     full = False
@@ -209,23 +204,10 @@ def walk(rule, columns, motion, clock, ends, space, following, lanes, queue, log
         number, high, low, rules = clock
         exponent, cap = width_and_cap(largest_response(y, x), rules, rule.scale)
         here = Here(number, exponent, max(min(cap, limit - 1), -limit))
-        count = begin(rule, here, motion, space, following, lanes, queue)
+        count = begin(rule, here, motion, kept, tickets)
         early, full = False, count < 0
         if not full:
-            made, early, full = _through(
-                rule,
-                here,
-                columns,
-                motion,
-                words,
-                following,
-                lanes,
-                queue,
-                count,
-                log,
-                made,
-                crossed,
-            )
+            made, early, full = _through(rule, here, columns, motion, tickets, log, count, made)
         for i in range(x.size):
             y[i] += c[i]
         if full:

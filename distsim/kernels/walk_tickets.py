@@ -99,28 +99,42 @@ class Lanes(NamedTuple):
     crossed: Any
 
 
-class Space(NamedTuple):
-    """What a walk works in; only the tables stay from one window to the next."""
+class Tickets(NamedTuple):
+    """What tickets are drawn from and into: words: uint32[n + 4], `first_word` of each neuron."""
+
+    words: Any
+    following: Next
+    lanes: Lanes
+    queue: Queue
+
+
+class Tables(NamedTuple):
+    """What stays from window to window: bounds of first tickets, by the exponent of a width. flags:
+    uint8[n], to work in."""
 
     exponents: Any
-    tables: Any
-    words: Any
+    bounds: Any
     flags: Any
 
 
-def make_space(n: int, kind: Any) -> tuple[Space, Next, Lanes]:
+def make_tables(n: int, kind: Any) -> Tables:
     """For n neurons with z of this integer type."""
+    return Tables(
+        exponents=np.full(_TABLES, _NO_TABLE),
+        bounds=np.empty((_TABLES, BINS), kind),
+        flags=np.empty(n, np.uint8),
+    )
+
+
+def make_tickets(n: int, room: int) -> Tickets:
+    """Of n neurons, with room for so many in the queue."""
     lanes = n + _LANES
     words = (np.int64, np.uint64, np.uint64, np.int64, np.float64, np.float64, np.uint64, np.int64)
-    return (
-        Space(
-            exponents=np.full(_TABLES, _NO_TABLE),
-            tables=np.empty((_TABLES, BINS), kind),
-            words=np.empty(n + 4, np.uint32),
-            flags=np.empty(n, np.uint8),
-        ),
+    return Tickets(
+        np.empty(n + 4, np.uint32),
         Next(np.empty(n, np.int32), np.empty(n), np.empty(n), np.empty(n, np.uint64)),
         Lanes(*(aligned((lanes,), word) for word in words)),
+        make_queue(room),
     )
 
 
@@ -197,7 +211,7 @@ def _screen(y, c, x, words, table, margin, candidates, flags):
 
 
 @njit(cache=True, error_model="numpy")
-def begin(rule, here, motion, space, following, lanes, queue):
+def begin(rule, here, motion, kept, tickets):
     """Draw the tickets that neurons have reached at the window's start, and put them in order.
 
     y: z before, z - c after. Returns how many, or -1 if there is no room for them.
@@ -205,7 +219,8 @@ def begin(rule, here, motion, space, following, lanes, queue):
     seed, scale, _, rest, margin = rule
     window, exponent, cap = here
     y, c, x = motion
-    exponents, tables, words, flags = space
+    exponents, tables, flags = kept
+    words, following, lanes, queue = tickets
     depths, levels, thetas, keys = following
     neuron, depth, word, need, level, theta, key, _ = lanes
     queue_key, queue_threshold, order = queue
@@ -260,16 +275,17 @@ def begin(rule, here, motion, space, following, lanes, queue):
 
 
 @njit(**UNCOUNTED)
-def deepen(rule, here, motion, i, word, following, lanes, now, queue, position, count):
+def deepen(rule, here, motion, tickets, i, now, position, count):
     """Draw the tickets that neuron i, whose s z came to b, has reached; those after `now` wait.
 
-    word: its first word; now: the event word of the present ticket; position: in the order, of the
-    next one. A ticket at the tick of the present one is its neuron's own, and comes after it.
-    Returns how many tickets there are, or -1 if there is no room for them.
+    now: the event word of the present ticket; position: in the order, of the next one. A ticket at
+    the tick of the present one is its neuron's own, and comes after it. Returns how many tickets
+    there are, or -1 if there is no room for them.
     """
     seed, scale, _, rests, margin = rule
     window, exponent, cap = here
     y, c, x = motion
+    words, following, lanes, queue = tickets
     depths, levels, thetas, keys = following
     neuron, depth_of, word_of, _, level, theta, key, _ = lanes
     kind = y.dtype.type
@@ -286,7 +302,7 @@ def deepen(rule, here, motion, i, word, following, lanes, now, queue, position, 
         for q in range(_LANES):
             neuron[q] = i
             depth_of[q] = depth + 1 + q
-            word_of[q] = word
+            word_of[q] = words[i]
         _draw(seed, window, lanes, _LANES)
         for q in range(_LANES):
             total += level[q]

@@ -38,6 +38,25 @@ class Steps(NamedTuple):
     most: int
 
 
+class Motion(NamedTuple):
+    """The network in motion: its columns; z: int[n]; x: uint8[n]; rest: float64[n], of the bias;
+    scale: T in weight units."""
+
+    columns: Any
+    z: Any
+    x: Any
+    rest: Any
+    scale: float
+
+
+class Chunk(NamedTuple):
+    """So many visits, from `step` on, which is the `tick`-th of its window."""
+
+    visits: int
+    step: int
+    tick: int
+
+
 class Visits(NamedTuple):
     """A chunk of visits: neuron: int64; up: int64, the least z that leads to state 1 (to stay
     there, at T = 0), of logit: float64; part: int64, z of a block."""
@@ -107,12 +126,14 @@ def _note(log, made, neuron, new, z, tick, step):
 
 
 @njit(**UNCOUNTED)
-def _eager(columns, z, x, scale, rest, visits, count, tick, log, step, made):
-    """Make a chunk of visits, each flip's column added at once. tick: of the first in its window.
+def _eager(motion, visits, chunk, log, made):
+    """Make a chunk of visits, each flip's column added at once.
 
     Returns how many events there are.
     """
+    columns, z, x, rest, scale = motion
     neuron, ups, _, _ = visits
+    count, step, tick = chunk
     for q in range(count):
         i = neuron[q]
         state = x[i]
@@ -127,9 +148,11 @@ def _eager(columns, z, x, scale, rest, visits, count, tick, log, step, made):
 
 
 @njit(cache=True, error_model="numpy")
-def _blocks(columns, z, x, scale, rest, visits, count, tick, log, step, made):
+def _blocks(motion, visits, chunk, log, made):
     """As `_eager`, for visits of the sequential scan, by blocks of up to twelve flips."""
+    columns, z, x, rest, scale = motion
     neuron, ups, _, part = visits
+    count, step, tick = chunk
     at = 0
     while at < count:
         first = neuron[at]
@@ -160,8 +183,8 @@ def _blocks(columns, z, x, scale, rest, visits, count, tick, log, step, made):
 
 
 @njit(cache=True, error_model="numpy")
-def walk_visits(scan, steps, columns, rest, z, x, clock, ends, visits, log):
-    """Walk through windows: z and x in place; log: room for as many events as visits (out). clock:
+def walk_visits(scan, steps, motion, clock, ends, visits, log):
+    """Walk through windows, z and x in place; log: room for as many events as visits (out). clock:
     `window.Clock`'s fields.
 
     Returns what `walk` does: (windows; events; index of the last one's first event; the clock
@@ -169,7 +192,7 @@ def walk_visits(scan, steps, columns, rest, z, x, clock, ends, visits, log):
     """
     made = first = windows = 0
     before = clock
-    small = x.size * columns.itemsize <= _EAGER or not scan.sequential
+    small = motion.x.size * motion.columns.itemsize <= _EAGER or not scan.sequential
     while goes_on(ends, log.time, first, made, windows, clock[1]):
         number, _, _, exponent = clock
         size = min(1 << exponent, steps.most)
@@ -180,15 +203,12 @@ def walk_visits(scan, steps, columns, rest, z, x, clock, ends, visits, log):
         while done < size:
             step = number + done
             count = min(_CHUNK, size - done)
-            _draw(scan, rest, step, count, visits)
+            _draw(scan, motion.rest, step, count, visits)
+            chunk = Chunk(count, step, done + 1)
             if small:
-                made = _eager(
-                    columns, z, x, scan.scale, rest, visits, count, done + 1, log, step, made
-                )
+                made = _eager(motion, visits, chunk, log, made)
             else:
-                made = _blocks(
-                    columns, z, x, scan.scale, rest, visits, count, done + 1, log, step, made
-                )
+                made = _blocks(motion, visits, chunk, log, made)
             done += count
         clock = after_steps(clock, size, made - first, steps.target, steps.most)
         windows += 1

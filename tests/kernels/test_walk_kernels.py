@@ -8,7 +8,14 @@ import pytest
 from distsim.kernels.events import to_threshold
 from distsim.kernels.mcculloch_pitts import largest_response, level_threshold, ticket
 from distsim.kernels.walk import push
-from distsim.kernels.walk_tickets import Here, Motion, Rule, begin, make_queue, make_space
+from distsim.kernels.walk_tickets import (
+    Here,
+    Motion,
+    Rule,
+    begin,
+    make_tables,
+    make_tickets,
+)
 from distsim.kernels.window import width_and_cap
 
 KINDS: list[tuple[type[Any], type[Any]]] = [
@@ -55,16 +62,17 @@ def test_tickets_that_are_reached_are_in_the_queue_by_time(
     exponent, cap = width_and_cap(largest_response(z, x), 3, scale)
     here = Here(7, exponent, min(cap, 2**30 - 1))
     motion = Motion(z.copy(), np.empty(n, kind), x)
-    queue = make_queue(1)
+    tickets = make_tickets(n, 1)
     rule = Rule(seed, scale, 16, rest, margin)
-    space = make_space(n, kind)
+    tables = make_tables(n, kind)
     while True:
-        count = begin(rule, here, motion, *space, queue)
+        count = begin(rule, here, motion, tables, tickets)
         if count >= 0:
             break
-        queue = make_queue(2 * queue.key.size)
+        tickets = make_tickets(n, 2 * tickets.queue.key.size)
         motion.y[:] = z
     np.testing.assert_array_equal(motion.y + motion.c, z)
+    queue = tickets.queue
     order = queue.order[:count]
     keys = queue.key[order]
     assert (keys[1:] >= keys[:-1]).all()
