@@ -21,6 +21,9 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_hwloc_base_binding_policy": "none",
+    # A rank of MPICH that waits leaves its core to others: here ranks are often more than cores.
+    "MPIR_CVAR_POLLS_BEFORE_YIELD": "10",
+    "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
 }
 
 

@@ -28,7 +28,7 @@ class Marks(NamedTuple):
     inside: Any
 
 
-@njit(inline="always")
+@njit
 def moved(columns, events, i):
     """By how much events move z of local neuron i."""
     total = np.int64(0)
@@ -37,13 +37,13 @@ def moved(columns, events, i):
     return total
 
 
-@njit(inline="always")
+@njit
 def _column(columns, events, k, none):
     """The column of event k; past the last event `none`, which is all zeros."""
     return column(columns, neuron_of(events[k])) if k < events.size else none
 
 
-@njit(inline="always")
+@njit
 def _mask(events, k, kind):
     """0 or -1: w ^ mask is the weight w times the sign of event k, or that less 1."""
     return kind(sign_of(events[k]) >> 1) if k < events.size else kind(0)
@@ -87,7 +87,7 @@ def _masks(events, k, kind):
     )
 
 
-@njit(inline="always")
+@njit
 def _added(kind, value, high, low, weight, mask):
     """A sum after one more event, short by 1 if that is subtracted, and its extremes so far."""
     value = kind(value + (kind(weight) ^ mask))

@@ -300,7 +300,7 @@ def more_arrivals(source, cap, x, events, bounds, bound, held, room):
 
     See `reached`; returns what `draw_tickets` does, and a bound on all s z.
     """
-    source, held = Source(*source), Held(*held)
+    source, held, room = Source(*source), Held(*held), Drawn(*room)
     candidates, need, top = reached(source, cap, x, events, bounds, bound)
     slots, tickets, done = held.slots, held.tickets, True
     if candidates.size:
