@@ -239,4 +239,6 @@ def test_commands_with_some_options_heed_their_environment(
     assert np.load(written)["weights"].shape == (12, 12)
     monkeypatch.setenv("DISTSIM_NEURON", "12")
     assert main(["bench"], Launch()) == 2
-    assert re.search("environment: DISTSIM_NEURON; allowed: DISTSIM_NETWORK", capsys.readouterr().err)
+    assert re.search(
+        "environment: DISTSIM_NEURON; allowed: DISTSIM_NETWORK", capsys.readouterr().err
+    )

@@ -412,7 +412,7 @@ def test_the_environment_of_a_resumed_run_says_where_and_how_only(here: Path) ->
     environment |= {f"DISTSIM_{name.upper()}": str(value) for name, value in conduct.items()}
     amended = amend("run.ck", stored, environment, {"watchdog": "9"})
     assert amended.asdict() == {**stored, **conduct, "watchdog": 9.0}
-    with pytest.raises(InputError, match="environment: DISTSIM_SEEDS; allowed: DISTSIM_MODEL"):
+    with pytest.raises(InputError, match="environment: DISTSIM_SEEDS; allowed: DISTSIM_NETWORK"):
         resume(environment={"DISTSIM_SEEDS": "7"})
 
 
