@@ -192,7 +192,7 @@ MANY = np.arange(10_000.0)
             {"output": "run.h5"},
             "output: 'run.h5' given to simulate; allowed: on the command line",
         ),
-        (W, {"temperture": 1.0}, "temperture: no such option; allowed: model, network"),
+        (W, {"temperture": 1.0}, "temperture: no such option; allowed: network, bias"),
         (W, {"transition": 1}, r"transition: no such option; did you mean transitions\?"),
         (
             "celegans",
@@ -239,4 +239,6 @@ def test_commands_with_some_options_heed_their_environment(
     assert np.load(written)["weights"].shape == (12, 12)
     monkeypatch.setenv("DISTSIM_NEURON", "12")
     assert main(["bench"], Launch()) == 2
-    assert re.search("environment: DISTSIM_NEURON; allowed: DISTSIM_MODEL", capsys.readouterr().err)
+    assert re.search(
+        "environment: DISTSIM_NEURON; allowed: DISTSIM_NETWORK", capsys.readouterr().err
+    )

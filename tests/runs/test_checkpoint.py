@@ -402,7 +402,9 @@ def test_the_environment_of_a_resumed_run_says_where_and_how_only(here: Path) ->
         "time": "0.1", "steps": "9", "sweeps": "9", "weight_bits": "8", "scan": "random",
         "initial": "ones", "window": "5", "output": "other.h5", "overwrite": "perhaps",
         "checkpoint": "other.ck", "observe": "rates", "every": "3", "moments_of": "0:3",
-        "events": "perhaps", "progress": "other.jsonl",
+        "events": "perhaps", "progress": "other.jsonl", "symmetrize": "true",
+        "diagonal_to_bias": "perhaps", "populations": "p.csv", "columns": "a,b",
+        "inhibitory": "a=b", "repeats": "sum", "ids": "names",
     }  # fmt: skip
     conduct = {
         "engine": "race", "device": "cpu", "exchange": "nccl", "checkpoint_every": "2 events",
@@ -414,7 +416,7 @@ def test_the_environment_of_a_resumed_run_says_where_and_how_only(here: Path) ->
     environment |= {f"DISTSIM_{name.upper()}": str(value) for name, value in conduct.items()}
     amended = amend("run.ck", stored, environment, {"watchdog": "9"})
     assert amended.asdict() == {**stored, **conduct, "watchdog": 9.0}
-    with pytest.raises(InputError, match="environment: DISTSIM_SEEDS; allowed: DISTSIM_MODEL"):
+    with pytest.raises(InputError, match="environment: DISTSIM_SEEDS; allowed: DISTSIM_NETWORK"):
         resume(environment={"DISTSIM_SEEDS": "7"})
 
 

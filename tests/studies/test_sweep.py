@@ -224,7 +224,7 @@ def test_the_environment_is_not_heeded(file: str, monkeypatch: pytest.MonkeyPatc
     ("text", "message"),
     [
         ("tau = [", "not TOML"),
-        ("tua = [1.0]", "key tua; allowed: model, network"),
+        ("tua = [1.0]", "key tua; allowed: network, bias"),
         ('output = "a.h5"', "key output; allowed"),
         ("tau = []", "tau is an empty list"),
         ("tau = [1.0, -1.0]", r"tau in .*cold\.toml: -1.0 given"),
