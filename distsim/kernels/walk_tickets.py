@@ -1,4 +1,4 @@
-"""The tickets of a walk through an MPM's window: `mcculloch_pitts`'s, drawn as deep as is needed.
+"""The tickets of a walk through an MPM's window: `mcculloch_pitts`'s, as deep as is needed.
 
     y = z - c,   c = b (armed) or 1 - b (refractory),   b = min(lowest threshold not drawn, cap + 1)
 
@@ -85,9 +85,7 @@ class Queue(NamedTuple):
 
 class Lanes(NamedTuple):
     """Draws side by side: neuron, need: int64; depth, word, key: uint64; level, theta: float64.
-
-    word: of ticket 0, the high half of its level. crossed: int64, neurons whose y changed its sign.
-    """
+    word: of ticket 0, the high half of its level. crossed: neurons whose y changed its sign."""
 
     neuron: Any
     depth: Any
@@ -326,8 +324,7 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
 
 @njit(**UNCOUNTED)
 def _insert(queue, position, count, word, theta, rest):
-    """Put a ticket in its place in the order, at `position` or later. Returns how many there are,
-    or -1 if there is no room."""
+    """Put a ticket in its place in the order, at `position` or later. Returns as `deepen`."""
     key, threshold, order = queue
     if count == key.size:
         return -1
