@@ -191,7 +191,7 @@ def scaling(
     as_json: bool,
     **values: object,
 ) -> int:
-    """Measure strong and weak scaling of both engines; explain and predict it.
+    """Measure strong and weak scaling of relax and race; explain and predict it.
 
     FILE.jsonl gets a line for each measurement; those it holds are not made again. The table, the
     model with its predictions, and the picture are of all it holds, so that the measurements of

@@ -39,7 +39,7 @@ class RunError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure: both engines on all ranks, strong and weak, each `repeats` times.
+    """What to measure: relax and race on all ranks, strong and weak, each `repeats` times.
 
     seconds: what each should take; launcher: a command that starts {ranks} ranks on {nodes} nodes;
     per_node: ranks on a node (None: all); options: those of `distsim run` for every measurement.
