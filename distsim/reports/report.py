@@ -52,7 +52,7 @@ def check(target: str, *, overwrite: bool, source: str | None = None) -> None:
     new_figure(1, 1)  # without matplotlib there is no page
 
 
-def write(run: Run, head: Events, target: str, tell: Tell) -> None:
+def write(run: Run, head: Events, target: str, tell: Tell = lambda fraction: None) -> None:
     """Write the page of a run; head: the rest of what its file says. Raises OutputError."""
     try:
         with ended_by_exceptions(), whole(target) as temporary:
@@ -91,57 +91,56 @@ def page(run: Run, head: Events, tell: Tell) -> str:
 # ------------------------------------------------------------------------------------------ parts
 def _head(run: Run, head: Events, title: str) -> Markup:
     """Which run it is, and how far it went."""
-    length = f"{run.transitions:,} transitions" if run.config["events"] else "events not kept"
     known = {
-        "model": {"mpm": "McCulloch-Pitts machine", "bm": "Boltzmann machine"}[
-            head.config["model"]
-        ],
+        "model": {"mpm": "McCulloch-Pitts machine", "bm": "Boltzmann machine"}[run.config["model"]],
         "temperature": again.shown(run.config["tau"]),
         "seed": str(run.config["seed"]),
         "neurons": f"{run.neurons:,}",
-        "length": f"{length}, {run.clock} {run.end:.6g}",
+        "transitions": f"{run.transitions:,}" if run.config["events"] else "not kept",
+        run.clock: f"{run.end:.6g}",
     }
     digests = {"digest": head.digest, "digest of observables": head.observables_digest}
+    known |= {name: element("code", text) for name, text in digests.items() if text}
     shown = [element("h1", title), element("p", run.name, class_="source")]
     if run.partial:
         words = "Partial: the run has not come to its end. This page shows what its file has."
         shown.append(element("p", words, class_="partial"))
-    shown += [facts(known), facts({name: text for name, text in digests.items() if text})]
-    return element("header", *shown)
+    return element("header", *shown, facts(known))
 
 
 def _observed(run: Run) -> Markup:
     """Means and the best."""
-    known, rows = {}, []
+    known, rows = dict[str, str](), list[list[str]]()
     if run.observed_at.size:
         every = again.shown(run.config["every"])
         known["samples"] = f"{run.observed_at.size:,}, every {every} of {run.clock}"
-    for name, words in (("energy", "lowest energy"), ("cut", "best cut")):
+    for name, best in (("energy", "lowest energy"), ("cut", "best cut")):
         if f"best/{name}" in run.observables:
-            known[words] = f"{float(run.observables[f'best/{name}']):.10g}"
+            known[best] = f"{float(run.observables[f'best/{name}']):.10g}"
     if "best/time" in run.observables:
         known["reached at"] = f"{float(run.observables['best/time']):.6g}"
     state = "share in state 1" if run.bm else "share refractory"
-    words = {"activity": f"{state}, at samples", "mean_activity": f"{state}, between samples"}
-    for name, spread in numbers.series(run).items():
-        rows.append(_row(words.get(name, name), "samples", spread))
     unit = "a sweep" if run.bm else "a unit of time"
-    words = {"rates": f"rate, {unit}", "occupation": f"time in state 1, {unit}"}
+    words = {
+        "activity": f"{state}, at samples",
+        "mean_activity": f"{state}, between samples",
+        "rates": f"rate, {unit}",
+        "occupation": "share of time in state 1",
+    }
+    rows += [_row(words.get(name, name), "samples", it) for name, it in numbers.series(run).items()]
     found = numbers.of_neurons(run)
     counted = numbers.of_events(run)
     if counted is not None:
         found = {"rates": counted[0], **found}
         known[f"{state}, whole run"] = f"{counted[1]:.6g}"
-    for name, spread in found.items():
-        rows.append(_row(words[name], "neurons", spread))
-    if not known and not rows:
+    rows += [_row(words[name], "neurons", it) for name, it in found.items()]
+    if not known:
         return section("In numbers", element("p", "No events and no observables."))
-    head = ("", "over", "mean", "deviation", "lowest", "highest", "last")
-    return section(
-        "In numbers",
-        facts(known),
-        *([element("div", table(head, rows), class_="numbers")] * bool(rows)),
-    )
+    inside = [facts(known)]
+    if rows:
+        head = ("", "over", "mean", "deviation", "lowest", "highest", "last")
+        inside.append(element("div", table(head, rows), class_="numbers"))
+    return section("In numbers", *inside)
 
 
 def _row(name: str, over: str, spread: Spread) -> list[str]:
@@ -172,9 +171,10 @@ def _picture(name: str, run: Run) -> Markup:
     elif name in ("raster", "rates"):
         sort = "rate"
     figure = kinds.draw(name, run, Selection(sort=sort), width=PICTURE, title=False)
-    words = kind.about + (f", by {sort}" if sort != "none" else "")
-    drawing = Markup(svg(figure, name, f"{name}: {words}; {figure.get_label()}"))
-    return element("figure", element("figcaption", element("b", name), f" {words}"), drawing)
+    how = f"--kind {name}" + (f" --sort {sort}" if sort != "none" else "")
+    caption = element("figcaption", kind.about[0].upper() + kind.about[1:], element("code", how))
+    drawing = Markup(svg(figure, name, f"{kind.about}: {figure.get_label()}"))
+    return element("figure", caption, drawing, id=name)
 
 
 def _again(run: Run) -> Markup:
@@ -217,7 +217,7 @@ def _table(config: Mapping[str, Any], names: Iterable[str]) -> Markup:
         value = config[name]
         text = FIELDS[name].metadata["help"] if name in FIELDS else "Of another version."
         rows.append((flag(name), "-" if value is None else again.shown(value), text))
-    return table(("option", "value", ""), rows)
+    return element("div", table(("option", "value", ""), rows), class_="options")
 
 
 def _network(run: Run, lacks: str | None) -> Markup:
