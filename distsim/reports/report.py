@@ -27,6 +27,7 @@ from distsim.reports.numbers import Spread
 
 ENDINGS = (".html", ".htm")
 PICTURE = 4.6  # inches: two beside each other on a screen, one on a telephone
+LONGEST = 16  # letters of a population's name that have room beside it
 MOST_NAMES, MOST_POPULATIONS = 1_000, 100  # that a page names
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 Network = Callable[[Mapping[str, Any]], Weights]
@@ -166,7 +167,8 @@ def _pictures(run: Run, lacks: Mapping[str, str | None], tell: Tell) -> Markup:
 def _picture(name: str, run: Run) -> Markup:
     """One of them, with neurons in the order that says most."""
     kind, sort = kinds.KINDS[name], "none"
-    if "sort" in kind.heeds and run.population is not None:
+    longest = max(map(len, run.population or ()), default=0)
+    if "sort" in kind.heeds and 0 < longest <= LONGEST:
         sort = "population"
     elif name in ("raster", "rates"):
         sort = "rate"
