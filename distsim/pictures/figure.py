@@ -147,6 +147,8 @@ def svg(figure: Any, name: str, described: str) -> str:
     text = buffer.getvalue()
     text = re.sub(r"<!--.*?-->\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"\n\s+", "\n", text)
+    text = re.sub(r'( [xy]="-?\d+\.\d\d)\d+', r"\g<1>", text)  # of dots: 0.01 points are enough
     label = html.escape(described)
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 

@@ -170,7 +170,7 @@ def _picture(name: str, run: Run) -> Markup:
     longest = max(map(len, run.population or ()), default=0)
     if "sort" in kind.heeds and 0 < longest <= LONGEST:
         sort = "population"
-    elif name in ("raster", "rates"):
+    if name == "raster" or (name == "rates" and sort == "none"):  # the overview is a raster, too
         sort = "rate"
     figure = kinds.draw(name, run, Selection(sort=sort), width=PICTURE, title=False)
     how = f"--kind {name}" + (f" --sort {sort}" if sort != "none" else "")

@@ -141,7 +141,9 @@ def test_every_picture_that_can_be_drawn_is_there_and_says_what_it_shows(drawn: 
     labels = dict(zip(KINDS, (picture["aria-label"] for picture in pictures), strict=True))
     assert labels["energy"].startswith(f"the energy: {SAMPLES} samples, mean -")
     assert labels["samples"] == f"the states: {SAMPLES} samples; dark: state 1"
-    assert "--kind raster --sort population" in drawn.inside("figcaption")
+    commands = drawn.inside("code")
+    for kind, sort in (("overview", "population"), ("raster", "rate"), ("rates", "population")):
+        assert f"--kind {kind} --sort {sort}" in commands
     assert [text for text in drawn.inside("summary") if "not" in text] == []
 
 
