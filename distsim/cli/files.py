@@ -1,10 +1,11 @@
-"""The commands that make files of files, `plot`, `export` and `network`; and `info`."""
+"""The commands that make files of files, `plot`, `report`, `export` and `network`; and `info`."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -147,6 +148,24 @@ def _selected(text: str, run: Run) -> Sequence[int]:
 
 @click.command()
 @click.argument("file", type=click.Path(), metavar="FILE.h5")
+@click.option(
+    "--output", required=True, type=click.Path(), metavar="FILE.html", help="The new page."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing page.")
+def report(file: str, output: str, overwrite: bool) -> None:
+    """Make a page of an output file, or of as much as there is of it.
+
+    Digest, observables, pictures, options, machine, and the command that gives the same run, in one
+    file that loads nothing else.
+    """
+    from distsim.reports import report
+
+    with _told(f"{output} written") as tell:
+        report.of(file, output, _network, overwrite=overwrite, tell=tell)
+
+
+@click.command()
+@click.argument("file", type=click.Path(), metavar="FILE.h5")
 @click.option("--to", "form", required=True, type=click.Choice(FORMATS), help="The format.")
 @click.option("--output", required=True, type=click.Path(), metavar="FILE", help="The new file.")
 @click.option(
@@ -164,16 +183,16 @@ def export(file: str, form: str, output: str, unit: str | None, overwrite: bool)
     """
     from distsim.exports import export
 
+    with _told(f"{output} written") as tell:
+        export.export(file, output, form, unit, overwrite=overwrite, tell=tell)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[Callable[[float], None]]:
+    """What shows the fraction that is done."""
     show = progress.display()
     try:
-        export.export(
-            file,
-            output,
-            form,
-            unit,
-            overwrite=overwrite,
-            tell=lambda fraction: show.done(fraction, f"{output} written"),
-        )
+        yield lambda fraction: show.done(fraction, what)
     finally:
         show.clear()
 

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from distsim import __version__
-from distsim.cli.files import export, info, network, plot
+from distsim.cli.files import export, info, network, plot, report
 from distsim.cli.launch import BAD_INPUT, INTERRUPTED, NOT_WRITTEN, STATUSES, Launch
 from distsim.cli.runs import resume, run
 from distsim.cli.studies import bench, scaling, verify
@@ -72,5 +72,5 @@ def group() -> None:
     """Exact simulation of stochastic recurrent networks of binary neurons."""
 
 
-for command in (run, resume, verify, bench, info, plot, export, network, sweep, scaling):
+for command in (run, resume, verify, bench, info, plot, report, export, network, sweep, scaling):
     group.add_command(command)

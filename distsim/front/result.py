@@ -19,6 +19,7 @@ from distsim.front.options import Length
 from distsim.front.plots import Plots, network_of
 from distsim.front.trains import block
 from distsim.pictures.run import of_events
+from distsim.reports.report import check, write
 from distsim.runs import report
 from distsim.runs.results import Summary
 
@@ -187,21 +188,17 @@ class Result:
         """Pictures: `result.plot.raster()`, `.rates()`, `.energy()` ... (docs/pictures.md)."""
         if not self.root:
             raise AbsentError(f"plot: only the root can (rank {self.rank} of {self.ranks})")
-        events = Events(
-            self.time,
-            self.neuron,
-            self.state,
-            self.initial,
-            self.final,
-            self.config,
-            self.digest,
-            __version__,
-            self.observables,
-            partial=self.partial,
-            names=self.names,
-            population=self.population,
-        )
+        events = self._events()
         return Plots(of_events(events, "result", lambda: network_of(self.config)))
+
+    def report(self, path: str, *, overwrite: bool = False) -> None:
+        """Write one page, .html, that holds the run: numbers, pictures, options, and how it is run
+        again. Raises InputError, OutputError."""
+        if not self.root:
+            raise AbsentError(f"report: only the root can (rank {self.rank} of {self.ranks})")
+        check(path, overwrite=overwrite)
+        events = self._events()
+        write(of_events(events, "result", lambda: network_of(self.config)), events, path)
 
     def to_xarray(self) -> xarray.Dataset:
         """Observables as an xarray.Dataset: dims chain (1), draw (D) and neuron (N).
@@ -244,6 +241,24 @@ class Result:
             "config": json.dumps(self.config),
             "distsim": __version__,
         }
+
+    def _events(self) -> Events:
+        """As a file has them."""
+        return Events(
+            self.time,
+            self.neuron,
+            self.state,
+            self.initial,
+            self.final,
+            self.config,
+            self.digest,
+            __version__,
+            self.observables,
+            self.observables_digest,
+            partial=self.partial,
+            names=self.names,
+            population=self.population,
+        )
 
     def __repr__(self) -> str:
         if self._summary is None:

@@ -6,7 +6,9 @@ colours differ in lightness, too, so that a picture printed in grey still says w
 
 from __future__ import annotations
 
+import html
 import io
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +27,10 @@ INK, ACCENT, SECOND, PALE, GREY = "#1b2a41", "#c8553d", "#2a7f9e", "#d9dee5", "#
 GROUPS = (INK, ACCENT, "#d39a1c", SECOND, "#8fbf6a", "#8f5fa8")  # populations, series, phases
 MARKERS = "osD^v"  # of series
 DPI = 200  # of files of pixels, and of pixels in files of lines
+PAGE_DPI = 130  # of pixels in pages, which are read on screens
 WIDTH = 6.8  # inches: two columns of a page
 
+_NO_METADATA: Any = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _STYLE: Any = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -36,6 +40,7 @@ _STYLE: Any = {
     "legend.fontsize": 7.0,
     "legend.frameon": False,
     "pdf.fonttype": 42,  # letters that can be searched and edited
+    "svg.hashsalt": "distsim",  # the same picture twice is the same file
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -134,13 +139,19 @@ def save(figure: Any, path: str) -> None:
         raise InputError(f"picture {path}: {error}") from None
 
 
-def svg(figure: Any) -> str:
-    """A figure as an <svg> element, to stand in a page."""
+def svg(figure: Any, name: str, described: str) -> str:
+    """A figure as an <svg> element, to stand in a page. name: no other's there, its ids begin with
+    it; described: what it shows, for those who do not see it."""
     buffer = io.StringIO()
     with style():
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", dpi=PAGE_DPI, metadata=_NO_METADATA)
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    text = re.sub(r"<!--.*?-->\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"\n\s+", "\n", text)
+    text = re.sub(r'( [xy]="-?\d+\.\d\d)\d+', r"\g<1>", text)  # of dots: 0.01 points are enough
+    label = html.escape(described)
+    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
 def shades(colour: str, most: float) -> dict[str, Any]:

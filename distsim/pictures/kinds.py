@@ -97,10 +97,16 @@ def possible(run: Run) -> dict[str, str | None]:
 
 
 def draw(
-    name: str, run: Run, selection: Selection, *, axes: Any = None, width: float = WIDTH
+    name: str,
+    run: Run,
+    selection: Selection,
+    *,
+    axes: Any = None,
+    width: float = WIDTH,
+    title: bool = True,
 ) -> Any:
-    """A picture of a run: matplotlib's figure, `width` inches wide; on `axes`, their figure, and
-    without a title.
+    """A picture of a run: matplotlib's figure, `width` inches wide, whose label says what it shows;
+    on `axes`, their figure, and without a title. title: whether it names the run.
 
     Raises InputError for what cannot be drawn, and why.
     """
@@ -117,7 +123,8 @@ def draw(
         figure = new_figure(width, max(kind.least, width * kind.height))
         panels = list(figure.subplots(squeeze=False, **kind.layout).flat)
         shown = kind.draw(run, selection, panels)
-        titled(panels[0], _title(run), shown)
+        titled(panels[0], described(run) if title else "", shown)
+        figure.set_label(shown)
         figure.align_ylabels()
     return figure
 
@@ -142,7 +149,8 @@ def _kind(name: str, selection: Selection, *, own: bool) -> Kind:
     return kind
 
 
-def _title(run: Run) -> str:
+def described(run: Run) -> str:
+    """Which run it is, on one line."""
     network = os.path.basename(run.config["network"])
     return (
         f"{network}, {run.neurons:,} neurons, {run.config['model']}, tau {run.config['tau']:g}"

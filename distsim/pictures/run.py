@@ -178,20 +178,25 @@ def opened(path: str, network: Callable[[Mapping[str, Any]], Weights]) -> Iterat
     network: opens the one that a configuration names. Raises InputError.
     """
     with files.opened(path) as file:
+        yield of_file(file, network)
 
-        def blocks() -> Iterator[Block]:
-            for columns in file.blocks("time", "neuron", "state"):
-                yield Block(*columns)
 
-        yield _run(
-            file.head,
-            path,
-            lambda: network(file.head.config),
-            file.transitions,
-            file.last(),
-            blocks,
-            file.observables,
-        )
+def of_file(file: files.Opened, network: Callable[[Mapping[str, Any]], Weights]) -> Run:
+    """The run of a file that is open; network: as `opened` takes it."""
+
+    def blocks() -> Iterator[Block]:
+        for columns in file.blocks("time", "neuron", "state"):
+            yield Block(*columns)
+
+    return _run(
+        file.head,
+        file.path,
+        lambda: network(file.head.config),
+        file.transitions,
+        file.last(),
+        blocks,
+        file.observables,
+    )
 
 
 def _run(

@@ -340,7 +340,7 @@ def test_a_notebook_shows_a_picture_and_keeps_its_settings(tmp_path: Path) -> No
     before = settings()
     figure = draw("weights", MPM, ALL, width=2.5)
     assert figure._repr_png_().startswith(b"\x89PNG")
-    assert svg(figure).startswith("<svg")
+    assert svg(figure, "W", 'a "<W>"').startswith('<svg role="img" aria-label="a &quot;&lt;W&gt;')
     for ending, begin in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")):
         save(figure, str(tmp_path / f"it.{ending}"))
         assert (tmp_path / f"it.{ending}").read_bytes().startswith(begin)
