@@ -35,13 +35,14 @@ def main() -> None:
     _open_standard_files()
     from distsim.cli.launch import FAILED, Launch
     from distsim.cli.main import main as command
+    from distsim.ranks.signals import interrupt
 
     # Where colorama is installed Numba's messages have colours, and their end would follow the last
     # line on a terminal, which Open MPI gives to ranks.
     os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     launch = Launch()
     if _HEEDED:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, interrupt)
     try:
         status = command(sys.argv[1:], launch)
         launch.over()

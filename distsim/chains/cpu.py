@@ -26,7 +26,6 @@ from distsim.weights.shard import load
 from distsim.weights.source import Network
 
 _SOLVERS: dict[str, type[Race] | type[Relax]] = {"race": Race, "relax": Relax}
-_ANY = 1 << 62  # events: no bound on a stretch
 
 
 class HostChain:
@@ -91,7 +90,8 @@ class HostChain:
         self.timer.start()
         if recorder.limit is not None and (self._quiet or self.now() >= END_OF_TIME):
             self._check_motion()
-        stretch = self._engine.advance(self.law, self.z, self.x, *self._bounds(recorder))
+        until = END_OF_TIME if recorder.until is None else recorder.until
+        stretch = self._engine.advance(self.law, self.z, self.x, recorder.ahead(), until)
         events, times, doubled, first, *_ = stretch
         kept = recorder.belonging(times)
         self._quiet = events.size == first
@@ -107,13 +107,6 @@ class HostChain:
         self.replays += stretch.replays
         self.applies += stretch.applies
         self.timer.stamp("record")
-
-    def _bounds(self, recorder: Recorder) -> tuple[int, float]:
-        """Of a stretch: events, and time or steps."""
-        events = _ANY if recorder.limit is None else recorder.limit - recorder.transitions
-        if self.config.checkpoint is not None and self.config.save_events is not None:
-            events = min(events, self.config.save_events)
-        return events, END_OF_TIME if recorder.until is None else recorder.until
 
     def _before(self, stretch: Stretch, events: NDArray[Any], recorder: Recorder) -> Position:
         """The start of a stretch's last window, of which these events were made; of those before

@@ -137,6 +137,7 @@ class Session:
 
     def _parts(self, block: int, stop: Callable[[], str | None]) -> Iterator[Part]:
         chain, recorder, stopped = self.chain, self.recorder, None
+        recorder.look = block
         for _ in windows(chain, recorder):
             if recorder.finished(chain.now()):
                 break

@@ -11,11 +11,24 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 _SAME = 0.5  # seconds in which a launcher and a terminal may both pass on one signal
 
 
+_interrupts: list[int] = []
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """A handler for what is done before `Signals`: KeyboardInterrupt, which does not get lost.
+
+    What an interrupt meets while modules are loaded may ignore all exceptions.
+    """
+    _interrupts.append(number)
+    raise KeyboardInterrupt
+
+
 class Signals:
     """SIGTERM, SIGINT and SIGUSR1 ask for a stop; a second one leaves at once.
 
     Python's handlers wait until a blocking call returns; a thread that reads the wakeup file does
     not. To be entered in the main thread, after MPI has started. `leave` gets the exit status.
+    Raises KeyboardInterrupt for an `interrupt` before.
     """
 
     def __init__(self, leave: Callable[[int], object]) -> None:
@@ -25,10 +38,13 @@ class Signals:
     def __enter__(self) -> "Signals":
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        self._before = {number: signal.signal(number, _nothing) for number in SIGNALS}
+        # In this order: there is no moment at which a signal goes to no one.
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
         self._thread.start()
+        self._before = {number: signal.signal(number, _nothing) for number in SIGNALS}
+        if _interrupts:
+            raise KeyboardInterrupt
         return self
 
     def __exit__(

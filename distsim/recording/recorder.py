@@ -13,13 +13,15 @@ from distsim.recording.sinks import Sink
 NOTHING = np.empty(0, np.int64)
 BLOCK = 1 << 16  # events that wait for the sink at most,
 PATIENCE = 10.0  # and seconds that they wait
+_ANY = 1 << 62  # more events than a run has
 
 
 class Recorder:
     """Counts events up to the run's length, keeps the digest, fills the root's sink, has the
     root's observation take them.
 
-    transitions, until: the run's length in events, or in time (MPM) or steps (BM).
+    transitions, until: the run's length in events, or in time (MPM) or steps (BM). look: events
+    after which somebody wants to look at the run, at the end of a window.
     """
 
     def __init__(
@@ -28,8 +30,10 @@ class Recorder:
         until: float | None,
         sink: Sink | None = None,
         observation: Observation | None = None,
+        look: int | None = None,
     ) -> None:
         self.limit = transitions
+        self.look = look
         self.until = until
         self.sink = sink
         self.observation = observation
@@ -61,6 +65,11 @@ class Recorder:
         if self.limit is not None:
             kept = min(kept, self.limit - self.transitions)
         return kept
+
+    def ahead(self) -> int:
+        """Events after which the chain is to be looked at, or the run is over."""
+        ends = [self.look, None if self.limit is None else self.limit - self.transitions]
+        return min((end for end in ends if end is not None), default=_ANY)
 
     def finished(self, now: float) -> bool:
         """Whether the run's length is reached, when all before time `now` is recorded."""

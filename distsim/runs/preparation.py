@@ -51,7 +51,8 @@ def prepare(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Pr
     chain = open_chain(network, config, ranks, None if saved is None else saved.position.states)
     earlier = None if saved is None else saved.observed
     observation = open_observation(config, network, chain, until, earlier, on_disk=True)
-    recorder = Recorder(limit, until, observation=observation)
+    saves = config.save_events if config.checkpoint is not None else None
+    recorder = Recorder(limit, until, observation=observation, look=saves)
     digest = "" if config.checkpoint is None and saved is None else chain.network_digest()
     if saved is not None:
         agreed(ranks, lambda: check_same(saved, digest, network, config))

@@ -112,7 +112,8 @@ def test_an_early_interrupt_is_no_traceback(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert "Traceback" not in err
-        assert process.returncode in (130, 85)
+        # Python ends by the signal where the interrupt met some of its own code: 130 to a shell.
+        assert process.returncode in (130, 85, -signal.SIGINT)
 
 
 @pytest.mark.alone

@@ -120,12 +120,10 @@ def test_a_run_that_ends_inside_a_window_is_resumed_at_its_start(model: str, len
 @pytest.mark.parametrize("model", ["mpm", "bm"])
 def test_a_stretch_ends_with_the_window_that_makes_its_events(model: str) -> None:
     config = Config(
-        model=model, network="gaussian", neurons=100, transitions=10**6, engine="walk",
-        device="cpu", checkpoint="unused", checkpoint_every="1 events",
-    )  # fmt: skip
-    weights = np.zeros((100, 100))
-    chain = open_chain(from_array(weights), config, Serial())
-    recorder = Recorder(config.transitions, None, None)
+        model=model, network="gaussian", neurons=100, transitions=10**6, engine="walk", device="cpu"
+    )
+    chain = open_chain(from_array(np.zeros((100, 100))), config, Serial())
+    recorder = Recorder(config.transitions, None, look=1)
     for _ in range(20):
         windows, events = chain.windows, recorder.transitions
         chain.advance(recorder)

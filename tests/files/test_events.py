@@ -249,6 +249,6 @@ def test_a_run_says_where_it_was_and_from_where_it_went_on(tmp_path: Path) -> No
     keys = ("from_transitions", "ranks", "engine", "device", "exchange", "hosts")
     here = [os.uname().nodename]
     assert [tuple(record[key] for key in keys) for record in events.attempts] == [
-        (0, 1, "relax", "cpu", None, here),
+        (0, 1, "walk", "cpu", None, here),
         (saved.position.transitions, 1, "race", "cpu", None, here),
     ]

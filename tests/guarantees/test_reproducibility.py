@@ -24,6 +24,7 @@ from distsim import simulate
 from distsim.chains.cpu import HostChain
 from distsim.chains.opening import open_chain
 from distsim.config.options import Config
+from distsim.engines import walk
 from distsim.files.events import read
 from distsim.laws.window import Window
 from distsim.networks.matrices import from_array
@@ -284,7 +285,10 @@ def recorded(
 @pytest.mark.parametrize("engine", ["race", "relax", "walk"])
 @pytest.mark.parametrize("tau", [2.0, 0.5])
 @pytest.mark.parametrize("window", [None, 1, 3])
-def test_mpm_follows_the_rule_of_tickets(engine: str, tau: float, window: int | None) -> None:
+def test_mpm_follows_the_rule_of_tickets(
+    engine: str, tau: float, window: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "_SECONDS", 0.0)  # a stretch is one window, which `open` tells
     weights, bias = tiny(6, False)
     config = Config(
         network="array", engine=engine, tau=tau, window=window, transitions=200, seed=12345678901,
