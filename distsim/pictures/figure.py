@@ -107,7 +107,7 @@ def titled(axes: Any, title: str, subtitle: str) -> None:
         "\n".join(lines), (0, 1), xytext=(0, above), xycoords="axes fraction",
         textcoords="offset points", linespacing=1.15,
     )  # fmt: skip
-    below.set_in_layout(False)  # the title is above it, and takes its room
+    below.set_in_layout(not title)  # a title is above it, and takes its room
     above += len(lines) * 10.5 + 2
     text = textwrap.fill(literal(title), int(0.9 * room))
     axes.set_title(text, loc="left", pad=above, fontweight="bold", fontsize=9)

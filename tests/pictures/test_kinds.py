@@ -306,9 +306,12 @@ def test_samples_are_an_image_of_the_states() -> None:
 
 
 # ------------------------------------------------------------------------------- all of them
+@pytest.mark.parametrize("title", [True, False])
 @pytest.mark.parametrize("name", KINDS)
-def test_texts_stay_within_a_column_of_a_page_and_clear_of_each_other(name: str) -> None:
-    figure = draw(name, MPM, ALL, width=3.4)
+def test_texts_stay_within_a_column_of_a_page_and_clear_of_each_other(
+    name: str, title: bool
+) -> None:
+    figure = draw(name, MPM, ALL, width=3.4, title=title)
     figure.draw_without_rendering()
     texts = []
     for axes in (part for one in figure.axes for part in (one, *one.child_axes)):
