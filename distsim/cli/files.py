@@ -85,7 +85,7 @@ def info(
     "--from", "start", type=float, metavar="NUMBER", help="Model time (mpm) or sweeps (bm)."
 )
 @click.option("--to", "stop", type=float, metavar="NUMBER", help="The same, where it ends.")
-@click.option("--neurons", metavar="FROM:TO|INDEX,...", help="Draw these [default: all].")
+@click.option("--neurons", metavar=Indices.metavar, help="Draw these [default: all].")
 @click.option(
     "--sort",
     default="none",

@@ -46,8 +46,8 @@ def partial_path(path: str) -> str:
 def end(
     config: Mapping[str, Any], neurons: int, time: NDArray[np.float64], *, partial: bool
 ) -> float:
-    """Where a run ended, in model time or steps: as configured, or at its last event. time: of its
-    events, float64[K]."""
+    """Where a run ended, in model time or steps: as configured, or where it was last seen. time:
+    when it was, such as of its events, float64[K]."""
     if not partial:
         if config["time"] is not None:
             return float(config["time"])
@@ -55,7 +55,7 @@ def end(
             return float(config["steps"])
         if config["sweeps"] is not None:
             return float(config["sweeps"] * neurons)
-    return float(time[-1]) if time.size else 0.0
+    return float(time.max(initial=0.0))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.files import events as files
-from distsim.files.events import BLOCK, Events
+from distsim.files.events import BLOCK, Events, end
 
 SORTS = ("none", "rate", "population")
 
@@ -212,12 +212,13 @@ def _run(
     of events."""
     sweep = head.initial.size if head.config["model"] == "bm" else 1
     seen = observables["time"][:] if "time" in observables else np.empty(0)
+    reached = np.concatenate([last, seen[-1:] * sweep])
     return Run(
         name,
         head.config,
         head.initial,
         transitions,
-        _end(head, sweep, np.concatenate([last / sweep, seen[-1:]])),
+        end(head.config, head.initial.size, reached, partial=head.partial) / sweep,
         lambda: (block._replace(time=block.time / sweep) for block in blocks()),
         observables,
         head.names,
@@ -225,12 +226,3 @@ def _run(
         network,
         head.partial,
     )
-
-
-def _end(head: Events, sweep: int, seen: NDArray[np.float64]) -> float:
-    """When a run ended: as configured, else at its last event or sample."""
-    if not head.partial:
-        for name, unit in (("time", 1), ("steps", sweep), ("sweeps", 1)):
-            if head.config[name] is not None:
-                return float(head.config[name]) / unit
-    return float(seen.max(initial=0.0))

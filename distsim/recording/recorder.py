@@ -68,8 +68,8 @@ class Recorder:
 
     def ahead(self) -> int:
         """Events after which the chain is to be looked at, or the run is over."""
-        ends = [self.look, None if self.limit is None else self.limit - self.transitions]
-        return min((end for end in ends if end is not None), default=_ANY)
+        left = _ANY if self.limit is None else self.limit - self.transitions
+        return left if self.look is None else min(left, self.look)
 
     def finished(self, now: float) -> bool:
         """Whether the run's length is reached, when all before time `now` is recorded."""

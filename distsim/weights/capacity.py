@@ -7,7 +7,7 @@ from distsim.ranks import partition
 
 # Bytes of a local neuron besides its weights: its states, responses and bounds on them, bias and
 # what an engine and a law keep for it; of every neuron on each rank: its initial and final state.
-LOCAL_BYTES, GLOBAL_BYTES = 123, 2
+LOCAL_BYTES, GLOBAL_BYTES = 140, 2
 # Bytes that may follow a column, and the shortest that they follow (`kernels.dense.make_columns`).
 COLUMN_SPARE, COLUMN_BYTES = 64, 2048
 SPARE = 128 << 20  # compiled kernels as they are loaded (measured: 65 to 138 MiB); a tile of rows
