@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from distsim.chains.chain import Position
 from distsim.config.options import Config
-from distsim.engines.engine import Engine, Stretch
+from distsim.engines.engine import Engine, Stretch, take_back
 from distsim.engines.race import Race
 from distsim.engines.relax import Relax
 from distsim.engines.timer import Timer
@@ -96,9 +96,7 @@ class HostChain:
         kept = recorder.belonging(times)
         self._quiet = events.size == first
         if kept < events.size:  # the run ends here; another would need the whole last window
-            undone = undoing(events[kept:])
-            self.shard.storage.accumulate(undone, self.z)
-            commit(undone, self.shard.first, self.x)
+            take_back(self.shard, events[kept:], self.z, self.x)
             recorder.record(times[:first], events[:first], doubled[:first])
             self._left = self._before(stretch, events[first:kept], recorder)
             times, events, doubled = times[first:kept], events[first:kept], doubled[first:kept]

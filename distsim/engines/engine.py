@@ -24,11 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.kernels.energy import interleave
+from distsim.kernels.states import commit, undoing
 from distsim.kernels.window import Clock
 from distsim.laws.law import Law
 from distsim.laws.window import Window
 from distsim.ranks import partition
 from distsim.ranks.communicator import Communicator
+from distsim.weights.shard import Shard
+from distsim.weights.storage import HostStorage
 
 NONE = np.empty(0, np.int64)
 
@@ -71,6 +74,15 @@ class Solver(Protocol):
     def solve(
         self, law: Law, window: Window, z: NDArray[Any], x: NDArray[np.uint8]
     ) -> Solution: ...
+
+
+def take_back(
+    shard: Shard[HostStorage], events: NDArray[np.uint64], z: NDArray[Any], x: NDArray[np.uint8]
+) -> None:
+    """Lead z: int[n] and x: uint8[n] back to before these events, in place."""
+    undone = undoing(events)
+    shard.storage.accumulate(undone, z)
+    commit(undone, shard.first, x)
 
 
 def of_all_ranks(

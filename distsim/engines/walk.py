@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.engines.engine import NONE, Stretch
+from distsim.engines.engine import NONE, Stretch, take_back
 from distsim.engines.timer import Timer
 from distsim.kernels import walk_tickets, walk_visits
 from distsim.kernels.memory import aligned
-from distsim.kernels.states import commit, undoing
 from distsim.kernels.walk import Ends, Log, walk
 from distsim.kernels.walk_tickets import Rule, make_queue, make_tables, make_tickets
 from distsim.kernels.walk_visits import Steps, make_visits
@@ -82,7 +81,7 @@ class Walk:
             )
             z[:] = self._y
             if full:
-                self._take_back(log.event[done:made], z, x)
+                take_back(self.shard, log.event[done:made], z, x)  # of a window that was not ended
                 queue = make_queue(2 * self._tickets.queue.key.size)
                 self._tickets = self._tickets._replace(queue=queue)
                 self._log = _log(2 * log.event.size)
@@ -110,12 +109,6 @@ class Walk:
         """Choose how many windows the next stretch may have."""
         pace = min(max(_SECONDS / max(seconds, 1e-6), 0.25), 4.0)
         self._windows = max(1, int(windows * pace))
-
-    def _take_back(self, events: NDArray[np.uint64], z: NDArray[Any], x: NDArray[np.uint8]) -> None:
-        """Lead back to before the events of a window that was not ended."""
-        undone = undoing(events)
-        self.shard.storage.accumulate(undone, z)
-        commit(undone, self.shard.first, x)
 
     def _stretch(self, log: Log, done: int, first: int, before: Clock, windows: int) -> Stretch:
         """What a walk made; it had no passes."""
