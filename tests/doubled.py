@@ -16,6 +16,7 @@ from distsim.chains.cpu import HostChain
 from distsim.chains.opening import take_gpu
 from distsim.config.options import Config
 from distsim.engines.engine import NONE
+from distsim.laws.conditions import Conditions
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Communicator, Serial, connect
 from distsim.recording.recorder import Recorder
@@ -66,7 +67,7 @@ class Kept(Recorder):
 def by_cpu(case: dict[str, Any]) -> Numbers:
     """int64[K], of all events of the run."""
     source, config, states = opened(case)
-    chain: Any = HostChain(source, config, Serial(), states)
+    chain: Any = HostChain(source, config, Serial(), states, Conditions.constant(config.tau))
     recorder = Kept(config, source)
     advance_to_end(chain, recorder, lambda: True)
     return np.concatenate(recorder.doubled)
@@ -76,7 +77,7 @@ def by_gpu(case: dict[str, Any], ranks: Communicator) -> Numbers:
     from distsim.chains.gpu import DeviceChain
 
     source, config, states = opened(case)
-    chain = DeviceChain(source, config, ranks, states)
+    chain = DeviceChain(source, config, ranks, states, Conditions.constant(config.tau))
     recorder = Kept(config, source)
     advance_to_end(chain, recorder, lambda: True)
     chain.close()

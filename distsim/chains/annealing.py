@@ -5,7 +5,6 @@ at another temperature from the step that it has reached, with the tickets of th
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from distsim.chains.cpu import HostChain
 from distsim.chains.rehearsal import rehearse
 from distsim.config.options import Config
 from distsim.kernels.window import Clock
+from distsim.laws.conditions import Conditions
 from distsim.laws.opening import open_law
 from distsim.ranks.communicator import Serial
 from distsim.recording.recorder import Recorder
@@ -26,11 +26,11 @@ def anneal(
     """The states, uint8[N], after so many sweeps at each of these temperatures, from `states`."""
     config = Config(network="array", model="bm", sweeps=1, seed=seed)
     ranks = Serial()
-    chain = HostChain(network, config, ranks, states)
+    chain = HostChain(network, config, ranks, states, Conditions.constant(config.tau))
     rehearse(config, chain.shard.kind, several_ranks=False)
     steps = 0
     for tau in taus:
-        chain.law = open_law(replace(config, tau=tau), chain.shard, ranks)
+        chain.law = open_law(config, chain.shard, ranks, Conditions.constant(tau))
         chain.law.clock = Clock(steps, float(steps), exponent=chain.law.clock.exponent)
         steps += sweeps * network.neurons
         recorder = Recorder(None, float(steps))

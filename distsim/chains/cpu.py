@@ -16,6 +16,7 @@ from distsim.engines.walk import Walk
 from distsim.engines.windows import Windows
 from distsim.kernels.states import commit, undoing
 from distsim.kernels.window import END_OF_TIME
+from distsim.laws.conditions import Conditions
 from distsim.laws.opening import open_law
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
@@ -43,6 +44,7 @@ class HostChain:
         config: Config,
         ranks: Communicator,
         states: NDArray[np.uint8],
+        conditions: Conditions,
         kind: type[np.int32] | type[np.int64] | None = None,
     ) -> None:
         """states: of all neurons, uint8[N]; kind: of z, where another network has the say."""
@@ -61,7 +63,7 @@ class HostChain:
         self.initial = states
         self.x = states[self.shard.first : self.shard.first + self.shard.size].copy()
         self.z = self.shard.responses(states)
-        self.law = open_law(config, self.shard, ranks)
+        self.law = open_law(config, self.shard, ranks, conditions)
         alone = "walk" if ranks.size == 1 else "relax"
         self.engine = alone if config.engine == "auto" else config.engine
         self._engine = self._open_engine(config.energies)

@@ -30,6 +30,7 @@ from distsim.gpu.layout import HEADER, STAGES, Halt
 from distsim.kernels.events import LIMIT
 from distsim.kernels.mcculloch_pitts import largest_response
 from distsim.kernels.window import Clock
+from distsim.laws.conditions import Conditions
 from distsim.laws.opening import open_law
 from distsim.ranks.communicator import Communicator
 from distsim.ranks.nccl import Nccl, connect_gpus
@@ -58,6 +59,7 @@ class DeviceChain:
         config: Config,
         ranks: Communicator,
         states: NDArray[np.uint8],
+        conditions: Conditions,
     ) -> None:
         """`states`: of all neurons at the start, uint8[N]."""
         self.config = config
@@ -80,17 +82,17 @@ class DeviceChain:
         self.exchange: str | None = choose_exchange(config, ranks)
         check_fit(network, config, ranks)
         try:
-            self._build(network)
+            self._build(network, conditions)
         except BaseException:
             self.abandon()
             raise
 
     # ------------------------------------------------------------------------------------- set-up
-    def _build(self, network: Network) -> None:
+    def _build(self, network: Network, conditions: Conditions) -> None:
         """The weights, the law, and the device's constants, buffers and first state."""
         config, ranks = self.config, self.ranks
         self.shard = shard = load(network, config.weight_bits, ranks, self._columns)
-        self.law = law = open_law(config, shard, ranks)
+        self.law = law = open_law(config, shard, ranks, conditions)
         x = self.initial[shard.first : shard.first + shard.size].copy()
         z = shard.responses(self.initial)
         self.device = Device(

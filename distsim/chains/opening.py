@@ -13,6 +13,7 @@ from distsim.config.options import GIVEN, Config
 from distsim.errors import InputError
 from distsim.kernels import cache
 from distsim.kernels.states import random_states
+from distsim.laws.conditions import Conditions
 from distsim.ranks.agreement import agreed, gathered
 from distsim.ranks.communicator import Communicator
 from distsim.weights.source import Network
@@ -35,11 +36,16 @@ def take_gpu(ranks: Communicator) -> str | None:
 
 
 def open_chain(
-    network: Network, config: Config, ranks: Communicator, states: NDArray[np.uint8] | None = None
+    network: Network,
+    config: Config,
+    ranks: Communicator,
+    states: NDArray[np.uint8] | None = None,
+    conditions: Conditions | None = None,
 ) -> Chain:
     """The chain on the device that the configuration asks for, on all ranks alike.
 
-    states: of all neurons, uint8[N]; without them those that the configuration names.
+    states: of all neurons, uint8[N]; without them those that the configuration names. conditions:
+    what holds when; without them the configuration's one temperature.
     """
     agreed(ranks, lambda: _refuse(cache.lack) if cache.lack else None)
     gpu = on_gpu(config.device, ranks)
@@ -54,13 +60,16 @@ def open_chain(
         )
     if states is None:
         states = _initial(config, network.neurons, ranks)
+    if conditions is None:
+        conditions = Conditions.constant(config.tau)
+    states = conditions.hold(states)
     if not gpu:
-        chain = HostChain(network, config, ranks, states)
+        chain = HostChain(network, config, ranks, states, conditions)
         rehearse(config, chain.shard.kind, several_ranks=ranks.size > 1)
         return chain
     from distsim.chains.gpu import DeviceChain
 
-    return DeviceChain(network, config, ranks, states)
+    return DeviceChain(network, config, ranks, states, conditions)
 
 
 def on_gpu(device: str, ranks: Communicator) -> bool:

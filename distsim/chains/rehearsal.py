@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from distsim.chains.cpu import HostChain
 from distsim.config.options import Config
+from distsim.laws.conditions import Conditions
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
 from distsim.recording.observation import Observation, Plan
@@ -71,7 +72,9 @@ def _rehearse(
         weights = np.triu(weights, 1) + np.triu(weights, 1).T
     ranks = _Pair() if several_ranks else Serial()
     states = np.zeros(_NEURONS, np.uint8)
-    chain = HostChain(from_array(weights), config, ranks, states, np.int64 if wide else np.int32)
+    kind = np.int64 if wide else np.int32
+    constant = Conditions.constant(config.tau)
+    chain = HostChain(from_array(weights), config, ranks, states, constant, kind)
     observation = None
     if observed:
         what = Plan(

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any
 
+from distsim.config.chains import ChainOptions
+from distsim.config.conditions import ConditionOptions
 from distsim.config.kinds import (
     Choice,
     Duration,
@@ -49,7 +51,7 @@ WRITTEN = {
 
 
 @dataclass(frozen=True)
-class Config(NetworkOptions):
+class Config(NetworkOptions, ConditionOptions, ChainOptions):
     """The options of one run.
 
     `sources` names where values came from, field -> "--tau", "DISTSIM_TAU", "tau in run.toml",
@@ -59,7 +61,6 @@ class Config(NetworkOptions):
     model: str = option(
         "mpm", Choice(("mpm", "bm")), Role.STREAM, "McCulloch-Pitts machine or Boltzmann machine."
     )
-    tau: float = option(1.0, Number(), Role.STREAM, "Temperature.")
     seed: int = option(0, SEED, Role.STREAM, "Seed of the chain.")
     transitions: int | None = option(
         None, Integer(1), Role.LENGTH, "Length: number of transitions."

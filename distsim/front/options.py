@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     T: float | None
     beta: float | None
     seed: int
+    replica: int
     transitions: int | None
     time: float | None
     steps: int | None

@@ -4,15 +4,17 @@ from typing import Any
 
 from distsim.config.options import Config
 from distsim.laws.boltzmann import Boltzmann
+from distsim.laws.conditions import Conditions
 from distsim.laws.law import Law
 from distsim.laws.mcculloch_pitts import McCullochPitts
 from distsim.ranks.communicator import Communicator
 from distsim.weights.shard import Shard
 
 
-def open_law(config: Config, shard: Shard[Any], ranks: Communicator) -> Law:
-    """The law of a chain, at its first window. Raises InputError for its temperature."""
+def open_law(config: Config, shard: Shard[Any], ranks: Communicator, conditions: Conditions) -> Law:
+    """The law of a chain, at its first window. Raises InputError for its temperatures."""
+    tau = float(conditions.taus[0])
     if config.model == "mpm":
-        return McCullochPitts(shard, config.tau, config.seed, config.window, ranks)
+        return McCullochPitts(shard, tau, config.seed, config.window, ranks)
     assert config.scan is not None
-    return Boltzmann(shard, config.tau, config.seed, config.window, ranks, config.scan)
+    return Boltzmann(shard, tau, config.seed, config.window, ranks, config.scan)

@@ -16,6 +16,7 @@ from distsim.engines.walk import Walk
 from distsim.engines.windows import Windows
 from distsim.kernels.states import commit
 from distsim.kernels.window import END_OF_TIME, Clock
+from distsim.laws.conditions import Conditions
 from distsim.laws.opening import open_law
 from distsim.networks.gaussian import Gaussian
 from distsim.ranks.communicator import Communicator, Serial
@@ -40,7 +41,7 @@ def follow(ranks: Communicator, name: str, case: dict[str, Any]) -> list[Solutio
     config = Config(network="gaussian", neurons=N, transitions=1, seed=9, **case)
     network = Gaussian(N, 1.0, 0, config.model == "bm")
     shard = load(network, 16, ranks, DenseColumns)
-    law = open_law(config, shard, ranks)
+    law = open_law(config, shard, ranks, Conditions.constant(config.tau))
     solver: Solver = SOLVERS[name](shard, ranks, Timer())
     states = STATES.copy()
     x = states[shard.first : shard.first + shard.size].copy()
@@ -110,7 +111,8 @@ def stretches(name: str, case: dict[str, Any]) -> tuple[list[Event], dict[int, C
     config = Config(network="gaussian", neurons=N, transitions=1, seed=9, **case)
     ranks, timer = Serial(), Timer()
     shard = load(Gaussian(N, 1.0, 0, config.model == "bm"), 16, ranks, DenseColumns)
-    law, x = open_law(config, shard, ranks), STATES.copy()
+    law = open_law(config, shard, ranks, Conditions.constant(config.tau))
+    x = STATES.copy()
     z = shard.responses(x)
     needs = (shard, ranks, timer, True)
     engine: Engine = Walk(*needs) if name == "walk" else Windows(SOLVERS[name](*needs), 0, timer)

@@ -246,10 +246,10 @@ import distsim.__main__, distsim.runs.preparation as preparation
 rank, number = map(int, (sys.argv.pop(1), sys.argv.pop(1)))
 open_chain = preparation.open_chain
 
-def fail(network, config, ranks, states=None):
-    if ranks.rank == rank:
+def fail(*arguments):
+    if arguments[2].rank == rank:
         os.kill(os.getpid(), number)
-    return open_chain(network, config, ranks, states)
+    return open_chain(*arguments)
 
 preparation.open_chain = fail
 distsim.__main__.main()

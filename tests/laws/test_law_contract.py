@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from distsim.config.options import Config
 from distsim.kernels.events import NO_EVENT
 from distsim.kernels.replay import Bounds
+from distsim.laws.conditions import Conditions
 from distsim.laws.law import Law
 from distsim.laws.opening import open_law
 from distsim.laws.tickets import Tickets
@@ -41,7 +42,7 @@ class Opened:
         self.machine = machine
         self.tau, self.random = config.tau, config.scan == "random"
         self.shard: Shard[DenseColumns] = load(network, 32, Serial(), DenseColumns)
-        self.law: Law = open_law(config, self.shard, Serial())
+        self.law: Law = open_law(config, self.shard, Serial(), Conditions.constant(config.tau))
         self.x = dice.integers(0, 2, N).astype(np.uint8)
         self.z = self.shard.responses(self.x)
 

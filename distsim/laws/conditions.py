@@ -1,0 +1,71 @@
+"""Conditions: what is constant until a time that is known beforehand.
+
+A temperature schedule, clamps and a stimulus are one thing to a law: values that hold from one
+change to the next. Windows end at changes, whose times are fixed before the chain begins: by the
+strong Markov property it keeps its law.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What holds when, for one chain. Times are model time (MPM) or steps (BM, whole numbers).
+
+    times: float64[S], rising, the first is 0: from then on the temperature is taus: float64[S].
+    clamped: int64[C], rising: neurons that stay in the states held: uint8[C].
+    start, stop: float64[M]; neuron: int64[M]; bias: float64[M]: what is added to a neuron's bias
+    from start on, until stop.
+    """
+
+    times: NDArray[np.float64]
+    taus: NDArray[np.float64]
+    clamped: NDArray[np.int64]
+    held: NDArray[np.uint8]
+    start: NDArray[np.float64]
+    stop: NDArray[np.float64]
+    neuron: NDArray[np.int64]
+    bias: NDArray[np.float64]
+
+    @staticmethod
+    def constant(tau: float) -> Conditions:
+        """One temperature for ever, and nothing else."""
+        whole, real = np.empty(0, np.int64), np.empty(0)
+        return Conditions(
+            np.zeros(1), np.array([tau]), whole, np.empty(0, np.uint8), real, real, whole, real
+        )
+
+    @staticmethod
+    def of(arrays: Mapping[str, NDArray[Any]]) -> Conditions:
+        """Those whose `arrays` these are."""
+        return Conditions(**arrays)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """For files: by the names of the fields."""
+        return dict(self.__dict__)
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is one temperature and nothing else."""
+        return self.times.size == 1 and not self.clamped.size and not self.start.size
+
+    def digest(self) -> str:
+        """Equal digests, equal conditions."""
+        found = hashlib.blake2b(digest_size=8)
+        for name, values in self.arrays().items():
+            found.update(f"{name} {values.dtype} {values.size} ".encode() + values.tobytes())
+        return found.hexdigest()
+
+    def hold(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """These states, uint8[N], with those of clamped neurons."""
+        states = states.copy()
+        states[self.clamped] = self.held
+        return states
