@@ -14,6 +14,7 @@ from distsim.engines.relax import Relax
 from distsim.engines.timer import Timer
 from distsim.engines.walk import Walk
 from distsim.engines.windows import Windows
+from distsim.kernels.events import neuron_of, sign_of
 from distsim.kernels.states import commit, undoing
 from distsim.kernels.window import END_OF_TIME
 from distsim.laws.conditions import Conditions
@@ -58,6 +59,8 @@ class HostChain:
             ranks,
             lambda *shape: agreed(ranks, lambda: DenseColumns(*shape)),  # room for the weights
         )
+        if kind is None and self.shard.reach + conditions.largest_bias() / self.shard.unit >= 2**30:
+            kind = np.int64
         if kind is not None:
             self.shard = replace(self.shard, kind=kind)
         self.initial = states
@@ -92,9 +95,13 @@ class HostChain:
         self.timer.start()
         if recorder.limit is not None and (self._quiet or self.now() >= END_OF_TIME):
             self._check_motion()
-        until = END_OF_TIME if recorder.until is None else recorder.until
+        course = self.law.course
+        course.enter(self.law.clock, self.z)
+        until = course.until(END_OF_TIME if recorder.until is None else recorder.until)
         stretch = self._engine.advance(self.law, self.z, self.x, recorder.ahead(), until)
         events, times, doubled, first, *_ = stretch
+        if course.lift.size and doubled.size:  # the energy is of the network's own biases
+            doubled = doubled + 2 * sign_of(events) * course.lift[neuron_of(events)]
         kept = recorder.belonging(times)
         self._quiet = events.size == first
         if kept < events.size:  # the run ends here; another would need the whole last window
@@ -152,7 +159,10 @@ class HostChain:
         return self.ranks.gather(self.x)
 
     def consistent(self, final: NDArray[np.uint8]) -> bool:
-        equal = bool(np.array_equal(self.z, self.shard.responses(final)))
+        wanted, lift = self.shard.responses(final), self.law.course.own_lift()
+        if lift.size:
+            wanted += lift.astype(wanted.dtype)
+        equal = bool(np.array_equal(self.z, wanted))
         return self.ranks.minimum(equal) == 1
 
     def close(self) -> None:

@@ -113,7 +113,7 @@ class DeviceChain:
         self._reserve(
             first_room(shard.size, ranks.size, race=self._race, target=law.target, most=law.most)
         )
-        self._top = ranks.maximum(largest_response(z, x))
+        self._top = ranks.maximum(largest_response(z, x, law.course.clamped))
 
     def _columns(self, neurons: int, size: int, bits: int) -> DeviceColumns:
         columns = DeviceColumns(neurons, size, bits)

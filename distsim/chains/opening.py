@@ -12,6 +12,7 @@ from distsim.chains.rehearsal import rehearse
 from distsim.config.options import GIVEN, Config
 from distsim.errors import InputError
 from distsim.kernels import cache
+from distsim.kernels.philox import replica_bits
 from distsim.kernels.states import random_states
 from distsim.laws.conditions import Conditions
 from distsim.ranks.agreement import agreed, gathered
@@ -48,7 +49,9 @@ def open_chain(
     what holds when; without them the configuration's one temperature.
     """
     agreed(ranks, lambda: _refuse(cache.lack) if cache.lack else None)
-    gpu = on_gpu(config.device, ranks)
+    if conditions is None:
+        conditions = Conditions.constant(config.tau)
+    gpu = on_gpu(_device(config, conditions), ranks)
     if config.exchange != "auto" and not gpu:
         raise InputError(
             f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu), or auto"
@@ -60,8 +63,6 @@ def open_chain(
         )
     if states is None:
         states = _initial(config, network.neurons, ranks)
-    if conditions is None:
-        conditions = Conditions.constant(config.tau)
     states = conditions.hold(states)
     if not gpu:
         chain = HostChain(network, config, ranks, states, conditions)
@@ -70,6 +71,16 @@ def open_chain(
     from distsim.chains.gpu import DeviceChain
 
     return DeviceChain(network, config, ranks, states, conditions)
+
+
+def _device(config: Config, conditions: Conditions) -> str:
+    """Where the chain may run. Raises InputError for what GPUs cannot do yet."""
+    if conditions.plain and not config.replica:
+        return config.device
+    if config.device == "gpu":
+        what = f"replica {config.replica}" if conditions.plain else "conditions"
+        raise InputError(f"device gpu: given with {what}; allowed: cpu or auto")
+    return "cpu"
 
 
 def on_gpu(device: str, ranks: Communicator) -> bool:
@@ -109,7 +120,7 @@ def _initial(config: Config, neurons: int, ranks: Communicator) -> NDArray[np.ui
     if config.initial == "ones":
         states[:] = 1
     elif config.initial == "random":
-        random_states(np.uint64(config.seed), 0, states)
+        random_states(np.uint64(config.seed), replica_bits(config.replica), 0, states)
     elif config.initial == GIVEN:
         raise InputError(
             f"initial: {GIVEN} given; allowed: zeros, ones, random or a .npy file; from Python "

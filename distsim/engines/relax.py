@@ -98,7 +98,9 @@ class Relax:
             again, crossed = self._deepen(law, local, window, changes, events, early)
             if not again:
                 break
-        kept = 1 + self._crossing(local, window, events) if crossed else events.size + 1
+        kept = events.size + 1
+        if crossed:
+            kept = 1 + self._crossing(local, window, events, law.course.clamped)
         if kept <= events.size:
             events, early = events[:kept], True
             self._end[:] = z
@@ -240,6 +242,13 @@ class Relax:
         self.timer.stamp("exchange")
         return events, stop != _NONE or events.size == window.most
 
-    def _crossing(self, local: Local, window: Window, events: NDArray[np.uint64]) -> int:
+    def _crossing(
+        self,
+        local: Local,
+        window: Window,
+        events: NDArray[np.uint64],
+        clamped: NDArray[np.int64],
+    ) -> int:
         """Index of the first event that lifts some s z above the window's cap, or events.size."""
-        return self.ranks.minimum(crossing(tuple(local), events, tuple(self._bounds), window.cap))
+        bounds = tuple(self._bounds)
+        return self.ranks.minimum(crossing(tuple(local), events, bounds, window.cap, clamped))

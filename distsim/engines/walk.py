@@ -13,7 +13,7 @@ from distsim.kernels import walk_tickets, walk_visits
 from distsim.kernels.memory import aligned
 from distsim.kernels.walk import Ends, Log, walk
 from distsim.kernels.walk_tickets import Rule, make_queue, make_tables, make_tickets
-from distsim.kernels.walk_visits import Steps, make_visits
+from distsim.kernels.walk_visits import make_visits
 from distsim.kernels.window import Clock
 from distsim.laws.law import Law
 from distsim.laws.window import LARGEST_TARGET
@@ -64,7 +64,8 @@ class Walk:
         self, law: Law, z: NDArray[Any], x: NDArray[np.uint8], ends: Ends
     ) -> tuple[Stretch, Clock]:
         """Of an MPM."""
-        rule = Rule(law.seed, law.scale, law.target, self.shard.rest, law.margin // 2)
+        course = law.course
+        rule = Rule(*law.names, course.times, course.rest, course.clamped, self.shard.spread)
         full, windows = True, 0
         while full and not windows:
             log = self._log
@@ -93,11 +94,12 @@ class Walk:
         """Of a BM."""
         if self._log.event.size < law.most:
             self._log = _log(_EVENTS + law.most)
-        columns, rest = self.shard.storage.columns, self.shard.rest
+        columns, course = self.shard.storage.columns, law.course
         windows, done, first, before, after = walk_visits.walk_visits(
             law.scan,
-            Steps(law.target, law.most),
-            walk_visits.Motion(columns, z, x, rest, law.scale),
+            course.times,
+            law.most,
+            walk_visits.Motion(columns, z, x, course.rest, course.held),
             tuple(law.clock),
             ends,
             self._chunk,

@@ -228,12 +228,19 @@ def adjust(columns, before, after, most, end, bounds):
 
 
 @njit(cache=True)
-def crossing(local, events, bounds, cap):
-    """Index of the first event after which some s z is above `cap`; events.size if none."""
+def crossing(local, events, bounds, cap, clamped):
+    """Index of the first event after which some s z is above `cap`; events.size if none.
+
+    clamped: int64[c], rising: the local neurons whose s z may be.
+    """
     columns, _, first, z, x = local
     high, low = bounds
     best = events.size
+    passed = 0  # clamped neurons
     for i in range(z.size):
+        if passed < clamped.size and clamped[passed] == i:
+            passed += 1
+            continue
         if max(np.int64(high[i]), -np.int64(low[i])) <= cap:
             continue
         total = np.int64(z[i])

@@ -9,16 +9,16 @@ import numpy as np
 from numba import njit
 
 from distsim.kernels.elementary import exponential, ln, uniform
-from distsim.kernels.events import NO_EVENT, event_word, neuron_of, tick_of, to_threshold
+from distsim.kernels.events import LIMIT, NO_EVENT, event_word, neuron_of, tick_of, to_threshold
 from distsim.kernels.philox import UPDATE, VISIT, draw
 
 
 @njit(inline="always")
-def visited(seed, step, neurons, sequential):
+def visited(seed, replica, step, neurons, sequential):
     """The neuron that step `step` (from 0) visits: step mod N, or uniform (multiply-high)."""
     if sequential:
         return step % neurons
-    a, b, _, _ = draw(seed, 0, step, 0, VISIT)
+    a, b, _, _ = draw(seed, 0, step | replica, 0, VISIT)
     n = np.uint64(neurons)
     return np.int64((a * n + ((b * n) >> np.uint64(32))) >> np.uint64(32))
 
@@ -26,26 +26,30 @@ def visited(seed, step, neurons, sequential):
 class Scan(NamedTuple):
     """Which neurons are visited, and how their tickets are drawn.
 
-    seed: uint64; neurons: N; first, size: of the local neurons; scale: T in weight units.
+    seed: uint64; replica: its bits (`philox.replica_bits`); neurons: N; first, size: of the local
+    neurons; clamped: bool[n], which of these stay as they are.
     """
 
     seed: Any
+    replica: int
     neurons: int
     sequential: bool
     first: int
     size: int
-    scale: float
+    clamped: Any
 
 
 @njit(cache=True)
-def visits(scan, rest, start, steps, held, room):
+def visits(scan, source, start, steps, held, room):
     """The tickets of `steps` steps from `start` on that visit local neurons, one a step.
 
-    At scale 0 a neuron follows the sign of z and keeps its state at z = 0. held: what there was
-    before, which is given up. Returns (slots, tickets, whether there was room for all): if not,
-    make room and call again.
+    source: T in weight units and float64[n], the rests of the biases. At T = 0 a neuron follows the
+    sign of z and keeps its state at z = 0. The thresholds of a clamped neuron are beyond all. held:
+    what there was before, which is given up. Returns (slots, tickets, whether there was room for
+    all): if not, make room and call again.
     """
-    seed, neurons, sequential, first, n, scale = scan
+    seed, replica, neurons, sequential, first, n, clamped = scan
+    scale, rest = source
     slots, tickets, order = room
     slot_of, before, _ = held
     if steps > tickets.size:
@@ -55,7 +59,7 @@ def visits(scan, rest, start, steps, held, room):
     used = 0
     count = 0
     for step in range(start, start + steps):
-        i = visited(seed, step, neurons, sequential) - first
+        i = visited(seed, replica, step, neurons, sequential) - first
         if i < 0 or i >= n:
             continue
         if slot_of[i] < 0:
@@ -66,10 +70,13 @@ def visits(scan, rest, start, steps, held, room):
         tickets[count].slot = slot_of[i]
         order[count] = count
         count += 1
-    logits = _logits(seed, start, tickets[:count])
+    logits = _logits(seed, start | replica, tickets[:count])
     for t in range(count):
-        remainder = rest[slots[tickets[t].slot].neuron]
-        if scale > 0.0:
+        i = slots[tickets[t].slot].neuron
+        remainder = rest[i]
+        if clamped[i]:
+            tickets[t].threshold[0] = tickets[t].threshold[1] = np.int64(LIMIT)
+        elif scale > 0.0:
             up = to_threshold(scale * logits[t] - remainder)
             tickets[t].threshold[0] = up
             tickets[t].threshold[1] = 1 - up

@@ -31,8 +31,9 @@ BIN_SHIFT = np.int64(47)
 class Source(NamedTuple):
     """What a window's tickets come from: it is 2^exponent wide.
 
-    seed: uint64; window: its number; first: of the local neurons; scale: 2 tau in weight units;
-    rest: float64[n].
+    seed: uint64; window: its number, with its replica's bits; first: of the local neurons; scale:
+    2 tau in weight units; rest: float64[n]; end: the event word from which on there are none;
+    clamped: int64[c], the local neurons that have none, rising.
     """
 
     seed: Any
@@ -41,6 +42,8 @@ class Source(NamedTuple):
     exponent: int
     scale: float
     rest: Any
+    end: Any
+    clamped: Any
 
 
 class Reach(NamedTuple):
@@ -143,8 +146,8 @@ def screen(source, reach, z, x, bound):
     """Bound ticket 0 of every neuron from below; find the neurons that may reach it.
 
     bound: as z[n] (out). A candidate has s z + margin >= bound; need: the response up to which it
-    needs tickets, in its other state too if it does not end the window by coming there. Returns
-    candidates, need: int64[found].
+    needs tickets, in its other state too if it does not end the window by coming there. A clamped
+    neuron's bound is beyond all. Returns candidates, need: int64[found].
     """
     table, margin, cap = reach
     n = z.size
@@ -161,6 +164,9 @@ def screen(source, reach, z, x, bound):
     for i in range(n):
         sz = np.int64(z[i]) if x[i] == 0 else -np.int64(z[i])
         flags[i] = sz + margin >= bound[i]
+    for i in source.clamped:
+        flags[i] = False
+        bound[i] = largest
     candidates = _indices(flags)
     need = np.empty(candidates.size, np.int64)
     for c in range(candidates.size):
@@ -211,11 +217,12 @@ def draw_tickets(source, candidates, need, bound, held, room):
             if low > need[c]:
                 bound[i] = zero + max(min(low, largest), -largest)
                 continue
-            tickets[count].key = slots[a].key
-            tickets[count].slot = a
-            tickets[count].threshold[0] = to_threshold(theta - rest[i])
-            tickets[count].threshold[1] = to_threshold(theta + rest[i])
-            count += 1
+            if slots[a].key < source.end:
+                tickets[count].key = slots[a].key
+                tickets[count].slot = a
+                tickets[count].threshold[0] = to_threshold(theta - rest[i])
+                tickets[count].threshold[1] = to_threshold(theta + rest[i])
+                count += 1
             slots[a].depth += 1
             present[more] = a
             need[more] = need[c]
@@ -229,7 +236,7 @@ def draw_tickets(source, candidates, need, bound, held, room):
 @njit(cache=True, error_model="numpy")  # checks of divisors would keep the loop from vectors
 def _next_tickets(source, present, slots):
     """Draw the next ticket of the slots `present`, int64[present]."""
-    seed, window, first, exponent, scale, _ = source
+    seed, window, first, exponent, scale, _, _, _ = source
     neuron = np.empty(present.size, np.int64)
     depth = np.empty(present.size, np.int64)
     level = np.empty(present.size)
@@ -269,17 +276,23 @@ def arrivals(source, reach, z, x, bound, held, room):
 def reached(source, cap, x, events, bounds, bound):
     """Neurons that may have reached a ticket not drawn, and a bound on all s z on the way.
 
-    A neuron with events counts with both signs. Returns candidates, need: int64[found], and the
-    bound.
+    A neuron with events counts with both signs, a clamped one not at all. Returns candidates, need:
+    int64[found], and the bound.
     """
     high, low = bounds
     n = x.size
     flags = np.empty(n, np.bool_)
     top = np.int64(-LIMIT)
-    for i in range(n):
-        reach = np.int64(high[i]) if x[i] == 0 else -np.int64(low[i])
-        top = max(top, reach)
-        flags[i] = min(reach, cap) >= bound[i]
+    start = 0
+    for c in range(source.clamped.size + 1):
+        stop = source.clamped[c] if c < source.clamped.size else n
+        for i in range(start, stop):
+            reach = np.int64(high[i]) if x[i] == 0 else -np.int64(low[i])
+            top = max(top, reach)
+            flags[i] = min(reach, cap) >= bound[i]
+        if stop < n:
+            flags[stop] = False
+        start = stop + 1
     for e in range(events.size):
         i = neuron_of(events[e]) - source.first
         if 0 <= i < n:
@@ -309,9 +322,16 @@ def more_arrivals(source, cap, x, events, bounds, bound, held, room):
 
 
 @njit(cache=True)
-def largest_response(z, x):
-    """The largest s z of the local neurons; -2^62 if there are none."""
+def largest_response(z, x, clamped):
+    """The largest s z of the local neurons that are not clamped; -2^62 if there are none.
+
+    clamped: int64[c], rising.
+    """
     top = np.int64(-LIMIT)
-    for i in range(z.size):
-        top = max(top, np.int64(z[i]) if x[i] == 0 else -np.int64(z[i]))
+    start = 0
+    for c in range(clamped.size + 1):
+        stop = clamped[c] if c < clamped.size else z.size
+        for i in range(start, stop):
+            top = max(top, np.int64(z[i]) if x[i] == 0 else -np.int64(z[i]))
+        start = stop + 1
     return top

@@ -7,7 +7,9 @@ implementation is Random123. No rank, thread, local index or launch shape enters
 every draw is the same on any number of ranks and on every device. `kernels/philox.cuh` is the twin
 of this file.
 
-The registry of draws: the last counter word is `ticket << 8 | purpose`.
+The registry of draws: the last counter word is `ticket << 8 | purpose`. Windows and steps are
+counted in 48 bits; the 16 above them, of c2, are the replica of the chain, so that chains of one
+seed have nothing in common (`replica_bits`); so are those of STATE's c2.
 
 | purpose | c0 | c1, c2 | words |
 |---|---|---|---|
@@ -23,6 +25,7 @@ The registry of draws: the last counter word is `ticket << 8 | purpose`.
 import numpy as np
 from numba import njit
 
+REPLICA_SHIFT = 48  # of a replica in the number of a window or step
 TICKET, FIRST, UPDATE, VISIT, STATE, WEIGHT, PATTERN = range(7)
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -52,9 +55,15 @@ def philox(seed, c0, c1, c2, c3):
     return c0, c1, c2, c3
 
 
+def replica_bits(replica: int) -> int:
+    """What the numbers of a replica's windows and steps are joined with (|), as an int64."""
+    bits = replica << REPLICA_SHIFT
+    return bits - (1 << 64) if bits >> 63 else bits
+
+
 @njit(inline="always")
 def draw(seed, neuron, count, ticket, purpose):
-    """The words of one named draw; `count` is a window or a step (64 bits)."""
+    """The words of one named draw; `count` is a window or a step, and whose (64 bits)."""
     n = np.uint64(count)
     last = (np.uint64(ticket) << np.uint64(8)) | np.uint64(purpose)
     return philox(np.uint64(seed), np.uint64(neuron), n & _MASK, n >> _HALF, last)

@@ -33,10 +33,10 @@ def random_patterns(seed, count, neurons):
 
 
 @njit(cache=True)
-def random_states(seed, first, x):
-    """Independent fair states, x: uint8[n] (out)."""
+def random_states(seed, replica, first, x):
+    """Independent fair states, x: uint8[n] (out). replica: its bits (`philox.replica_bits`)."""
     for i in range(x.size):
-        x[i] = _bit(seed, first + i, 0, STATE)
+        x[i] = _bit(seed, first + i, replica, STATE)
 
 
 @njit(inline="always")

@@ -19,18 +19,26 @@ A sum is exact in y as it is in z: no |z| reaches 2^30 (int32) or 2^61 (int64) a
 so that |y| stays within its type. It has no twin yet.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from distsim.kernels.dense import column
-from distsim.kernels.events import neuron_of
+from distsim.kernels.events import NO_EVENT, neuron_of
 from distsim.kernels.mcculloch_pitts import largest_response
 from distsim.kernels.memory import LINE, UNCOUNTED, prefetch
 from distsim.kernels.record import event_times
 from distsim.kernels.walk_tickets import Here, begin, deepen, limit_of, pivot
-from distsim.kernels.window import after_window, tick_length, width_and_cap
+from distsim.kernels.window import (
+    after_window,
+    end_word,
+    margin_of,
+    segment_at,
+    tick_length,
+    width_and_cap,
+)
 
 BLOCK = np.uint64(64)  # neurons: a constant, so that LLVM makes vectors of loops over them
 _AHEAD = 1 << 13  # bytes of a column from which on the next one is prefetched
@@ -144,7 +152,7 @@ def _through(rule, here, columns, motion, tickets, log, count, made):
     key, threshold, order = queue
     kind = y.dtype.type
     cap = here.cap
-    most = made + 4 * rule.target
+    most = made + here.most
     large = x.size * columns.itemsize >= _AHEAD
     position = 0
     while position < count:
@@ -196,14 +204,23 @@ def walk(rule, columns, motion, clock, ends, kept, tickets, log):
     the rest of the events is: make room, and take these back).
     """
     y, c, x = motion
+    course = rule.course
     limit = limit_of(y)
-    made = done = first = windows = 0
+    made = done = first = windows = k = 0
     before = clock
     full = False
     while goes_on(ends, log.time, first, done, windows, clock[1]):
         number, high, low, rules = clock
-        exponent, cap = width_and_cap(largest_response(y, x), rules, rule.scale)
-        here = Here(number, exponent, max(min(cap, limit - 1), -limit))
+        k = segment_at(course.times, k, high, low)
+        scale, target = course.scales[k], course.targets[k]
+        change = course.times[k + 1]
+        exponent, cap = width_and_cap(largest_response(y, x, rule.clamped), rules, scale)
+        end = end_word(clock, exponent, change)
+        if end == NO_EVENT:
+            change = math.inf
+        cap = max(min(cap, limit - 1), -limit)
+        margin = margin_of(rule.spread, target, scale) // 2
+        here = Here(number | rule.replica, exponent, scale, cap, end, 4 * target, margin)
         count = begin(rule, here, motion, kept, tickets)
         early, full = False, count < 0
         if not full:
@@ -216,7 +233,6 @@ def walk(rule, columns, motion, clock, ends, kept, tickets, log):
         before = clock
         tick = tick_length(exponent)
         event_times(log.event[first:done], high, low, tick, -0.5, log.time[first:done])
-        last = log.event[done - 1] if done > first else np.uint64(0)
-        clock = after_window(clock, exponent, last, done - first, rule.target, early)
+        clock = after_window(clock, exponent, change, log.event[first:done], target, early)
         windows += 1
     return windows, done, first, before, clock, made, full

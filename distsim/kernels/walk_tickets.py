@@ -26,6 +26,7 @@ from distsim.kernels.mcculloch_pitts import (
 from distsim.kernels.memory import UNCOUNTED, aligned
 from distsim.kernels.order import by_time
 from distsim.kernels.philox import TICKET, draw
+from distsim.kernels.window import Course
 
 _LANES = 4  # draws are made in vectors, filled up to a multiple of so many
 _TABLES = 16  # widths for which bounds of first tickets are kept
@@ -36,23 +37,30 @@ _BIN_ORIGIN = np.int32(((127 - 8) << 5) - 1)
 
 
 class Rule(NamedTuple):
-    """What the windows of an MPM follow from: seed: uint64; scale: 2 tau in weight units; target:
-    events a window; rest: float64[n], of the bias. margin: tickets are drawn up to so much above
-    s z, so that few are drawn one by one; it decides speed only."""
+    """What the windows of an MPM follow from: seed: uint64; replica: its bits; the course of its
+    conditions; rest: float64[n], of the bias; clamped: int64[c], rising; spread: of weights, in
+    units: it decides speed only."""
 
     seed: Any
-    scale: float
-    target: int
+    replica: int
+    course: Course
     rest: Any
-    margin: int
+    clamped: Any
+    spread: float
 
 
 class Here(NamedTuple):
-    """A window: its number, binary exponent of its width, cap on s z."""
+    """A window: its number, with its replica's bits; binary exponent of its width; scale: 2 tau in
+    weight units; cap on s z; end: the event word from which on it has no tickets; most: events;
+    margin: tickets are drawn up to so much above s z, so that few are drawn one by one."""
 
     number: int
     exponent: int
+    scale: float
     cap: int
+    end: Any
+    most: int
+    margin: int
 
 
 class Motion(NamedTuple):
@@ -107,10 +115,11 @@ class Tickets(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What stays from window to window: bounds of first tickets, by the exponent of a width. flags:
-    uint8[n], to work in."""
+    """What stays from window to window: bounds of first tickets, by the exponent of a width and its
+    scale. flags: uint8[n], to work in."""
 
     exponents: Any
+    scales: Any
     bounds: Any
     flags: Any
 
@@ -119,6 +128,7 @@ def make_tables(n: int, kind: Any) -> Tables:
     """For n neurons with z of this integer type."""
     return Tables(
         exponents=np.full(_TABLES, _NO_TABLE),
+        scales=np.zeros(_TABLES),
         bounds=np.empty((_TABLES, BINS), kind),
         flags=np.empty(n, np.uint8),
     )
@@ -182,18 +192,21 @@ def _make_table(exponent, scale, cap, limit, table):
 
 
 @njit(**UNCOUNTED)
-def _screen(y, c, x, words, table, margin, candidates, flags):
-    """b of every neuron from its first word; candidates (out): s z may be no more than the margin
-    below the ticket.
+def _screen(motion, words, table, margin, clamped, candidates, flags):
+    """b of every neuron from its first word, beyond all s z of a clamped one; candidates (out): s z
+    may be no more than the margin below the ticket.
 
     y: z before, z - c after. Returns how many candidates.
     """
+    y, c, x = motion
     kind = y.dtype.type
     lowest = kind(-min(margin, limit_of(y)))
     for i in range(x.size):
         # The bin of `lowest_thresholds`, or the first if the word is below 2^8.
         bits = np.float32(np.int32(words[i] >> np.uint32(8))).view(np.int32)
         c[i] = table[np.uint64(max(np.int32(bits >> _BIN_SHIFT) - _BIN_ORIGIN, np.int32(0)))]
+    for i in clamped:
+        c[i] = kind(limit_of(y))
     for i in range(x.size):
         m = -kind(x[i])  # 0, or -1 if refractory: (v ^ m) - m is s v
         turning = kind(kind(kind(c[i] ^ m) - m) - m)
@@ -201,6 +214,8 @@ def _screen(y, c, x, words, table, margin, candidates, flags):
         c[i] = turning
         y[i] = left
         flags[i] = np.uint8(kind(left ^ m) >= lowest)
+    for i in clamped:
+        flags[i] = 0
     found = 0
     for i in range(x.size):
         candidates[found] = i
@@ -214,10 +229,10 @@ def begin(rule, here, motion, kept, tickets):
 
     y: z before, z - c after. Returns how many, or -1 if there is no room for them.
     """
-    seed, scale, _, rest, margin = rule
-    window, exponent, cap = here
+    seed, _, _, rest, clamped, _ = rule
+    window, exponent, scale, cap, end, _, margin = here
     y, c, x = motion
-    exponents, tables, flags = kept
+    exponents, scales, tables, flags = kept
     words, following, lanes, queue = tickets
     depths, levels, thetas, keys = following
     neuron, depth, word, need, level, theta, key, _ = lanes
@@ -226,10 +241,10 @@ def begin(rule, here, motion, kept, tickets):
     limit = limit_of(y)
     first_words(seed, window, 0, (x.size + 3) >> 2, words)
     at = exponent % _TABLES
-    if exponents[at] != exponent:
+    if exponents[at] != exponent or scales[at] != scale:
         _make_table(exponent, scale, cap, limit, tables[at])
-        exponents[at] = exponent
-    left = _screen(y, c, x, words, tables[at], margin, neuron, flags)
+        exponents[at], scales[at] = exponent, scale
+    left = _screen(motion, words, tables[at], margin, clamped, neuron, flags)
     depths[:] = -1
     for q in range(left):
         i = neuron[q]
@@ -255,7 +270,7 @@ def begin(rule, here, motion, kept, tickets):
                 queue_key[count] = key[q]
                 queue_threshold[count, 0] = to_threshold(theta[q] - rest[i])
                 queue_threshold[count, 1] = to_threshold(theta[q] + rest[i])
-                count += 1
+                count += key[q] < end
                 neuron[more] = i
                 depth[more] = depth[q] + np.uint64(1)
                 need[more] = need[q]
@@ -280,8 +295,8 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
     the tick of the present one is its neuron's own, and comes after it. Returns how many tickets
     there are, or -1 if there is no room for them.
     """
-    seed, scale, _, rests, margin = rule
-    window, exponent, cap = here
+    seed, _, _, rests, _, _ = rule
+    window, exponent, scale, cap, end, _, margin = here
     y, c, x = motion
     words, following, lanes, queue = tickets
     depths, levels, thetas, keys = following
@@ -294,7 +309,7 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
     total = 0.0
     if depth >= 0:
         total = levels[i]
-        if keys[i] >= now:
+        if now <= keys[i] < end:
             count = _insert(queue, position, count, keys[i], thetas[i], rest)
     while count >= 0:
         for q in range(_LANES):
@@ -317,7 +332,7 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
                 c[i] = kind(pivot(max(min(low, cap + 1), -limit_of(y)), x[i]))
                 y[i] = kind(z - np.int64(c[i]))
                 return count
-            if key[q] >= now and count >= 0:
+            if now <= key[q] < end and count >= 0:
                 count = _insert(queue, position, count, key[q], theta[q], rest)
     return count
 

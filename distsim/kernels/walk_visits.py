@@ -24,37 +24,32 @@ from distsim.kernels.events import event_word, to_threshold
 from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.philox import UPDATE, draw
 from distsim.kernels.walk import goes_on
-from distsim.kernels.window import after_steps
+from distsim.kernels.window import after_steps, segment_at, steps_of
 
 _CHUNK = 256  # visits whose thresholds are drawn together
 _PART = 64  # neurons that a block may visit
 _EAGER = 4096  # bytes of a column up to which flips are added at once
 
 
-class Steps(NamedTuple):
-    """What the windows of a BM follow from: target: events; most: of steps."""
-
-    target: int
-    most: int
-
-
 class Motion(NamedTuple):
     """The network in motion: its columns; z: int[n]; x: uint8[n]; rest: float64[n], of the bias;
-    scale: T in weight units."""
+    clamped: bool[n]."""
 
     columns: Any
     z: Any
     x: Any
     rest: Any
-    scale: float
+    clamped: Any
 
 
 class Chunk(NamedTuple):
-    """So many visits, from `step` on, which is the `tick`-th of its window."""
+    """So many visits, from `step` on, which is the `tick`-th of its window; scale: T in weight
+    units."""
 
     visits: int
     step: int
     tick: int
+    scale: float
 
 
 class Visits(NamedTuple):
@@ -77,10 +72,11 @@ def make_visits() -> Visits:
 
 
 @njit(**UNCOUNTED)
-def _draw(scan, rest, step, count, visits):
-    """Make the chunk the `count` visits from `step` on."""
+def _draw(scan, rest, chunk, visits):
+    """Draw the visits of a chunk."""
     neuron, up, logit, _ = visits
-    seed, neurons, sequential, _, _, scale = scan
+    seed, replica, neurons, sequential, _, _, _ = scan
+    count, step, _, scale = chunk
     if sequential:
         i = step % neurons
         for q in range(count):
@@ -88,9 +84,9 @@ def _draw(scan, rest, step, count, visits):
             i = i + 1 if i + 1 < neurons else 0
     else:
         for q in range(count):
-            neuron[q] = visited(seed, step + q, neurons, False)
+            neuron[q] = visited(seed, replica, step + q, neurons, False)
     for q in range(count):
-        a, b, _, _ = draw(seed, neuron[q], step + q, 0, UPDATE)
+        a, b, _, _ = draw(seed, neuron[q], (step + q) | replica, 0, UPDATE)
         u = uniform(a, b)
         logit[q] = ln(u) + exponential(u)
     for q in range(count):
@@ -131,15 +127,15 @@ def _eager(motion, visits, chunk, log, made):
 
     Returns how many events there are.
     """
-    columns, z, x, rest, scale = motion
+    columns, z, x, rest, clamped = motion
     neuron, ups, _, _ = visits
-    count, step, tick = chunk
+    count, step, tick, scale = chunk
     for q in range(count):
         i = neuron[q]
         state = x[i]
         total = np.int64(z[i])
         new = np.uint8(total >= _least(ups[q], scale, rest[i], state))
-        if new != state:
+        if new != state and not clamped[i]:
             x[i] = new
             _note(log, made, i, new, total, tick + q, step + q + 1)
             made += 1
@@ -150,9 +146,9 @@ def _eager(motion, visits, chunk, log, made):
 @njit(cache=True, error_model="numpy")
 def _blocks(motion, visits, chunk, log, made):
     """As `_eager`, for visits of the sequential scan, by blocks of up to twelve flips."""
-    columns, z, x, rest, scale = motion
+    columns, z, x, rest, clamped = motion
     neuron, ups, _, part = visits
-    count, step, tick = chunk
+    count, step, tick, scale = chunk
     at = 0
     while at < count:
         first = neuron[at]
@@ -165,7 +161,7 @@ def _blocks(motion, visits, chunk, log, made):
             i = first + k
             state = x[i]
             new = np.uint8(part[k] >= _least(ups[at + k], scale, rest[i], state))
-            if new != state:
+            if new != state and not clamped[i]:
                 x[i] = new
                 _note(log, made, i, new, part[k], tick + at + k, step + at + k + 1)
                 made += 1
@@ -183,33 +179,35 @@ def _blocks(motion, visits, chunk, log, made):
 
 
 @njit(cache=True, error_model="numpy")
-def walk_visits(scan, steps, motion, clock, ends, visits, log):
+def walk_visits(scan, course, most, motion, clock, ends, visits, log):
     """Walk through windows, z and x in place; log: room for as many events as visits (out). clock:
-    `window.Clock`'s fields.
+    `window.Clock`'s fields; most: steps of a window.
 
     Returns what `walk` does: (windows; events; index of the last one's first event; the clock
     before the last one, and after it).
     """
-    made = first = windows = 0
+    made = first = windows = segment = 0
     before = clock
     small = motion.x.size * motion.columns.itemsize <= _EAGER or not scan.sequential
     while goes_on(ends, log.time, first, made, windows, clock[1]):
-        number, _, _, exponent = clock
-        size = min(1 << exponent, steps.most)
+        number, high, low, _ = clock
+        segment = segment_at(course.times, segment, high, low)
+        size = steps_of(clock, most, course.times[segment + 1])
         if made + size > log.event.size:
             break
         before, first = clock, made
         done = 0
         while done < size:
-            step = number + done
-            count = min(_CHUNK, size - done)
-            _draw(scan, motion.rest, step, count, visits)
-            chunk = Chunk(count, step, done + 1)
+            if scan.sequential and motion.clamped[(number + done) % scan.neurons]:
+                done += 1
+                continue
+            chunk = Chunk(min(_CHUNK, size - done), number + done, done + 1, course.scales[segment])
+            _draw(scan, motion.rest, chunk, visits)
             if small:
                 made = _eager(motion, visits, chunk, log, made)
             else:
                 made = _blocks(motion, visits, chunk, log, made)
-            done += count
-        clock = after_steps(clock, size, made - first, steps.target, steps.most)
+            done += chunk.visits
+        clock = after_steps(clock, size, made - first, course.targets[segment], most)
         windows += 1
     return windows, made, first, before, clock

@@ -9,6 +9,7 @@ the state [z_i > 0] and keeps its state at z_i = 0: the network of Hopfield (198
 number of the step. Windows only cut the steps into pieces: the chain does not depend on them.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,12 @@ from distsim.kernels.elementary import LN2
 from distsim.kernels.events import LIMIT
 from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
-from distsim.kernels.window import Clock, after_steps
+from distsim.kernels.window import Clock, after_steps, steps_of
+from distsim.laws.conditions import Conditions
+from distsim.laws.course import Course
+from distsim.laws.names import Names
 from distsim.laws.tickets import Tickets
-from distsim.laws.window import Window, target_events
+from distsim.laws.window import Window
 from distsim.ranks.communicator import Communicator
 from distsim.weights.shard import Shard
 
@@ -43,8 +47,8 @@ def at_rest(step: int) -> InputError:
 
 def may_change(
     scale: float, rest: NDArray[np.float64], z: NDArray[Any], x: NDArray[np.uint8]
-) -> bool:
-    """Whether any of these neurons has a ticket among all possible ones that changes its state.
+) -> NDArray[np.bool_]:
+    """Which of these neurons have a ticket among all possible ones that changes their state.
 
     Without such a neuron on any rank z stays, and so do all states, for ever. scale: T in weight
     units; rest: float64[n]; z: int[n]; x: uint8[n].
@@ -56,7 +60,7 @@ def may_change(
     else:
         lowest = np.floor(-rest).astype(np.int64) + 1
         highest = -np.floor(rest).astype(np.int64)
-    return bool(np.where(x == 0, z >= lowest, z < highest).any())
+    return np.where(x == 0, z >= lowest, z < highest)
 
 
 class Boltzmann:
@@ -65,37 +69,44 @@ class Boltzmann:
     name = "bm"
     bounded = False
     octaves_per_neuron = 0
-    margin = 0
 
     def __init__(
         self,
         shard: Shard[Any],
-        tau: float,
-        seed: int,
+        conditions: Conditions,
+        names: Names,
         target: int | None,
         ranks: Communicator,
         scan: str,
     ) -> None:
         self.shard = shard
         self.ranks = ranks
-        self.scale = tau / shard.unit
-        self.target = target or target_events(shard.neurons, shard.strength, tau)
+        self.names = names
+        self.course = Course(conditions, shard, 1.0, target)
         self.most = max(shard.neurons, _SHORT_SWEEP)
-        self.seed = np.uint64(seed)
         self.scan: Scan | None = Scan(
-            self.seed,
+            *names,
             shard.neurons,
             scan == "sequential",
             shard.first,
             shard.size,
-            self.scale,
+            self.course.held,
         )
         self.clock = Clock(exponent=self.target.bit_length() - 1)
+
+    @property
+    def scale(self) -> float:
+        return self.course.scale
+
+    @property
+    def target(self) -> int:
+        return self.course.target
 
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
         """The next window: at most one sweep of a large network."""
         assert self.clock.exponent is not None
-        steps = min(1 << self.clock.exponent, self.most)
+        change = self.course.follow(self.clock)
+        steps = steps_of(tuple(self.clock), self.most, change)
         return Window(self.clock.number, self.clock.exponent, steps, most=steps, cap=int(LIMIT))
 
     def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -113,17 +124,22 @@ class Boltzmann:
         return self.clock.high
 
     def standstill(self, z: NDArray[Any], x: NDArray[np.uint8]) -> InputError | None:
-        """Where no ticket can change a state."""
-        if self.ranks.maximum(may_change(self.scale, self.shard.rest, z, x)):
+        """Where no ticket can change a state, and conditions stay as they are."""
+        course = self.course
+        if course.follow(self.clock) < math.inf:
+            return None
+        moves = may_change(course.scale, course.rest, z, x) & ~course.held
+        if self.ranks.maximum(bool(moves.any())):
             return None
         return at_rest(self.clock.number)
 
     def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
         """The tickets of all visits to local neurons."""
         assert self.scan is not None
-        scan, rest, start, steps = tuple(self.scan), self.shard.rest, window.number, window.steps
+        scan, source = tuple(self.scan), (self.scale, self.course.rest)
+        start, steps = window.number, window.steps
         tickets.fill(
-            lambda: visits(scan, rest, start, steps, tuple(tickets.held), tuple(tickets.room))
+            lambda: visits(scan, source, start, steps, tuple(tickets.held), tuple(tickets.room))
         )
 
     def deepen(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,35 @@ class Conditions:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """For files: by the names of the fields."""
-        return dict(self.__dict__)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def plain(self) -> bool:
         """Whether there is one temperature and nothing else."""
         return self.times.size == 1 and not self.clamped.size and not self.start.size
+
+    @cached_property
+    def driven(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """int64[U], rising: the neurons that a stimulus has; int64[M]: which of them each is of."""
+        neurons, which = np.unique(self.neuron, return_inverse=True)
+        return neurons, which
+
+    @cached_property
+    def turns(self) -> NDArray[np.float64]:
+        """float64[T], rising: when biases change."""
+        return np.unique(np.concatenate([self.start, self.stop]))
+
+    def added(self, time: float) -> NDArray[np.float64]:
+        """float64[U]: what is added to the biases of the driven neurons at this time."""
+        neurons, which = self.driven
+        now = (self.start <= time) & (time < self.stop)
+        found = np.zeros(neurons.size)
+        np.add.at(found, which[now], self.bias[now])  # one after the other
+        return found
+
+    def largest_bias(self) -> float:
+        """The largest magnitude that is ever added to a bias."""
+        return max((float(np.abs(self.added(turn)).max()) for turn in self.turns), default=0.0)
 
     def digest(self) -> str:
         """Equal digests, equal conditions."""

@@ -4,10 +4,9 @@
 |---|---|
 | name | `mpm` or `bm`, as in the configuration |
 | bounded | whether tickets are drawn as deep as needed: engines must watch the responses (MPM) |
-| seed | of all tickets |
-| scale | what thresholds are multiples of: 2 tau (MPM) or T (BM), in weight units |
-| margin | by how much s z may rise for which tickets are drawn at a window's start: it decides |
-| | speed only (MPM; 0 for a BM) |
+| names | whose tickets: seed and replica |
+| course | the conditions, and where in them the chain stands: `laws.course` |
+| scale | what thresholds are multiples of now: 2 tau (MPM) or T (BM), in weight units |
 | target, most | events a window to aim at; after so many it ends (BM: the most steps of a window) |
 | octaves_per_neuron | log2 of the first window's width times its rates, if all N are the largest |
 | | one; 0 for a BM, whose clock has a first width from the start |
@@ -38,6 +37,8 @@ from distsim.errors import InputError
 from distsim.kernels.boltzmann import Scan
 from distsim.kernels.replay import Bounds
 from distsim.kernels.window import Clock
+from distsim.laws.course import Course
+from distsim.laws.names import Names
 from distsim.laws.tickets import Tickets
 from distsim.laws.window import Window
 
@@ -45,14 +46,20 @@ from distsim.laws.window import Window
 class Law(Protocol):
     name: str
     bounded: bool
-    seed: np.uint64
-    scale: float
-    margin: int
-    target: int
-    most: int
+    names: Names
+    course: Course
     octaves_per_neuron: int
     scan: Scan | None
     clock: Clock
+
+    @property
+    def scale(self) -> float: ...
+
+    @property
+    def target(self) -> int: ...
+
+    @property
+    def most(self) -> int: ...
 
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window: ...
 

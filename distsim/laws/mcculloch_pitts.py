@@ -16,8 +16,8 @@ at t_k iff level_k <= lambda_i(t_k-), that is iff s_i z_i >= 2 tau ln(G_k / D).
 
 **Where a window ends.** At its width D, or right after its 4 target-th event, or right after an
 event that lifts some rate above 2^6 / D (so that no neuron ever needs more than about a hundred
-tickets). These are stopping times of the chain, and the next window's tickets are independent of
-the past: by the strong Markov property the chain keeps its law.
+tickets), or where conditions change. These are stopping times of the chain, and the next window's
+tickets are independent of the past: by the strong Markov property the chain keeps its law.
 """
 
 import math
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from distsim.errors import InputError
 from distsim.kernels.boltzmann import Scan
 from distsim.kernels.elementary import LN2
-from distsim.kernels.events import LIMIT
+from distsim.kernels.events import NO_EVENT
 from distsim.kernels.mcculloch_pitts import (
     Reach,
     Source,
@@ -46,22 +46,26 @@ from distsim.kernels.window import (
     WIDEST,
     Clock,
     after_window,
+    end_word,
+    margin_of,
     octaves_of,
     tick_length,
     width_and_cap,
 )
+from distsim.laws.conditions import Conditions
+from distsim.laws.course import Course
+from distsim.laws.names import Names
 from distsim.laws.tickets import Tickets
-from distsim.laws.window import Window, target_events
+from distsim.laws.window import Window
 from distsim.ranks.communicator import Communicator
 from distsim.weights.shard import Shard
 
-_MARGIN = 1.0  # the widest margin, in units of 2 tau: a factor of e in a rate
 _TABLES = 7  # bounds of first tickets are kept for so many widths besides the last
-_LIMIT = int(LIMIT)
 
 
-def check_temperature(shard: Shard[Any], tau: float) -> None:
+def check_temperature(shard: Shard[Any], conditions: Conditions) -> None:
     """Refuse a temperature at which rates could not be told apart in double precision."""
+    tau = float(conditions.taus.min())
     octaves = shard.reach * shard.unit / (2.0 * tau * LN2)
     if octaves > 2.0**30:
         raise InputError(
@@ -87,22 +91,35 @@ class McCullochPitts:
     scan: Scan | None = None
 
     def __init__(
-        self, shard: Shard[Any], tau: float, seed: int, target: int | None, ranks: Communicator
+        self,
+        shard: Shard[Any],
+        conditions: Conditions,
+        names: Names,
+        target: int | None,
+        ranks: Communicator,
     ) -> None:
-        check_temperature(shard, tau)
+        check_temperature(shard, conditions)
         self.shard = shard
         self.ranks = ranks
-        self.seed = np.uint64(seed)
-        self.scale = 2.0 * tau / shard.unit
-        self.target = target or target_events(shard.neurons, shard.strength, tau)
-        self.most = 4 * self.target
+        self.names = names
+        self.course = Course(conditions, shard, 2.0, target)
         # log2 of the first window's width times its rates, if all N are the largest one.
         self.octaves_per_neuron = self.target.bit_length() - shard.neurons.bit_length()
         self.clock = Clock()
-        rise = min(2.0 * shard.spread * math.sqrt(self.target), _MARGIN * self.scale)
-        self.margin = int(min(_LIMIT, rise))
-        self._tables: dict[int, NDArray[np.int64]] = {}
+        self._tables: dict[tuple[int, float], NDArray[np.int64]] = {}
         self._bound = np.empty(shard.size, shard.kind)  # see kernels' draw_tickets
+
+    @property
+    def scale(self) -> float:
+        return self.course.scale
+
+    @property
+    def target(self) -> int:
+        return self.course.target
+
+    @property
+    def most(self) -> int:
+        return 4 * self.target
 
     # ------------------------------------------------------------------------- the window rule
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window:
@@ -111,12 +128,15 @@ class McCullochPitts:
         Where all rates are too small for a double to time the rule's, it is 2^1000 wide. Its
         tickets are as exact as any, and a run may end inside.
         """
-        top = self.ranks.maximum(largest_response(z, x))
+        change = self.course.follow(self.clock)
+        top = self.ranks.maximum(largest_response(z, x, self.course.clamped))
         if self.clock.exponent is None:  # all N neurons at the largest rate make `target` events
             exponent = math.floor(self.octaves_per_neuron - octaves_of(top, self.scale))
             self.clock = self.clock._replace(exponent=exponent)
         width, cap = width_and_cap(top, self.clock.exponent, self.scale)
-        return Window(self.clock.number, width, steps=0, most=self.most, cap=cap)
+        end = end_word(tuple(self.clock), width, change)
+        change = math.inf if end == NO_EVENT else change
+        return Window(self.clock.number, width, 0, self.most, cap, change, np.uint64(end))
 
     def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
         times = np.empty(events.size)
@@ -125,11 +145,11 @@ class McCullochPitts:
         return times
 
     def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
-        """Move the clock to the window's end: its width, or its last event if it ended early."""
-        last = events[-1] if events.size else np.uint64(0)
+        """Move the clock to the window's end: its width, the change that cuts it, or its last event
+        if it ended early."""
         clock = tuple(self.clock)
         self.clock = Clock(
-            *after_window(clock, window.exponent, last, events.size, self.target, early)
+            *after_window(clock, window.exponent, window.change, events, self.target, early)
         )
 
     def now(self) -> float:
@@ -140,24 +160,34 @@ class McCullochPitts:
         """At the end of model time."""
         if self.clock.high < END_OF_TIME:
             return None
-        top = self.ranks.maximum(largest_response(z, x))
+        top = self.ranks.maximum(largest_response(z, x, self.course.clamped))
         return at_rest(octaves_of(top, self.scale))
 
     # ----------------------------------------------------------------------------- the tickets
     def _source(self, window: Window) -> Source:
         """What the compiled loops draw the window's tickets from."""
-        shard = self.shard
         return Source(
-            self.seed, window.number, shard.first, window.exponent, self.scale, shard.rest
+            self.names.seed,
+            window.number | self.names.replica,
+            self.shard.first,
+            window.exponent,
+            self.scale,
+            self.course.rest,
+            window.end,
+            self.course.clamped,
         )
 
     def draw(self, window: Window, z: NDArray[Any], x: NDArray[np.uint8], tickets: Tickets) -> None:
         """The tickets of the neurons that may fire if no s z rises by more than the margin."""
-        if window.exponent not in self._tables:
-            table = lowest_thresholds(window.exponent, self.scale)
-            self._tables = {window.exponent: table, **dict(list(self._tables.items())[:_TABLES])}
+        key = window.exponent, self.scale
+        if key not in self._tables:
+            self._tables = {
+                key: lowest_thresholds(*key),
+                **dict(list(self._tables.items())[:_TABLES]),
+            }
         source = tuple(self._source(window))
-        reach = tuple(Reach(self._tables[window.exponent], self.margin, window.cap))
+        margin = margin_of(self.shard.spread, self.target, self.scale)
+        reach = tuple(Reach(self._tables[key], margin, window.cap))
         tickets.fill(
             lambda: arrivals(
                 source, reach, z, x, self._bound, tuple(tickets.held), tuple(tickets.room)

@@ -7,14 +7,15 @@ from distsim.laws.boltzmann import Boltzmann
 from distsim.laws.conditions import Conditions
 from distsim.laws.law import Law
 from distsim.laws.mcculloch_pitts import McCullochPitts
+from distsim.laws.names import names
 from distsim.ranks.communicator import Communicator
 from distsim.weights.shard import Shard
 
 
 def open_law(config: Config, shard: Shard[Any], ranks: Communicator, conditions: Conditions) -> Law:
     """The law of a chain, at its first window. Raises InputError for its temperatures."""
-    tau = float(conditions.taus[0])
+    needs = (shard, conditions, names(config.seed, config.replica), config.window, ranks)
     if config.model == "mpm":
-        return McCullochPitts(shard, tau, config.seed, config.window, ranks)
+        return McCullochPitts(*needs)
     assert config.scan is not None
-    return Boltzmann(shard, tau, config.seed, config.window, ranks, config.scan)
+    return Boltzmann(*needs, config.scan)

@@ -14,6 +14,10 @@ that its longest is free.) Its arithmetic: `kernels/window.py`.
 import math
 from typing import NamedTuple
 
+import numpy as np
+
+from distsim.kernels.events import NO_EVENT
+
 SMALLEST_TARGET, LARGEST_TARGET = 16, 1024
 
 
@@ -30,7 +34,9 @@ class Window(NamedTuple):
 
     number: counts windows (MPM) or is the first step (BM); exponent: its width is 2^exponent in
     time (MPM) or `steps` steps (BM); most: it ends right after so many events; cap: it ends right
-    after the event that lifts some s z above this (MPM; the largest integer for a BM).
+    after the event that lifts some s z above this (MPM; the largest integer for a BM); change: it
+    ends at this time, where conditions change (MPM; inf for one that is not cut), and its tickets
+    lie before the event word `end`.
     """
 
     number: int
@@ -38,3 +44,5 @@ class Window(NamedTuple):
     steps: int
     most: int
     cap: int
+    change: float = math.inf
+    end: np.uint64 = NO_EVENT

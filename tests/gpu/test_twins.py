@@ -19,8 +19,10 @@ from distsim.kernels.gaussian import Formula, gaussian_rows
 from distsim.kernels.record import event_times, unpack
 from distsim.kernels.window import WIDEST, follow, power_of_two
 from distsim.laws.boltzmann import Boltzmann
+from distsim.laws.conditions import Conditions
 from distsim.laws.law import Law
 from distsim.laws.mcculloch_pitts import McCullochPitts
+from distsim.laws.names import names
 from distsim.laws.window import Window
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
@@ -321,7 +323,7 @@ def test_windows_of_an_mpm(neurons: int, target: int | None, tau: float) -> None
     random = np.random.default_rng(neurons + 1000 * (target or 0))
     widest = 0
     for _ in range(50):
-        law = McCullochPitts(shard, tau, 0, target, Serial())
+        law = McCullochPitts(shard, Conditions.constant(tau), names(0, 0), target, Serial())
         device = _Device(law, neurons)
         around = random.normal() * (1000.0 if random.random() < 0.5 else 10.0)
         for _ in range(40):
@@ -345,7 +347,7 @@ def test_windows_of_a_bm(neurons: int, target: int | None) -> None:
     """From busy to still, so that the longest window is reached, and back."""
     weights = np.zeros((min(neurons, 100), min(neurons, 100)))
     shard = load(from_array(weights), 32, Serial(), DenseColumns)
-    law = Boltzmann(shard, 1.0, 0, target, Serial(), "random")
+    law = Boltzmann(shard, Conditions.constant(1.0), names(0, 0), target, Serial(), "random")
     law.most = max(neurons, law.most)
     device = _Device(law, neurons)
     random = np.random.default_rng(neurons)

@@ -121,17 +121,20 @@ def test_the_first_event_that_lifts_a_response_above_the_cap(bits: int) -> None:
             neuron = dice.randrange(9)
             states[neuron] = 1 - states[neuron]
             events.append(Event(tick, neuron, states[neuron]))
-        drives = []  # the largest s z of the local neurons after each event
+        clamped = sorted(dice.sample(range(part.size), dice.choice([0, 0, part.size // 2])))
+        drives = []  # the largest s z of the local neurons that are free after each event
         for k, event in enumerate(events):
             start[event.neuron] = event.state
             z = part.after(events[: k + 1])
             x = [start[part.first + i] for i in range(part.size)]
-            drives.append(max(-a if b else a for a, b in zip(z, x, strict=True)))
-        # At the cap is not above it.
+            free = [i for i in range(part.size) if i not in clamped]
+            drives.append(max(-z[i] if x[i] else z[i] for i in free))
+        # At the cap is not above it; a clamped neuron may be above it.
         cap = dice.choice([*drives, max(drives, default=0) - 1])
         wanted = next((k for k, drive in enumerate(drives) if drive > cap), len(events))
         high, low = part.extremes(events)
         bounds = part.numbers(high), part.numbers(low)
-        assert crossing(tuple(part.local()), plain.words(events), bounds, cap) == wanted
+        held = np.array(clamped, np.int64)
+        assert crossing(tuple(part.local()), plain.words(events), bounds, cap, held) == wanted
         found.add("none" if wanted == len(events) else "some")
     assert found == {"none", "some"}

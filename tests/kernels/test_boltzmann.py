@@ -31,8 +31,8 @@ def logit(step: int, i: int) -> float:
 
 def test_a_sequential_scan_visits_all_and_a_random_one_uniformly() -> None:
     seed = np.uint64(SEED)
-    assert [visited(seed, step, 7, True) for step in range(9)] == [0, 1, 2, 3, 4, 5, 6, 0, 1]
-    found = [visited(seed, step, 7, False) for step in range(7000)]
+    assert [visited(seed, 0, step, 7, True) for step in range(9)] == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+    found = [visited(seed, 0, step, 7, False) for step in range(7000)]
     assert found == [neuron(step, 7, False) for step in range(7000)]
     assert stats.chisquare(np.bincount(found, minlength=7)).pvalue > 1e-6
 
@@ -45,11 +45,14 @@ def scanned(
     *,
     start: int,
     steps: int,
+    clamped: NDArray[np.bool_] | None = None,
 ) -> list[Ticket]:
     """The tickets of so many steps that visit neurons 5 to 5 + n of 20."""
-    scan = Scan(np.uint64(SEED), 20, sequential, 5, rest.size, temperature)
+    held = np.zeros(rest.size, np.bool_) if clamped is None else clamped
+    scan = Scan(np.uint64(SEED), 0, 20, sequential, 5, rest.size, held)
+    source = temperature, rest
     tickets.fill(
-        lambda: visits(tuple(scan), rest, start, steps, tuple(tickets.held), tuple(tickets.room))
+        lambda: visits(tuple(scan), source, start, steps, tuple(tickets.held), tuple(tickets.room))
     )
     slots, drawn, order = tickets.drawn
     assert tickets.room.tickets.size >= steps

@@ -34,8 +34,15 @@ WINDOW, FIRST = 4, 5  # the window's number, the first local neuron
 KINDS: list[Any] = [np.int32, np.int64]
 
 
-def source(exponent: int, scale: float, rest: NDArray[np.float64]) -> Source:
-    return Source(SEED, WINDOW, FIRST, exponent, scale, rest)
+def source(
+    exponent: int,
+    scale: float,
+    rest: NDArray[np.float64],
+    clamped: list[int] | None = None,
+    end: int = int(NO_EVENT),
+) -> Source:
+    held = np.array(clamped or [], np.int64)
+    return Source(SEED, WINDOW, FIRST, exponent, scale, rest, np.uint64(end), held)
 
 
 # ------------------------------------------------------------------------------ in plain Python
@@ -122,12 +129,15 @@ def test_the_screen_finds_who_may_fire(kind: Any, exponent: int) -> None:
     x = dice.integers(0, 2, n).astype(np.uint8)
     margin, cap = 1 << 19, 1 << 21
     bound = np.empty(n, kind)
-    given = source(exponent, scale, np.full(n, 0.5))
+    clamped = list(range(7, 200, 3))
+    given = source(exponent, scale, np.full(n, 0.5), clamped)
     reach = Reach(lowest_thresholds(exponent, scale), margin, cap)
     candidates, need = screen(given, reach, z, x, bound)
     exact = np.empty(n, np.int64)
     first_tickets(given, exact)
     assert (bound <= exact).all()
+    assert not set(clamped) & set(candidates.tolist())
+    assert (exact[clamped] == 2**63 - 1).all()
     may_fire = [
         i for i in range(n) if (-1 if x[i] else 1) * int(z[i]) + margin >= exact[i]
     ]  # fmt: skip
@@ -144,8 +154,10 @@ def test_the_screen_finds_who_may_fire(kind: Any, exponent: int) -> None:
 # -------------------------------------------------------------------------------------- all tickets
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("need", [-(2**19), 2**19, 2**21])
-def test_every_ticket_up_to_the_need_is_drawn(need: int, kind: Any) -> None:
-    """Whether drawn at once or in two goes, and however often the room is too small."""
+@pytest.mark.parametrize("end", [int(NO_EVENT), 2**39 << 23])
+def test_every_ticket_up_to_the_need_is_drawn(need: int, kind: Any, end: int) -> None:
+    """Whether drawn at once or in two goes, and however often the room is too small; none from the
+    end on of a window that is cut."""
     n, exponent, scale = 300, 0, 2.0**20
     rest = np.linspace(-0.5, 0.5, n)
     bound = np.empty(n, kind)
@@ -154,7 +166,12 @@ def test_every_ticket_up_to_the_need_is_drawn(need: int, kind: Any) -> None:
         needs = np.full(part.size, need)
         tickets.fill(
             lambda part=part, needs=needs: draw_tickets(  # type: ignore[misc]
-                source(exponent, scale, rest), part, needs, bound, tickets.held, tickets.room
+                source(exponent, scale, rest, end=end),
+                part,
+                needs,
+                bound,
+                tickets.held,
+                tickets.room,
             )
         )
     drawn = tickets.drawn.tickets[tickets.drawn.order]
@@ -169,6 +186,7 @@ def test_every_ticket_up_to_the_need_is_drawn(need: int, kind: Any) -> None:
         (tick << 23 | FIRST + i << 1, i, up, down)
         for i in range(n)
         for tick, up, down in up_to(need, i, exponent, scale, rest[i])
+        if tick << 23 | FIRST + i << 1 < end
     ]
     assert found == sorted(wanted)
     assert (bound > need).all()
@@ -194,19 +212,22 @@ def test_who_may_have_reached_a_ticket_draws_more(kind: Any) -> None:
         low = [dice.randint(-5, 5) for _ in range(n)]
         high = [value + dice.randint(0, 3) for value in low]
         bound = [dice.randint(-3, 6) for _ in range(n)]
-        events = [Event(tick, dice.randrange(n + 2 * FIRST), 1) for tick in range(1, 5)]
+        clamped = sorted({dice.randrange(n) for _ in range(dice.choice([0, 5]))})
+        moving = [j for j in range(n + 2 * FIRST) if j - FIRST not in clamped]
+        events = [Event(tick, dice.choice(moving), 1) for tick in range(1, 5)]
         candidates, need, top = reached(
-            source(0, 1.0, np.zeros(n)), cap, np.array(x, np.uint8), plain.words(events),
+            source(0, 1.0, np.zeros(n), clamped), cap, np.array(x, np.uint8), plain.words(events),
             (np.array(high, kind), np.array(low, kind)), np.array(bound, kind),
         )  # fmt: skip
+        free = [i for i in range(n) if i not in clamped]
         changed = {event.neuron - FIRST for event in events}
         reaches = [
             max(high[i], -low[i]) if i in changed else -low[i] if x[i] else high[i]
             for i in range(n)
         ]
-        assert candidates.tolist() == [i for i in range(n) if min(cap, reaches[i]) >= bound[i]]
+        assert candidates.tolist() == [i for i in free if min(cap, reaches[i]) >= bound[i]]
         assert need.tolist() == [min(cap, max(high[i], -low[i])) for i in candidates.tolist()]
-        assert top == max(reaches)
+        assert top == max(reaches[i] for i in free)
 
 
 # ------------------------------------------------------------------------------------------ a race
@@ -313,6 +334,6 @@ def test_a_response_at_the_cap_does_not_end_the_window_and_one_above_does() -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_largest_response_is_found(kind: Any) -> None:
     z, x = np.array([3, -9, 8], kind), np.array([0, 1, 1], np.uint8)
-    assert largest_response(z, x) == 9
-    assert largest_response(z[:1], x[:1]) == 3
-    assert largest_response(z[:0], x[:0]) == -(2**62)
+    for clamped, wanted in (([], 9), ([0], 9), ([1], 3), ([0, 1], -8), ([0, 1, 2], -(2**62))):
+        assert largest_response(z, x, np.array(clamped, np.int64)) == wanted
+    assert largest_response(z[:0], x[:0], np.empty(0, np.int64)) == -(2**62)

@@ -16,7 +16,7 @@ from distsim.kernels.walk_tickets import (
     make_tables,
     make_tickets,
 )
-from distsim.kernels.window import width_and_cap
+from distsim.kernels.window import Course, width_and_cap
 
 KINDS: list[tuple[type[Any], type[Any]]] = [
     (np.int8, np.int32),
@@ -59,11 +59,14 @@ def test_tickets_that_are_reached_are_in_the_queue_by_time(
     z = random.integers(-500, 500, n).astype(kind)
     x = random.integers(0, 2, n).astype(np.uint8)
     rest = random.uniform(-0.5, 0.5, n)
-    exponent, cap = width_and_cap(largest_response(z, x), 3, scale)
-    here = Here(7, exponent, min(cap, 2**30 - 1))
+    clamped = np.array([4, 5, 40])
+    exponent, cap = width_and_cap(largest_response(z, x, clamped), 3, scale)
+    end = np.uint64(3 * 2**38 << 23)  # three quarters of the window
+    here = Here(7, exponent, scale, min(cap, 2**30 - 1), end, 64, margin)
     motion = Motion(z.copy(), np.empty(n, kind), x)
     tickets = make_tickets(n, 1)
-    rule = Rule(seed, scale, 16, rest, margin)
+    course = Course(np.array([0.0, np.inf]), np.array([scale]), np.array([16]))
+    rule = Rule(seed, 0, course, rest, clamped, 1.0)
     tables = make_tables(n, kind)
     while True:
         count = begin(rule, here, motion, tables, tickets)
@@ -82,6 +85,9 @@ def test_tickets_that_are_reached_are_in_the_queue_by_time(
         level, k = 0.0, 0
         sz = int(-z[i] if x[i] else z[i])
         b = int(1 - motion.c[i] if x[i] else motion.c[i])
+        if i in clamped:
+            assert b == 2**30 if kind is np.int32 else 2**61
+            continue
         while True:
             step, key = ticket(seed, here.number, i, k)
             level += step
@@ -92,9 +98,12 @@ def test_tickets_that_are_reached_are_in_the_queue_by_time(
                 int(to_threshold(theta - rest[i])),
                 int(to_threshold(theta + rest[i])),
             )
-            if word not in held:
+            if key < end:
+                if word not in held:
+                    break
+                del held[word]
+            elif low > b or low > sz + margin:
                 break
-            del held[word]
             k += 1
         assert sz < low
         assert sz < b <= min(low, here.cap + 1)

@@ -9,7 +9,9 @@ import pytest
 
 from distsim import simulate
 from distsim.kernels.window import follow
+from distsim.laws.conditions import Conditions
 from distsim.laws.mcculloch_pitts import McCullochPitts
+from distsim.laws.names import names
 from distsim.laws.window import LARGEST_TARGET, SMALLEST_TARGET, Window, target_events
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
@@ -63,7 +65,7 @@ def test_windows_hold_about_their_target(engine: Any) -> None:
 def test_clock_does_not_drift() -> None:
     """Model time at the end of many windows, most ended early, is the sum of their widths."""
     shard = load(from_array(np.eye(2)), 32, Serial(), DenseColumns)
-    law = McCullochPitts(shard, 1.0, 0, None, Serial())
+    law = McCullochPitts(shard, Conditions.constant(1.0), names(0, 0), None, Serial())
     law.open(np.zeros(2, np.int64), np.zeros(2, np.uint8))
     random = np.random.default_rng(1)
     exact = Fraction(0)

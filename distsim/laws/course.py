@@ -1,0 +1,104 @@
+"""A chain's conditions on one rank, in weight units, and where in them it stands."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.errors import InputError
+from distsim.kernels.window import Clock, left_until, segment_at
+from distsim.kernels.window import Course as Times
+from distsim.laws.conditions import Conditions
+from distsim.laws.window import target_events
+from distsim.weights.shard import Shard
+
+
+class Course:
+    """What holds now, and until when.
+
+    times: the temperatures, as the compiled loops take them, with a change wherever a bias changes;
+    clamped: int64[c], the local neurons that stay as they are, rising; held: bool[n], the same;
+    rest: float64[n], in [-1, 1], of the present biases; lift: int64[N], by how much z is more than
+    W x and the network's own biases; int64[0] without a stimulus.
+    """
+
+    def __init__(
+        self, conditions: Conditions, shard: Shard[Any], factor: float, target: int | None
+    ) -> None:
+        """factor: of tau in the scale of thresholds; target: events a window, where it is given.
+
+        Raises InputError for biases beyond exact sums, on every rank alike.
+        """
+        self._shard = shard
+        self._given = conditions
+        changes = np.union1d(conditions.times, conditions.turns)
+        taus = conditions.taus[np.searchsorted(conditions.times, changes, side="right") - 1]
+        targets = [target or target_events(shard.neurons, shard.strength, tau) for tau in taus]
+        self.times = Times(
+            np.append(changes, math.inf), factor * taus / shard.unit, np.array(targets, np.int64)
+        )
+        self._segment = 0
+        local = conditions.clamped - shard.first
+        self.clamped = local[(local >= 0) & (local < shard.size)]
+        self.held = np.zeros(shard.size, np.bool_)
+        self.held[self.clamped] = True
+        self.rest = shard.rest.copy() if conditions.turns.size else shard.rest
+        self.lift = np.zeros(shard.neurons if conditions.turns.size else 0, np.int64)
+        self._entered = -math.inf  # the turn whose biases hold in z
+        most = conditions.largest_bias()
+        if not shard.reach + most / shard.unit < 2.0**61:
+            raise InputError(
+                f"stimulus: {most:.3g} given in all; allowed beside these weights, for exact sums: "
+                f"less than {(2.0**61 - shard.reach) * shard.unit:.3g}"
+            )
+
+    # ------------------------------------------------------------------------------ temperatures
+    def follow(self, clock: Clock) -> float:
+        """Stand where the clock does. Returns the time of the next change; inf if none is to come.
+
+        A clock goes forward, but for a chain that goes on from somewhere.
+        """
+        if left_until(clock.high, clock.low, self.times.times[self._segment]) > 0.0:
+            self._segment = 0
+        self._segment = segment_at(self.times.times, self._segment, clock.high, clock.low)
+        return float(self.times.times[self._segment + 1])
+
+    @property
+    def scale(self) -> float:
+        """The present temperature in weight units: 2 tau (MPM) or T (BM)."""
+        return float(self.times.scales[self._segment])
+
+    @property
+    def target(self) -> int:
+        """Events a window that are aimed at now."""
+        return int(self.times.targets[self._segment])
+
+    # ------------------------------------------------------------------------------------ biases
+    def enter(self, clock: Clock, z: NDArray[Any]) -> None:
+        """Have z: int[n], in place, and the rests take the biases that hold now."""
+        turns, shard = self._given.turns, self._shard
+        passed = np.count_nonzero((turns - clock.high) - clock.low <= 0.0)
+        turn = float(turns[passed - 1]) if passed else -math.inf
+        if turn == self._entered:
+            return
+        self._entered = turn
+        neurons, _ = self._given.driven
+        added = self._given.added(turn) / shard.unit
+        lift = np.rint(added)
+        own = (neurons >= shard.first) & (neurons < shard.first + shard.size)
+        local = neurons[own] - shard.first
+        z[local] += (lift - self.lift[neurons])[own].astype(z.dtype)
+        self.rest[local] = shard.rest[local] + (added - lift)[own]
+        self.lift[neurons] = lift
+
+    def until(self, time: float) -> float:
+        """This time, or the next change of biases if it comes before."""
+        later = self._given.turns[self._given.turns > self._entered]
+        return min(time, float(later[0])) if later.size else time
+
+    def own_lift(self) -> NDArray[np.int64]:
+        """`lift` of the local neurons, int64[n]; int64[0] without a stimulus."""
+        return self.lift[self._shard.first : self._shard.first + self._shard.size]
