@@ -14,7 +14,7 @@ from distsim.engines.relax import Relax
 from distsim.engines.timer import Timer
 from distsim.engines.walk import Walk
 from distsim.engines.windows import Windows
-from distsim.kernels.events import neuron_of, sign_of
+from distsim.kernels.energy import without_lift
 from distsim.kernels.states import commit, undoing
 from distsim.kernels.window import END_OF_TIME
 from distsim.laws.conditions import Conditions
@@ -101,7 +101,7 @@ class HostChain:
         stretch = self._engine.advance(self.law, self.z, self.x, recorder.ahead(), until)
         events, times, doubled, first, *_ = stretch
         if course.lift.size and doubled.size:  # the energy is of the network's own biases
-            doubled = doubled + 2 * sign_of(events) * course.lift[neuron_of(events)]
+            doubled = without_lift(doubled, events, course.lift)
         kept = recorder.belonging(times)
         self._quiet = events.size == first
         if kept < events.size:  # the run ends here; another would need the whole last window

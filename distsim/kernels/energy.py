@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from distsim.kernels.apply import PASS, Marks, moved
-from distsim.kernels.events import ONE, neuron_of
+from distsim.kernels.events import ONE, neuron_of, sign_of
 from distsim.kernels.replay import Local, compare, response
 
 
@@ -51,6 +51,16 @@ def changes_of_energy(local, slot_of, marks, events):
         found[count] = doubled_by(total, local.diagonal[i], events[k])
         count += 1
     return found[:count]
+
+
+@njit(cache=True)
+def without_lift(changes, events, lift):
+    """int64[events]: by how much each changes 2 E of the network's own biases, of `changes` found
+    where the z of neuron i was lift[i] more, int64[N]."""
+    found = np.empty(events.size, np.int64)
+    for k in range(events.size):
+        found[k] = changes[k] + 2 * sign_of(events[k]) * lift[neuron_of(events[k])]
+    return found
 
 
 @njit(cache=True)
