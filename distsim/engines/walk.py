@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from distsim.engines.engine import NONE, Stretch, take_back
 from distsim.engines.timer import Timer
-from distsim.kernels import walk_tickets, walk_visits
+from distsim.kernels import walk_room, walk_visits
 from distsim.kernels.memory import aligned
 from distsim.kernels.walk import Ends, Log, walk
-from distsim.kernels.walk_tickets import Rule, make_queue, make_tables, make_tickets
+from distsim.kernels.walk_room import Rule, make_queue, make_tables, make_tickets
 from distsim.kernels.walk_visits import make_visits
 from distsim.kernels.window import Clock
 from distsim.laws.law import Law
@@ -73,7 +73,7 @@ class Walk:
             windows, done, first, before, after, made, full = walk(
                 rule,
                 self.shard.storage.columns,
-                walk_tickets.Motion(self._y, self._c, x),
+                walk_room.Motion(self._y, self._c, x),
                 tuple(law.clock),
                 ends,
                 self._tables,

@@ -30,7 +30,8 @@ from distsim.kernels.events import NO_EVENT, neuron_of
 from distsim.kernels.mcculloch_pitts import largest_response
 from distsim.kernels.memory import LINE, UNCOUNTED, prefetch
 from distsim.kernels.record import event_times
-from distsim.kernels.walk_tickets import Here, begin, deepen, limit_of, pivot
+from distsim.kernels.walk_room import Here
+from distsim.kernels.walk_tickets import begin, deepen, limit_of, pivot
 from distsim.kernels.window import (
     after_window,
     end_word,

@@ -9,8 +9,6 @@ ticket 0's level is drawn: then b is a bound on its threshold from below.
 All the local neurons are the network's, those from 0 on. It has no twin yet.
 """
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from numba import njit
 
@@ -23,131 +21,14 @@ from distsim.kernels.mcculloch_pitts import (
     level_threshold,
     lowest_thresholds,
 )
-from distsim.kernels.memory import UNCOUNTED, aligned
+from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.order import by_time
 from distsim.kernels.philox import TICKET, draw
-from distsim.kernels.window import Course
+from distsim.kernels.walk_room import LANES, TABLES
 
-_LANES = 4  # draws are made in vectors, filled up to a multiple of so many
-_TABLES = 16  # widths for which bounds of first tickets are kept
-_NO_TABLE = 1 << 40  # no width's exponent
 # Of a word's bin (`mcculloch_pitts.BINS`), from the bits of the float32 of its upper 24 bits.
 _BIN_SHIFT = np.int32(18)
 _BIN_ORIGIN = np.int32(((127 - 8) << 5) - 1)
-
-
-class Rule(NamedTuple):
-    """What the windows of an MPM follow from: seed: uint64; replica: its bits; the course of its
-    conditions; rest: float64[n], of the bias; clamped: int64[c], rising; spread: of weights, in
-    units: it decides speed only."""
-
-    seed: Any
-    replica: int
-    course: Course
-    rest: Any
-    clamped: Any
-    spread: float
-
-
-class Here(NamedTuple):
-    """A window: its number, with its replica's bits; binary exponent of its width; scale: 2 tau in
-    weight units; cap on s z; end: the event word from which on it has no tickets; most: events;
-    margin: tickets are drawn up to so much above s z, so that few are drawn one by one."""
-
-    number: int
-    exponent: int
-    scale: float
-    cap: int
-    end: Any
-    most: int
-    margin: int
-
-
-class Motion(NamedTuple):
-    """The network in motion: y = z - c: int[n]; c: int[n]; x: uint8[n]."""
-
-    y: Any
-    c: Any
-    x: Any
-
-
-class Next(NamedTuple):
-    """The first ticket not drawn of each neuron: its number (int32[n], -1: only a bound on its
-    threshold is known), level, threshold without the rest of the bias: float64[n]; event word:
-    uint64[n]."""
-
-    depth: Any
-    level: Any
-    theta: Any
-    key: Any
-
-
-class Queue(NamedTuple):
-    """Room for the tickets of a window: event words, uint64; thresholds by state, int64[..., 2];
-    who comes when, int64."""
-
-    key: Any
-    threshold: Any
-    order: Any
-
-
-class Lanes(NamedTuple):
-    """Draws side by side: neuron, need: int64; depth, word, key: uint64; level, theta: float64.
-    word: of ticket 0, the high half of its level. crossed: neurons whose y changed its sign."""
-
-    neuron: Any
-    depth: Any
-    word: Any
-    need: Any
-    level: Any
-    theta: Any
-    key: Any
-    crossed: Any
-
-
-class Tickets(NamedTuple):
-    """What tickets are drawn from and into: words: uint32[n + 4], `first_word` of each neuron."""
-
-    words: Any
-    following: Next
-    lanes: Lanes
-    queue: Queue
-
-
-class Tables(NamedTuple):
-    """What stays from window to window: bounds of first tickets, by the exponent of a width and its
-    scale. flags: uint8[n], to work in."""
-
-    exponents: Any
-    scales: Any
-    bounds: Any
-    flags: Any
-
-
-def make_tables(n: int, kind: Any) -> Tables:
-    """For n neurons with z of this integer type."""
-    return Tables(
-        exponents=np.full(_TABLES, _NO_TABLE),
-        scales=np.zeros(_TABLES),
-        bounds=np.empty((_TABLES, BINS), kind),
-        flags=np.empty(n, np.uint8),
-    )
-
-
-def make_tickets(n: int, room: int) -> Tickets:
-    """Of n neurons, with room for so many in the queue."""
-    lanes = n + _LANES
-    words = (np.int64, np.uint64, np.uint64, np.int64, np.float64, np.float64, np.uint64, np.int64)
-    return Tickets(
-        np.empty(n + 4, np.uint32),
-        Next(np.empty(n, np.int32), np.empty(n), np.empty(n), np.empty(n, np.uint64)),
-        Lanes(*(aligned((lanes,), word) for word in words)),
-        make_queue(room),
-    )
-
-
-def make_queue(room: int) -> Queue:
-    return Queue(np.empty(room, np.uint64), np.empty((room, 2), np.int64), np.empty(room, np.int64))
 
 
 @njit(inline="always")
@@ -166,7 +47,7 @@ def pivot(b, state):
 def _draw(seed, window, lanes, count):
     """level (out): steps, standard exponentials; key (out)."""
     neuron, depth, word, _, level, _, key, _ = lanes
-    whole = (count + _LANES - 1) & -_LANES
+    whole = (count + LANES - 1) & -LANES
     for q in range(count, whole):
         neuron[q] = depth[q] = word[q] = 0
     for q in range(whole):
@@ -179,7 +60,7 @@ def _draw(seed, window, lanes, count):
 @njit(**UNCOUNTED)
 def _thresholds(exponent, scale, level, theta, count):
     """theta (out), of the levels."""
-    for q in range((count + _LANES - 1) & -_LANES):
+    for q in range((count + LANES - 1) & -LANES):
         theta[q] = level_threshold(level[q], exponent, scale)
 
 
@@ -240,7 +121,7 @@ def begin(rule, here, motion, kept, tickets):
     kind = y.dtype.type
     limit = limit_of(y)
     first_words(seed, window, 0, (x.size + 3) >> 2, words)
-    at = exponent % _TABLES
+    at = exponent % TABLES
     if exponents[at] != exponent or scales[at] != scale:
         _make_table(exponent, scale, cap, limit, tables[at])
         exponents[at], scales[at] = exponent, scale
@@ -312,16 +193,16 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
         if now <= keys[i] < end:
             count = _insert(queue, position, count, keys[i], thetas[i], rest)
     while count >= 0:
-        for q in range(_LANES):
+        for q in range(LANES):
             neuron[q] = i
             depth_of[q] = depth + 1 + q
             word_of[q] = words[i]
-        _draw(seed, window, lanes, _LANES)
-        for q in range(_LANES):
+        _draw(seed, window, lanes, LANES)
+        for q in range(LANES):
             total += level[q]
             level[q] = total
-        _thresholds(exponent, scale, level, theta, _LANES)
-        for q in range(_LANES):
+        _thresholds(exponent, scale, level, theta, LANES)
+        for q in range(LANES):
             depth += 1
             low = to_threshold(theta[q] - abs(rest))
             if low > need:

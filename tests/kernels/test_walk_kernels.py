@@ -8,14 +8,8 @@ import pytest
 from distsim.kernels.events import to_threshold
 from distsim.kernels.mcculloch_pitts import largest_response, level_threshold, ticket
 from distsim.kernels.walk import push
-from distsim.kernels.walk_tickets import (
-    Here,
-    Motion,
-    Rule,
-    begin,
-    make_tables,
-    make_tickets,
-)
+from distsim.kernels.walk_room import Here, Motion, Rule, make_tables, make_tickets
+from distsim.kernels.walk_tickets import begin
 from distsim.kernels.window import Course, width_and_cap
 
 KINDS: list[tuple[type[Any], type[Any]]] = [
