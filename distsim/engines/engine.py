@@ -5,9 +5,9 @@
 | advance(law, z, x, events, until) | a `Stretch` of one window or more |
 
 z: int[n], x: uint8[n] and the law's clock move to the stretch's end. It ends with the first window
-that makes `events` events, or comes to `until` in time or steps, or has no event at all; it may end
-after any before. An engine that is opened with `energies` tells by how much each event changes the
-energy.
+that makes `events` events, or comes to `until` in time or steps, or, where that is the end of time,
+has no event at all; it may end after any before. An engine that is opened with `energies` tells by
+how much each event changes the energy.
 
 An engine that solves one window at a time (`Solver`) is one as `windows.Windows`:
 

@@ -20,13 +20,14 @@ seed have nothing in common (`replica_bits`); so are those of STATE's c2.
 | STATE  | neuron >> 2 | 0 | word neuron & 3: the initial state |
 | WEIGHT | i >> 2 | j, 0 | two Box-Muller pairs: weights onto i..i+3 from j |
 | PATTERN | neuron >> 2 | pattern, 0 | word neuron & 3: a random pattern |
+| SWAP   | lower rung | round | 0, 1: the uniform of a swap of temperatures |
 """
 
 import numpy as np
 from numba import njit
 
 REPLICA_SHIFT = 48  # of a replica in the number of a window or step
-TICKET, FIRST, UPDATE, VISIT, STATE, WEIGHT, PATTERN = range(7)
+TICKET, FIRST, UPDATE, VISIT, STATE, WEIGHT, PATTERN, SWAP = range(8)
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _M0 = np.uint64(0xD2511F53)

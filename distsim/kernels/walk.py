@@ -33,6 +33,7 @@ from distsim.kernels.record import event_times
 from distsim.kernels.walk_room import Here
 from distsim.kernels.walk_tickets import begin, deepen, limit_of, pivot
 from distsim.kernels.window import (
+    END_OF_TIME,
     after_window,
     end_word,
     margin_of,
@@ -47,8 +48,8 @@ _AHEAD = 1 << 13  # bytes of a column from which on the next one is prefetched
 
 class Ends(NamedTuple):
     """Where a walk ends: after the window that makes so many events, or reaches or passes `until`
-    in time (MPM) or steps (BM), or is the last of `windows`; and after one without events, which
-    may be at rest."""
+    in time (MPM) or steps (BM), or is the last of `windows`; and, of a run that has no end in time,
+    after one without events, which may be at rest."""
 
     events: int
     until: float
@@ -70,7 +71,9 @@ def goes_on(ends, time, first, made, windows, now):
     events from `first` on."""
     if made >= ends.events or windows >= ends.windows or now >= ends.until:
         return False
-    return windows == 0 or (made > first and time[made - 1] <= ends.until)
+    if windows and made == first:
+        return ends.until < END_OF_TIME
+    return windows == 0 or time[made - 1] <= ends.until
 
 
 @njit(**UNCOUNTED)

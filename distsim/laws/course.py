@@ -36,10 +36,9 @@ class Course:
         self._given = conditions
         changes = np.union1d(conditions.times, conditions.turns)
         taus = conditions.taus[np.searchsorted(conditions.times, changes, side="right") - 1]
-        targets = [target or target_events(shard.neurons, shard.strength, tau) for tau in taus]
-        self.times = Times(
-            np.append(changes, math.inf), factor * taus / shard.unit, np.array(targets, np.int64)
-        )
+        self._swap = math.inf  # the end of a round of tempering
+        self._factor, self._target = factor, target
+        self.times = self._times(changes, taus)
         self._segment = 0
         local = conditions.clamped - shard.first
         self.clamped = local[(local >= 0) & (local < shard.size)]
@@ -56,6 +55,18 @@ class Course:
             )
 
     # ------------------------------------------------------------------------------ temperatures
+    def temper(self, tau: float, until: float) -> None:
+        """Have this temperature now, and a stretch end at that time, when it may change."""
+        self.times = self._times(np.array([0.0, until]), np.array([tau, tau]))
+        self._segment = 0
+        self._swap = until
+
+    def _times(self, changes: NDArray[np.float64], taus: NDArray[np.float64]) -> Times:
+        shard, given = self._shard, self._target
+        targets = [given or target_events(shard.neurons, shard.strength, tau) for tau in taus]
+        scales = self._factor * taus / shard.unit
+        return Times(np.append(changes, math.inf), scales, np.array(targets, np.int64))
+
     def follow(self, clock: Clock) -> float:
         """Stand where the clock does. Returns the time of the next change; inf if none is to come.
 
@@ -95,9 +106,10 @@ class Course:
         self.lift[neurons] = lift
 
     def until(self, time: float) -> float:
-        """This time, or the next change of biases if it comes before."""
+        """This time, or what comes before it: the next change of biases, or of a temperature that
+        is not known yet."""
         later = self._given.turns[self._given.turns > self._entered]
-        return min(time, float(later[0])) if later.size else time
+        return min(time, self._swap, float(later[0]) if later.size else math.inf)
 
     def own_lift(self) -> NDArray[np.int64]:
         """`lift` of the local neurons, int64[n]; int64[0] without a stimulus."""

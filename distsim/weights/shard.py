@@ -77,6 +77,14 @@ class Shard(Generic[AnyStorage]):
         of_ranks = ranks.gather(rests.view(np.uint8)).view(np.int64)
         return Start(states, ranks.total(doubled), of_ranks)
 
+    def energy(self, z: NDArray[Any], x: NDArray[np.uint8], ranks: Communicator) -> int:
+        """E in 2^-REST_BITS weight units, an exact integer, for the local z: int[n] to which nothing
+        is added, and states: uint8[n]. The same on every rank."""
+        own = x == 1
+        doubled = -int((z[own].astype(np.int64) + self.bias[own]).sum())
+        rests = -int(np.rint(self.rest[own] * 2.0**REST_BITS).astype(np.int64).sum())
+        return ranks.total((doubled << REST_BITS - 1) + rests)
+
     def connections(self, ranks: Communicator) -> tuple[int, int]:
         """How many weights are not zero as integers, and how many neurons have none of them."""
         onto, out = self.storage.degrees()
