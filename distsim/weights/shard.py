@@ -78,7 +78,7 @@ class Shard(Generic[AnyStorage]):
         return Start(states, ranks.total(doubled), of_ranks)
 
     def energy(self, z: NDArray[Any], x: NDArray[np.uint8], ranks: Communicator) -> int:
-        """E in 2^-REST_BITS weight units, an exact integer, for the local z: int[n] to which nothing
+        """E in 2^-REST_BITS weight units, an exact integer, for z: int[n] to which nothing
         is added, and states: uint8[n]. The same on every rank."""
         own = x == 1
         doubled = -int((z[own].astype(np.int64) + self.bias[own]).sum())
