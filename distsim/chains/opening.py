@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from distsim.chains.chain import Chain
 from distsim.chains.cpu import HostChain
 from distsim.chains.rehearsal import rehearse
-from distsim.config.options import GIVEN, Config
+from distsim.config.network import GIVEN
+from distsim.config.options import Config
 from distsim.errors import InputError
 from distsim.kernels import cache
 from distsim.kernels.philox import replica_bits

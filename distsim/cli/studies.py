@@ -113,7 +113,7 @@ def bench(
     sizes = lists["neurons"] or (1024, 4096, 16384)
     models = lists["model"] or ("mpm", "bm")
     rows = bench.run(
-        ranks, models, sizes, bits, settings.tau, seconds, settings.device, settings.window
+        ranks, models, sizes, bits, float(settings.tau), seconds, settings.device, settings.window
     )
     if ranks.rank == 0:
         click.echo(bench.table(rows))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from distsim.config.kinds import Cells, Choice, Columns, Flag, Integer, Number, Text
 from distsim.config.roles import Role, option
 
+GIVEN = "array"  # what a Python program has given: network, initial states, conditions
 DEFAULT_NETWORK = "celegans"
 BUILT_IN = (DEFAULT_NETWORK, "gaussian", "hopfield")  # networks that are no file
 SEED = Integer(0, 2**64)

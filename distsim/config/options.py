@@ -15,7 +15,7 @@ from dataclasses import InitVar, dataclass
 from typing import Any
 
 from distsim.config.chains import ChainOptions
-from distsim.config.conditions import ConditionOptions
+from distsim.config.conditions import SCHEDULED, ConditionOptions
 from distsim.config.kinds import (
     Choice,
     Duration,
@@ -28,14 +28,13 @@ from distsim.config.kinds import (
     Words,
     short,
 )
-from distsim.config.network import BUILT_IN, DEFAULT_NETWORK, SEED, NetworkOptions
+from distsim.config.network import BUILT_IN, DEFAULT_NETWORK, GIVEN, SEED, NetworkOptions
 from distsim.config.roles import Role, option
 from distsim.errors import InputError
 from distsim.files.claim import CLAIM
 from distsim.files.places import PARTIAL, PREVIOUS
 from distsim.files.whole import WRITING
 
-GIVEN = "array"  # network and initial states that a Python program has given
 DEFAULT_TRANSITIONS = 20_000  # the length of a run of the default network
 LENGTHS_OF = {"mpm": ("transitions", "time"), "bm": ("transitions", "steps", "sweeps")}
 OBSERVABLES = ("energy", "activity", "rates", "occupation", "moments", "samples", "best")
@@ -175,7 +174,12 @@ class Config(NetworkOptions, ConditionOptions, ChainOptions):
         object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
 
     def _check_temperature(self, sources: Mapping[str, str]) -> None:
-        if self.model == "mpm" and self.tau == 0:
+        refused = self.refusal(sources)
+        if refused is not None:
+            raise InputError(f"{_place(refused[0], sources)}: {refused[1]}")
+        if self.tau_schedule is not None:
+            self._set("tau", SCHEDULED)
+        if self.model == "mpm" and self.lowest_tau == 0:
             raise InputError(
                 f"{_place('tau', sources)}: 0 given; allowed for the mpm: above 0, since its rates "
                 "exp(s z / (2 tau)) diverge at 0 (the bm at 0 is the Hopfield network: model bm)"
@@ -198,6 +202,12 @@ class Config(NetworkOptions, ConditionOptions, ChainOptions):
             raise InputError(
                 f"{_place(given[0], sources)}: given for the {self.model}; allowed there: "
                 f"one of {', '.join(allowed)}"
+            )
+        if self.ramp is not None and self.transitions is not None:
+            raise InputError(
+                f"{_place('tau', sources)}: {self.tau} given for a run of {self.transitions} "
+                "transitions; allowed: for a length that says when it ends, "
+                f"{' or '.join(allowed[1:])}; or a tau_schedule"
             )
         if self.tau == 0 and self.transitions is not None:
             number = f"{self.transitions} given" if given else "none given"
@@ -263,6 +273,7 @@ class Config(NetworkOptions, ConditionOptions, ChainOptions):
             yield "patterns", self.patterns
         if self.initial.endswith(".npy"):
             yield "initial", self.initial
+        yield from self.condition_files()
 
     @property
     def observed(self) -> frozenset[str]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.chains.opening import as_states
-from distsim.config.options import GIVEN, Config
+from distsim.config.network import GIVEN
+from distsim.config.options import Config
 from distsim.errors import InputError
 from distsim.front.options import settled
 from distsim.front.result import Result

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from distsim.config.options import GIVEN, Config, of_role
+from distsim.config.network import GIVEN
+from distsim.config.options import Config, of_role
 from distsim.config.roles import Role
 from distsim.errors import InputError
 from distsim.networks.catalogue import open_network

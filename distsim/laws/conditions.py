@@ -37,11 +37,18 @@ class Conditions:
     bias: NDArray[np.float64]
 
     @staticmethod
-    def constant(tau: float) -> Conditions:
+    def constant(tau: float | str) -> Conditions:
         """One temperature for ever, and nothing else."""
         whole, real = np.empty(0, np.int64), np.empty(0)
         return Conditions(
-            np.zeros(1), np.array([tau]), whole, np.empty(0, np.uint8), real, real, whole, real
+            np.zeros(1),
+            np.array([float(tau)]),
+            whole,
+            np.empty(0, np.uint8),
+            real,
+            real,
+            whole,
+            real,
         )
 
     @staticmethod
@@ -67,7 +74,8 @@ class Conditions:
     @cached_property
     def turns(self) -> NDArray[np.float64]:
         """float64[T], rising: when biases change."""
-        return np.unique(np.concatenate([self.start, self.stop]))
+        turns: NDArray[np.float64] = np.unique(np.concatenate([self.start, self.stop]))
+        return turns[np.isfinite(turns)]
 
     def added(self, time: float) -> NDArray[np.float64]:
         """float64[U]: what is added to the biases of the driven neurons at this time."""

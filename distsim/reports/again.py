@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from distsim.config.options import FIELDS, GIVEN, flag
+from distsim.config.network import GIVEN
+from distsim.config.options import FIELDS, flag
 from distsim.config.roles import Role
 
 # What the run is; where it ran and what it wrote may be chosen anew.

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from distsim import __version__
-from distsim.config.options import FIELDS, GIVEN, flag
+from distsim.config.network import GIVEN
+from distsim.config.options import FIELDS, flag
 from distsim.errors import InputError, OutputError
 from distsim.files import events
 from distsim.files.events import Events

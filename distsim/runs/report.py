@@ -20,7 +20,7 @@ def summary(run: Summary, output: str | None) -> str:
     exchange = f", exchange {run.exchange}" if run.exchange and run.ranks > 1 else ""
     windows = max(run.windows, 1)
     lines = {
-        "model": f"{run.model}, tau {run.tau:g}, seed {run.seed}",
+        "model": f"{run.model}, tau {_tau(run.tau)}, seed {run.seed}",
         "network": _network(run),
         **({"read": "; ".join(run.notes)} if run.notes else {}),
         "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}{exchange}",
@@ -47,6 +47,10 @@ def stopped(run: Summary) -> str:
     if run.checkpoint is None:
         return f"{run.stopped}; cannot be resumed: no --checkpoint FILE was given"
     return f"{run.stopped}; goes on with: distsim resume {run.checkpoint}"
+
+
+def _tau(tau: float | str) -> str:
+    return tau if isinstance(tau, str) else f"{tau:g}"
 
 
 def _network(run: Summary) -> str:

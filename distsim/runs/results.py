@@ -47,7 +47,7 @@ class Summary:
     connections: int
     unconnected: int
     named: bool
-    tau: float
+    tau: float | str
     seed: int
     engine: str
     device: str

@@ -220,7 +220,7 @@ def bm_reference(
 ) -> Iterator[tuple[Fraction, int, int]]:
     """The events of these steps: (step, neuron, new state)."""
     x = chain.initial.tolist()
-    seed, tau = chain.config.seed, chain.config.tau
+    seed, tau = chain.config.seed, float(chain.config.tau)
     for step in range(steps):
         i = step % len(x)
         if chain.config.scan == "random":

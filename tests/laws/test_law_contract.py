@@ -40,7 +40,7 @@ class Opened:
         network = from_array(half + half.T, dice.normal(0.0, 0.5, N))
         config = Config(network="array", seed=SEED, **MACHINES[machine])
         self.machine = machine
-        self.tau, self.random = config.tau, config.scan == "random"
+        self.tau, self.random = float(config.tau), config.scan == "random"
         self.shard: Shard[DenseColumns] = load(network, 32, Serial(), DenseColumns)
         self.law: Law = open_law(config, self.shard, Serial(), Conditions.constant(config.tau))
         self.x = dice.integers(0, 2, N).astype(np.uint8)

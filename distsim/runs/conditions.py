@@ -1,0 +1,296 @@
+"""What holds when: the options and tables of a run as `laws.conditions.Conditions`.
+
+Times in tables are model time (mpm) or sweeps (bm): there a change comes with the first step at or
+after it. They are read as decimal numbers, exactly: 0.1 sweeps of 10 neurons are one step. The
+temperatures of a ramp are rounded once from exact values, so that they are the same on any machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import decimal
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.config.conditions import FEWEST_STEPS, MOST_STEPS, Ramp
+from distsim.config.kinds import short
+from distsim.config.network import GIVEN
+from distsim.config.options import Config, flag
+from distsim.errors import InputError
+from distsim.laws.conditions import Conditions
+from distsim.weights.source import Network
+
+MPM_STEPS = 100  # of a ramp
+COLUMNS = {
+    "tau_schedule": ("time", "tau"),
+    "clamp": ("neuron", "state"),
+    "stimulus": ("start", "stop", "neuron", "bias"),
+}
+_DIGITS = decimal.Context(prec=20)
+
+Schedule = Sequence[tuple[Any, ...]] | Callable[[float], float]
+Given = Mapping[str, Any]  # option -> rows from Python; of tau_schedule also a function
+
+
+class Row(NamedTuple):
+    """A row of a table: what messages call it, and its cells, texts or what Python gave."""
+
+    place: str
+    cells: tuple[Any, ...]
+
+
+def resolve(config: Config, network: Network, until: float | None, given: Given) -> Conditions:
+    """The conditions of a chain. until: the run's length in time or steps, if it has one; given:
+    what a Python program gave, for options that say so. Raises InputError."""
+    resolver = _Resolver(config, network, until)
+    times, taus = resolver.temperatures(given.get("tau_schedule"))
+    clamped, held = resolver.clamp(_rows(config, "clamp", given))
+    start, stop, neuron, bias = resolver.stimulus(_rows(config, "stimulus", given))
+    return Conditions(times, taus, clamped, held, start, stop, neuron, bias)
+
+
+class _Resolver:
+    def __init__(self, config: Config, network: Network, until: float | None) -> None:
+        self._config = config
+        self._network = network
+        self._until = until
+        self._sweep = network.neurons if config.model == "bm" else 0
+        self._names = {name: i for i, name in enumerate(network.names or ())}
+
+    # ------------------------------------------------------------------------------ temperatures
+    def temperatures(
+        self, given: Schedule | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """times, taus: float64[S]."""
+        config = self._config
+        if callable(given):
+            return self._evaluated(given)
+        if config.tau_schedule is not None:
+            return self._scheduled(_rows(config, "tau_schedule", {"tau_schedule": given}))
+        ramp = config.ramp
+        if ramp is None:
+            return np.zeros(1), np.array([float(config.tau)])
+        times = self._grid(ramp.steps, flag("tau"))
+        return times, np.array(steps_of(ramp, times.size))
+
+    def _grid(self, steps: int | None, place: str) -> NDArray[np.float64]:
+        """When each of so many equal steps of the run's length begins; by default as many as it has
+        sweeps (bm), or 100."""
+        assert self._until is not None
+        most = MOST_STEPS
+        if self._sweep:
+            steps = math.ceil(self._until / self._sweep) if steps is None else steps
+            most = min(most, int(self._until))
+        steps = MPM_STEPS if steps is None else steps
+        if not FEWEST_STEPS <= steps <= most:
+            raise InputError(
+                f"{place}: {steps:,} steps of temperature given for this length; allowed: "
+                f"{FEWEST_STEPS} to {most:,}, by another length or FROM:TO:SHAPE:STEPS"
+            )
+        length = Fraction(self._until)
+        exact = (length * k / steps for k in range(steps))
+        return np.array([float(math.ceil(t) if self._sweep else t) for t in exact])
+
+    def _evaluated(
+        self, function: Callable[[float], float]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of a function of model time or sweeps, at the steps of a ramp."""
+        if self._until is None:
+            raise InputError(
+                "tau: a function given for a run of so many transitions; allowed: for a length "
+                "that says when it ends, or a list of (time, temperature)"
+            )
+        times = self._grid(None, "tau")
+        rows = [
+            Row(f"tau({t:g})", (t, function(t)))
+            for t in (times / self._sweep if self._sweep else times).tolist()
+        ]
+        return times, np.array([self._tau(row.place, row.cells[1]) for row in rows])
+
+    def _scheduled(self, rows: Iterable[Row]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        times: list[float] = []
+        taus: list[float] = []
+        for row in rows:
+            time = self._time(row.place, "time", row.cells[0])
+            if not times and time != 0.0:
+                raise InputError(f"{row.place}: time {short(row.cells[0])} given; allowed: 0 first")
+            if times and time <= times[-1]:
+                raise InputError(
+                    f"{row.place}: time {short(row.cells[0])} given after that of the row before; "
+                    "allowed: rising times" + (", in different steps" if self._sweep else "")
+                )
+            times.append(time)
+            taus.append(self._tau(row.place, row.cells[1]))
+        if not times:
+            raise InputError("tau_schedule: no rows given; allowed: one or more, time 0 first")
+        return np.array(times), np.array(taus)
+
+    def _tau(self, place: str, value: object) -> float:
+        tau, least = _number(value), "0 or more"
+        if self._config.model == "mpm":
+            least = "above 0 (mpm)"
+        too_low = tau is None or tau < 0.0 or (tau == 0.0 and self._config.model == "mpm")
+        if tau is None or too_low or not math.isfinite(tau):
+            raise InputError(f"{place}: tau {short(value)} given; allowed: finite numbers, {least}")
+        if tau == 0.0 and self._config.transitions is not None:
+            raise InputError(
+                f"{place}: tau 0 given for a run of {self._config.transitions} transitions; "
+                "allowed: for a length in steps or sweeps"
+            )
+        return tau
+
+    # ------------------------------------------------------------------------------------- clamps
+    def clamp(self, rows: Iterable[Row]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """clamped: int64[C], rising; held: uint8[C]."""
+        held: dict[int, int] = {}
+        for row in rows:
+            name, state = row.cells
+            i = self._neuron(row.place, name)
+            if _number(state) not in (0.0, 1.0):
+                raise InputError(f"{row.place}: state {short(state)} given; allowed: 0 or 1")
+            if i in held:
+                raise InputError(
+                    f"{row.place}: neuron {short(name)} is clamped already; allowed: each once"
+                )
+            held[i] = int(_number(state) or 0)
+        clamped = sorted(held)
+        return np.array(clamped, np.int64), np.array([held[i] for i in clamped], np.uint8)
+
+    # ----------------------------------------------------------------------------------- stimulus
+    def stimulus(
+        self, rows: Iterable[Row]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """start, stop: float64[M]; neuron: int64[M]; bias: float64[M]."""
+        found = [self._pulse(row) for row in rows]
+        columns = list(zip(*found, strict=True)) or [(), (), (), ()]
+        start, stop, neuron, bias = columns
+        return (
+            np.array(start, np.float64),
+            np.array(stop, np.float64),
+            np.array(neuron, np.int64),
+            np.array(bias, np.float64),
+        )
+
+    def _pulse(self, row: Row) -> tuple[float, float, int, float]:
+        begin, end, name, added = row.cells
+        start = self._time(row.place, "start", begin)
+        last = _number(end) == math.inf
+        stop = math.inf if last else self._time(row.place, "stop", end, inside=False)
+        if stop <= start:
+            raise InputError(
+                f"{row.place}: stop {short(end)} given; allowed: after its start"
+                + (", in another step" if self._sweep else "")
+            )
+        bias = _number(added)
+        if bias is None or not math.isfinite(bias):
+            raise InputError(f"{row.place}: bias {short(added)} given; allowed: finite numbers")
+        return start, stop, self._neuron(row.place, name), bias
+
+    # -------------------------------------------------------------------------------------- cells
+    def _time(self, place: str, name: str, value: object, *, inside: bool = True) -> float:
+        """In model time or steps."""
+        number = _number(value)
+        if number is None or not 0.0 <= number < math.inf:
+            raise InputError(
+                f"{place}: {name} {short(value)} given; allowed: finite numbers, 0 or more"
+            )
+        time = number
+        if self._sweep:
+            exact = Fraction(str(value).strip() if isinstance(value, str) else repr(number))
+            time = float(math.ceil(exact * self._sweep))
+        if inside and self._until is not None and time >= self._until:
+            length = self._until / self._sweep if self._sweep else self._until
+            raise InputError(
+                f"{place}: {name} {short(value)} given; allowed: below {length:g}, where the run "
+                "ends"
+            )
+        return time
+
+    def _neuron(self, place: str, name: object) -> int:
+        neurons, text = self._network.neurons, str(name).strip()
+        index = int(text) if text.isdecimal() and len(text) < 19 else neurons
+        if index < neurons:
+            return index
+        if text in self._names:
+            return self._names[text]
+        known = ", or its names" if self._names else ""
+        raise InputError(f"{place}: neuron {text:.60} given; allowed: 0 to {neurons - 1}{known}")
+
+
+def steps_of(ramp: Ramp, steps: int) -> list[float]:
+    """The temperatures of a ramp, from its first to its last, each rounded once."""
+    if ramp.shape == "linear":
+        first, rise = Fraction(ramp.first), Fraction(ramp.last) - Fraction(ramp.first)
+        return [float(first + rise * k / (steps - 1)) for k in range(steps)]
+    low, high = (_DIGITS.ln(Decimal(end)) for end in (ramp.first, ramp.last))
+    rise_of_log = _DIGITS.subtract(high, low)
+    inner = (
+        _DIGITS.exp(
+            _DIGITS.add(low, _DIGITS.divide(_DIGITS.multiply(rise_of_log, k), Decimal(steps - 1)))
+        )
+        for k in range(1, steps - 1)
+    )
+    return [ramp.first, *map(float, inner), ramp.last]
+
+
+def _rows(config: Config, option: str, given: Given) -> list[Row]:
+    """The rows of an option's table; none where it is not given. Raises InputError."""
+    text = getattr(config, option)
+    if text is None:
+        return []
+    if text == GIVEN:
+        if given.get(option) is None:
+            raise InputError(f"{option}: {GIVEN} given; allowed: a .csv file; rows from Python")
+        place = "tau" if option == "tau_schedule" else option
+        return [Row(f"{place}[{k}]", tuple(row)) for k, row in enumerate(given[option])]
+    if "=" in text:
+        pairs = (pair.rpartition("=") for pair in text.split(","))
+        return [Row(flag(option), (name, state)) for name, _, state in pairs]
+    return _read(option, text)
+
+
+def _read(option: str, path: str) -> list[Row]:
+    """A table with a header."""
+    columns, place = COLUMNS[option], f"{option} {path}"
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = csv.reader(file)
+            header = [cell.strip() for cell in next(lines, [])]
+            if sorted(header) != sorted(columns):
+                raise InputError(
+                    f"{place}: columns {short(','.join(header))} given; allowed: "
+                    f"{','.join(columns)}"
+                )
+            order = [header.index(name) for name in columns]
+            found = []
+            for cells in lines:
+                if not cells:
+                    continue
+                if len(cells) != len(columns):
+                    raise InputError(
+                        f"{place}, line {lines.line_num}: {len(cells)} cells given; allowed: "
+                        f"{len(columns)}"
+                    )
+                row = tuple(cells[k].strip() for k in order)
+                found.append(Row(f"{place}, line {lines.line_num}", row))
+            return found
+    except OSError as error:
+        raise InputError(f"{place}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{place}: not a table: {error}") from None
+
+
+def _number(value: object) -> float | None:
+    """The number that a cell is or spells, NaN included; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | np.number | np.bool_):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
