@@ -48,28 +48,61 @@ def open_chain(
     what holds when; without them the configuration's one temperature.
     """
     agreed(ranks, lambda: _refuse(cache.lack) if cache.lack else None)
-    gpu = on_gpu(config.device, ranks)
-    if config.exchange != "auto" and not gpu:
+    if not on_gpu(config.device, ranks):
+        return open_on_host(network, config, ranks, states, conditions)
+    if config.engine == "walk":
+        raise _no_walk("a GPU")
+    from distsim.chains.gpu import DeviceChain
+
+    return DeviceChain(
+        network, config, ranks, *_start(config, network.neurons, ranks, states, conditions)
+    )
+
+
+def open_on_host(
+    network: Network,
+    config: Config,
+    ranks: Communicator,
+    states: NDArray[np.uint8] | None = None,
+    conditions: Conditions | None = None,
+    before: HostChain | None = None,
+) -> HostChain:
+    """The chain on the CPU, as `open_chain`. before: one of the same network, in whose place it is:
+    it has its shard and its engine."""
+    if config.exchange != "auto":
         raise InputError(
             f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu), or auto"
         )
-    if config.engine == "walk" and (gpu or ranks.size > 1):
-        where = "a GPU" if gpu else f"{ranks.size} ranks"
-        raise InputError(
-            f"engine walk given on {where}; allowed: on one rank's CPU, or auto, relax or race"
-        )
+    if config.engine == "walk" and ranks.size > 1:
+        raise _no_walk(f"{ranks.size} ranks")
+    start = _start(config, network.neurons, ranks, states, conditions)
+    if before is not None:
+        return before.another(config, *start)
+    chain = HostChain(network, config, ranks, *start)
+    rehearse(config, chain.shard.kind, several_ranks=ranks.size > 1)
+    return chain
+
+
+def _no_walk(where: str) -> InputError:
+    return InputError(
+        f"engine walk given on {where}; allowed: on one rank's CPU, or auto, relax or race"
+    )
+
+
+def _start(
+    config: Config,
+    neurons: int,
+    ranks: Communicator,
+    states: NDArray[np.uint8] | None,
+    conditions: Conditions | None,
+) -> tuple[NDArray[np.uint8], Conditions]:
+    """The states of all neurons, uint8[N], and what holds when: those given, else those that the
+    configuration names."""
     if states is None:
-        states = _initial(config, network.neurons, ranks)
+        states = _initial(config, neurons, ranks)
     if conditions is None:
         conditions = Conditions.constant(config.tau)
-    states = conditions.hold(states)
-    if not gpu:
-        chain = HostChain(network, config, ranks, states, conditions)
-        rehearse(config, chain.shard.kind, several_ranks=ranks.size > 1)
-        return chain
-    from distsim.chains.gpu import DeviceChain
-
-    return DeviceChain(network, config, ranks, states, conditions)
+    return conditions.hold(states), conditions
 
 
 def on_gpu(device: str, ranks: Communicator) -> bool:

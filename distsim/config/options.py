@@ -120,7 +120,12 @@ class Config(NetworkOptions, ConditionOptions, ChainOptions):
         Role.RECORD,
         f"Neurons whose moments are observed [default: all, up to {MOST_MOMENTS:,}].",
     )
-    events: bool = option(True, Flag(), Role.RECORD, "Write the events, not observables alone.")
+    events: bool | None = option(
+        None,
+        Flag(),
+        Role.RECORD,
+        "Write the events, not observables alone [default: of one chain].",
+    )
     output: str | None = option(
         None, Text("FILE"), Role.FILES, "HDF5 file for events and observables."
     )
@@ -160,6 +165,10 @@ class Config(NetworkOptions, ConditionOptions, ChainOptions):
         self._check_length(sources)
         self._check_scan(sources)
         self._check_observables(sources)
+        if self.events is None:
+            self._set("events", self.chains == 1)
+        ragged = self.observe is not None and self.transitions is not None
+        self.check_chains(sources, self.device, ragged=ragged)
         self._check_checkpoint(sources)
         self._check_files(sources, file)
 
