@@ -47,7 +47,7 @@ def open_chain(
     states: of all neurons, uint8[N]; without them those that the configuration names. conditions:
     what holds when; without them the configuration's one temperature.
     """
-    agreed(ranks, lambda: _refuse(cache.lack) if cache.lack else None)
+    check_kernels(ranks)
     if not on_gpu(config.device, ranks):
         return open_on_host(network, config, ranks, states, conditions)
     if config.engine == "walk":
@@ -57,6 +57,11 @@ def open_chain(
     return DeviceChain(
         network, config, ranks, *_start(config, network.neurons, ranks, states, conditions)
     )
+
+
+def check_kernels(ranks: Communicator) -> None:
+    """Raise InputError on every rank alike where kernels cannot be compiled."""
+    agreed(ranks, lambda: _refuse(cache.lack) if cache.lack else None)
 
 
 def open_on_host(

@@ -10,6 +10,16 @@
 /state/final       uint8[N]     at the end of the run
 /provenance/1 ...  JSON of each attempt: when it began, after how many transitions, and where
 attributes         config (JSON of every option), version; at the end digest, observables_digest
+
+A file of R chains is written at their end. It has
+
+/chains/digest     text[R]      of each chain; the attribute is of all (`recording.digest`)
+/chains/observables_digest  text[R]  where there are observables
+/chains/transitions  int64[R]   events of each
+/chains/time       float64[R]   model time, or steps, where each ended
+/events/chain      int64[K]     whose each event is, chain after chain, where events are kept
+/state/...         uint8[R, N]
+/observables/...                of each chain, with a leading axis R
 """
 
 from __future__ import annotations
@@ -36,6 +46,8 @@ OBSERVABLES = "observables"  # their group
 NETWORK = "network"  # the group of what is known of neurons
 ATTEMPTS = "provenance"  # the group of their records
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
+CHAINS = "chains"  # the group of what several chains were, in the order of their replicas
+CHAIN = {"chain": "int64"}  # whose an event of several chains is
 
 
 def partial_path(path: str) -> str:
@@ -82,6 +94,15 @@ class Events:
     partial: bool = False
     names: tuple[str, ...] | None = None
     population: tuple[str, ...] | None = None
+
+
+def options_of(path: str) -> dict[str, Any]:
+    """Every option of the run whose output file this is. Raises InputError."""
+    import h5py
+
+    with _explained(path), h5py.File(path, "r") as file:
+        found: dict[str, Any] = json.loads(file.attrs["config"])
+    return found
 
 
 class Rows:
@@ -167,6 +188,8 @@ def _explained(path: str) -> Iterator[None]:
     """Turn what h5py says of a file into InputError."""
     try:
         yield
+    except InputError:
+        raise
     except OSError as error:
         reason = "not an HDF5 file"
         if error.errno:
@@ -180,13 +203,17 @@ def _explained(path: str) -> Iterator[None]:
 def _found(path: str) -> Iterator[_Known]:
     """The output file, or the partial one."""
     names = (path, partial_path(path), path)  # it may get its name meanwhile
+
+    def learn(file: Any) -> _Known:
+        return _learn(file, path)
+
     with contextlib.ExitStack() as stack:
         for name in names[:-1]:
             with contextlib.suppress(FileNotFoundError):
-                known = stack.enter_context(snapshot.opened(name, _learn, _attempts))
+                known = stack.enter_context(snapshot.opened(name, learn, _attempts))
                 break
         else:
-            known = stack.enter_context(snapshot.opened(names[-1], _learn, _attempts))
+            known = stack.enter_context(snapshot.opened(names[-1], learn, _attempts))
         yield known
 
 
@@ -202,14 +229,19 @@ class _Known(NamedTuple):
     samples: int
 
 
-def _learn(file: Any) -> _Known:
+def _learn(file: Any, path: str) -> _Known:
     import numpy as np
 
+    config = json.loads(file.attrs["config"])
+    if config.get("chains", 1) > 1:
+        raise InputError(
+            f"{path}: holds {config['chains']:,} chains; allowed: a file of one chain (--replica r)"
+        )
     partial = "digest" not in file.attrs
     fields = {
         "initial": file["state/initial"][:],
         "final": None if partial else file["state/final"][:],
-        "config": json.loads(file.attrs["config"]),
+        "config": config,
         "digest": file.attrs.get("digest"),
         "version": file.attrs["version"],
         "observables_digest": file.attrs.get("observables_digest"),

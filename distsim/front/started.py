@@ -57,14 +57,15 @@ def run_on(
         summary = _followed(command, folder, show, interrupts)
         stopped = summary.stopped is not None
         found = events.read(events.partial_path(output) if stopped else output)
-        stood = checkpoint.read(saved, Serial())
+        left = checkpoint.read(saved, Serial())
     if stopped:
         summary = replace(summary, stopped=signal.Signals.SIGINT.name)
     summary = replace(
         summary, checkpoint=None, network=network.name, named=network.names is not None
     )
-    final = stood.position.states if found.final is None else found.final
-    stand = Stand(asked, network, stood.network, stood.position, stood.observed)
+    position = left.chain.position
+    final = position.states if found.final is None else found.final
+    stand = Stand(asked, network, left.network, position, left.chain.observed)
     return Result(
         found.time,
         found.neuron,
