@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from distsim.chains.opening import check_kernels
 from distsim.config.options import STREAM, Config, flag
 from distsim.errors import InputError, OutputError
-from distsim.files.events import CHAIN, CHAINS, EVENTS, OBSERVABLES, options_of
+from distsim.files.chains import CHAIN, CHAINS, options_of
+from distsim.files.events import EVENTS, OBSERVABLES
 from distsim.files.places import check_disk, check_writable
 from distsim.kernels import cache
 from distsim.ranks.agreement import Wish, agreed

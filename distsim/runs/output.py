@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from distsim import __version__
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
+from distsim.files.chains import CHAIN
 from distsim.files.events import (
     ATTEMPTS,
     BLOCK,
-    CHAIN,
     EVENTS,
     NETWORK,
     OBSERVABLES,
