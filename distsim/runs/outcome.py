@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -129,16 +128,21 @@ def gathered(
 
 
 def _packed(outcome: Outcome) -> bytes:
-    header = {name: value for name, value in vars(outcome).items() if name != "arrays"}
-    archive = io.BytesIO()
-    np.savez(archive, **outcome.arrays)  # type: ignore[arg-type]
-    return json.dumps(header).encode() + b"\n" + archive.getvalue()
+    """A line of JSON, and the bytes of the arrays."""
+    shapes = {name: (one.dtype.str, one.shape) for name, one in outcome.arrays.items()}
+    line = json.dumps({**vars(outcome), "arrays": shapes}).encode()
+    return b"".join([line, b"\n", *(one.tobytes() for one in outcome.arrays.values())])
 
 
 def _unpacked(data: bytes, *, arrays: bool) -> Outcome:
-    header, _, archive = data.partition(b"\n")
-    found = dict(np.load(io.BytesIO(archive))) if arrays else {}
-    return Outcome(**json.loads(header), arrays=found)
+    line, _, rest = data.partition(b"\n")
+    fields = json.loads(line)
+    shapes, found, start = fields.pop("arrays"), {}, 0
+    for name, (kind, shape) in shapes.items() if arrays else ():
+        count = math.prod(shape)
+        found[name] = np.frombuffer(rest, kind, count, start).reshape(shape)
+        start += found[name].nbytes
+    return Outcome(**fields, arrays=found)
 
 
 def of_each(outcomes: Sequence[Outcome]) -> dict[str, NDArray[Any]]:

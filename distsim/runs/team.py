@@ -126,9 +126,7 @@ class Team:
         states = None if stood is None else stood.position.states
         chain = open_on_host(self._network, config, self.group, states, before=before)
         observed = None if stood is None else stood.observed
-        observation = open_observation(
-            config, self._network, chain, self._until, observed, on_disk=False
-        )
+        observation = open_observation(config, self._network, chain, None, observed, on_disk=False)
         root = self.group.rank == 0
         self._kept = Collected()
         self._recorder = Recorder(
