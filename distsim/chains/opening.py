@@ -154,23 +154,27 @@ def _initial(config: Config, neurons: int, ranks: Communicator) -> NDArray[np.ui
             "also an array or a Result"
         )
     elif config.initial != "zeros":
-        states = agreed(ranks, lambda: _read_states(config.initial, neurons))
+        states = agreed(ranks, lambda: read_states(config.initial, neurons))
     return states
 
 
-def _read_states(path: str, neurons: int) -> NDArray[np.uint8]:
+def read_states(path: str, neurons: int, chains: int = 1) -> NDArray[np.uint8]:
+    """The initial states in a .npy file, as `as_states`. Raises InputError."""
     try:
         states = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"initial states {path}: {error}") from error
-    return as_states(f"initial states {path}", states, neurons)
+    return as_states(f"initial states {path}", states, neurons, chains)
 
 
-def as_states(place: str, states: NDArray[Any], neurons: int) -> NDArray[np.uint8]:
-    """States as uint8[N], a copy. Raises InputError where they are not N zeros and ones."""
-    if states.shape != (neurons,) or not np.isin(states, (0, 1)).all():
+def as_states(place: str, states: NDArray[Any], neurons: int, chains: int = 1) -> NDArray[np.uint8]:
+    """States as uint8[N], a copy; of several chains also uint8[R, N]. Raises InputError where they
+    are not N, or R x N, zeros and ones."""
+    shapes = [(neurons,)] if chains == 1 else [(neurons,), (chains, neurons)]
+    if states.shape not in shapes or not np.isin(states, (0, 1)).all():
+        each = "" if chains == 1 else f", or {chains} x {neurons}, a row a chain"
         raise InputError(
             f"{place}: shape {states.shape}, type {states.dtype}; "
-            f"allowed: {neurons} numbers, one a neuron, each 0 or 1"
+            f"allowed: {neurons} numbers, one a neuron, each 0 or 1{each}"
         )
     return states.astype(np.uint8)

@@ -51,7 +51,7 @@ WRITTEN = {
 
 
 @dataclass(frozen=True)
-class Config(NetworkOptions, ConditionOptions, ChainOptions):
+class Config(ChainOptions, ConditionOptions, NetworkOptions):
     """The options of one run.
 
     `sources` names where values came from, field -> "--tau", "DISTSIM_TAU", "tau in run.toml",

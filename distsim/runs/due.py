@@ -4,14 +4,21 @@ import os
 import signal
 from collections.abc import Callable
 from time import monotonic
+from typing import Protocol
 
 from distsim.config.options import Config
 from distsim.errors import OutputError
 from distsim.ranks.agreement import Decision, Decisions, Wish, agreed
 from distsim.ranks.communicator import Communicator
-from distsim.ranks.signals import Signals
 from distsim.ranks.watchdog import Watchdog
 from distsim.runs.checkpoint import Schedule
+
+
+class Asked(Protocol):
+    """Who may ask for a stop: by a signal, whose number this is, or not yet: 0."""
+
+    @property
+    def received(self) -> int: ...
 
 
 class Due:
@@ -28,8 +35,8 @@ class Due:
         fails: Callable[[], bool],
         *,
         group: Communicator | None = None,
-        watchdog: Watchdog,
-        signals: Signals | None,
+        watchdog: Watchdog | None,
+        signals: Asked | None,
         begun: float,
         transitions: int,
     ) -> None:
@@ -45,7 +52,8 @@ class Due:
 
     def wish(self) -> tuple[Wish, int]:
         """What this rank would do next."""
-        self._watchdog.begun()
+        if self._watchdog is not None:
+            self._watchdog.begun()
         if self._fails():
             return Wish.FAIL, 0
         if self._signals is not None and self._signals.received:

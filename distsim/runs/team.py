@@ -35,7 +35,8 @@ INITIAL = "initial"  # its states at its start, eight a byte, among what a chain
 class Team:
     """A group of ranks and its chains.
 
-    network, config: of all chains; group: the ranks; replicas: of their chains; saved: where chains
+    network, config: of all chains; group: the ranks; replicas: of their chains; states: uint8[N]
+    or, of all chains, uint8[R, N], where the configuration does not name them; saved: where chains
     of an earlier run stand. Raises InputError on every rank of the group alike; a later one waits
     in `error`.
     """
@@ -46,11 +47,13 @@ class Team:
         config: Config,
         group: Communicator,
         replicas: range,
+        states: NDArray[np.uint8] | None,
         saved: Mapping[int, Stand],
     ) -> None:
         self.group = group
         self.outcomes: dict[int, Outcome] = {}  # of chains at their ends
         self._network = network
+        self._states = states
         self._config = config
         self._stands = {replica: saved[replica] for replica in replicas if replica in saved}
         self._left = list(reversed(replicas))
@@ -123,7 +126,13 @@ class Team:
             self._config, chains=1, ranks_per_chain=None, replica=replica, device="cpu"
         )
         stood = self._stands.get(replica)
-        states = None if stood is None else stood.position.states
+        states = (
+            self._states
+            if self._states is None or self._states.ndim == 1
+            else (self._states[replica])
+        )
+        if stood is not None:
+            states = stood.position.states
         chain = open_on_host(self._network, config, self.group, states, before=before)
         observed = None if stood is None else stood.observed
         observation = open_observation(config, self._network, chain, None, observed, on_disk=False)
