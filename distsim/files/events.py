@@ -40,6 +40,10 @@ ATTEMPTS = "provenance"  # the group of their records
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
 
 
+class SeveralChainsError(InputError):
+    """A file holds more chains than one."""
+
+
 def partial_path(path: str) -> str:
     """The name under which the file at `path` grows."""
     return path + PARTIAL
@@ -215,7 +219,7 @@ def _learn(file: Any, path: str) -> _Known:
 
     config = json.loads(file.attrs["config"])
     if config.get("chains", 1) > 1:
-        raise InputError(
+        raise SeveralChainsError(
             f"{path}: holds {config['chains']:,} chains; allowed: a file of one chain (--replica r)"
         )
     partial = "digest" not in file.attrs

@@ -80,7 +80,7 @@ class Crew:
         groups = check_grid(config, ranks)
         check_kernels(ranks)
         group = group_of(ranks, ranks.size // groups)
-        self._network = network = agreed(ranks, lambda: opened(group))
+        self.network = network = agreed(ranks, lambda: opened(group))
         here = ranks.here()[1]
         agreed(ranks, lambda: check_room(config, network) if ranks.rank == 0 else None)
         agreed(
@@ -99,7 +99,7 @@ class Crew:
     def _check_files(self, saved: Checkpoint | None) -> None:
         """Nothing else is in the way of the files; earlier checkpoints of a new run go."""
         if saved is not None:
-            check_same(saved, self._digest, self._network, self._config)
+            check_same(saved, self._digest, self.network, self._config)
         if self.ranks.rank == 0:
             if saved is not None:
                 check_own(self._config)
@@ -143,7 +143,7 @@ class Crew:
 
     def save(self) -> None:
         """Write a checkpoint, where one is configured. Raises OutputError on every rank alike."""
-        path, neurons = self._config.checkpoint, self._network.neurons
+        path, neurons = self._config.checkpoint, self.network.neurons
         if path is None:
             return
         stands, root = self.team.stands(), self.team.group.rank == 0
@@ -164,7 +164,7 @@ class Crew:
         root = team.group.rank == 0
         self.outcomes = gathered(self.ranks, team.outcomes, config.chains, root=root)
         return summary(
-            team.chain, self.ranks, self._network, self.outcomes, config,
+            team.chain, self.ranks, self.network, self.outcomes, config,
             seconds=ended.seconds, stopped=ended.stopped,
         )  # fmt: skip
 
@@ -180,7 +180,7 @@ class Crew:
         def stacked(name: str) -> NDArray[Any]:
             return np.stack([one.arrays[name] for one in outcomes])
 
-        known = {"names": self._network.names, "population": self._network.population}
+        known = {"names": self.network.names, "population": self.network.population}
         file = EventFile.begin(
             path, self._config, stacked("initial"), where=self._where, network=known
         )

@@ -26,7 +26,7 @@ EVENTS_OF, ROWS_OF = "events/", "observables/"  # what names of arrays begin wit
 
 @dataclass(frozen=True)
 class Outcome:
-    """A chain at its end, or where it was stopped.
+    """A chain at its end (`over`), or where it was stopped.
 
     total: of its digest; before, since: transitions and time with which this attempt began it;
     samples, scalars, observed: of its observables, the last their digest. arrays, on the root of
@@ -43,6 +43,7 @@ class Outcome:
     replays: int
     applies: int
     consistent: bool
+    over: bool
     samples: int | None
     scalars: dict[str, float | None]
     observed: int | None
@@ -91,6 +92,7 @@ def of_chain(
         replays=chain.replays,
         applies=chain.applies,
         consistent=chain.consistent(final),
+        over=over,
         samples=None if observation is None else observation.samples,
         scalars={} if observation is None else observation.scalars()._asdict(),
         observed=None if observation is None else int(observation.digest(), 16),
