@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from distsim.errors import InputError
-from distsim.ranks.communicator import Communicator
+from distsim.ranks.communicator import Communicator, group_of
 from distsim.ranks.mpi import Mpi
 
 
@@ -51,6 +51,17 @@ def check(ranks: Communicator) -> None:
     assert 0 <= place < there <= size
     assert ranks.maximum(there) == ranks.total(1) == size  # all on this host
     assert ranks.total(1 << 4 * place) == sum(1 << 4 * r for r in everyone)  # each its own place
+    ranks.barrier()
+
+    for each in (one for one in range(1, size + 1) if size % one == 0):
+        for group in (ranks.groups(each), group_of(ranks, each)):
+            assert (group.rank, group.size) == (rank % each, each)
+            first = rank - group.rank
+            parts, counts, least = group.exchange(np.array([rank], np.uint64), 7 + rank)
+            assert parts[:, 0].tolist() == list(range(first, first + each))
+            assert (counts.tolist(), least) == ([1] * each, 7 + first)
+            assert group.total(rank + 1) == sum(range(first + 1, first + each + 1))
+            assert refusal(group, f"by {rank}") == f"by {first}"
     ranks.barrier()
 
 

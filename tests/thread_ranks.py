@@ -64,6 +64,11 @@ class ThreadRanks:
     def here(self) -> tuple[int, int]:
         return self.rank, self.size
 
+    def groups(self, size: int) -> "ThreadRanks":
+        mine = [None] * size, threading.Barrier(size, timeout=120)
+        board, meeting = self._all(mine)[self.rank // size * size]
+        return ThreadRanks(self.rank % size, board, meeting)
+
     def barrier(self) -> None:
         self._meeting.wait()
 

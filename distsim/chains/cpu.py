@@ -1,5 +1,6 @@
 """A chain on the CPU: its engine moves it, the recorder gets what belongs to the run."""
 
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +50,6 @@ class HostChain:
         kind: type[np.int32] | type[np.int64] | None = None,
     ) -> None:
         """states: of all neurons, uint8[N]; kind: of z, where another network has the say."""
-        self.config = config
         self.ranks = ranks
         self.timer = Timer()
         check_memory(network.name, network.neurons, config.weight_bits, ranks)
@@ -63,13 +63,26 @@ class HostChain:
             kind = np.int64
         if kind is not None:
             self.shard = replace(self.shard, kind=kind)
-        self.initial = states
-        self.x = states[self.shard.first : self.shard.first + self.shard.size].copy()
-        self.z = self.shard.responses(states)
-        self.law = open_law(config, self.shard, ranks, conditions)
         alone = "walk" if ranks.size == 1 else "relax"
         self.engine = alone if config.engine == "auto" else config.engine
         self._engine = self._open_engine(config.energies)
+        self._begin(config, states, conditions)
+
+    def another(
+        self, config: Config, states: NDArray[np.uint8], conditions: Conditions
+    ) -> "HostChain":
+        """A chain of the same network, in place of this one: it has its shard and its engine."""
+        chain = copy(self)
+        chain._begin(config, states, conditions)
+        return chain
+
+    def _begin(self, config: Config, states: NDArray[np.uint8], conditions: Conditions) -> None:
+        """At the first window."""
+        self.config = config
+        self.initial = states
+        self.x = states[self.shard.first : self.shard.first + self.shard.size].copy()
+        self.z = self.shard.responses(states)
+        self.law = open_law(config, self.shard, self.ranks, conditions)
         self.windows = self.replays = self.applies = 0
         self._left: Position | None = None  # where a run that ended inside a window goes on
         self._quiet = False  # no event in the last window

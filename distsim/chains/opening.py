@@ -49,37 +49,76 @@ def open_chain(
     states: of all neurons, uint8[N]; without them those that the configuration names. conditions:
     what holds when; without them the configuration's one temperature.
     """
+    check_kernels(ranks)
+    if not on_gpu(_device(config, conditions), ranks):
+        return open_on_host(network, config, ranks, states, conditions)
+    if config.engine == "walk":
+        raise _no_walk("a GPU")
+    from distsim.chains.gpu import DeviceChain
+
+    return DeviceChain(
+        network, config, ranks, *_start(config, network.neurons, ranks, states, conditions)
+    )
+
+
+def check_kernels(ranks: Communicator) -> None:
+    """Raise InputError on every rank alike where kernels cannot be compiled."""
     agreed(ranks, lambda: _refuse(cache.lack) if cache.lack else None)
-    if conditions is None:
-        conditions = Conditions.constant(config.tau)
-    gpu = on_gpu(_device(config, conditions), ranks)
-    if config.exchange != "auto" and not gpu:
+
+
+def open_on_host(
+    network: Network,
+    config: Config,
+    ranks: Communicator,
+    states: NDArray[np.uint8] | None = None,
+    conditions: Conditions | None = None,
+    before: HostChain | None = None,
+) -> HostChain:
+    """The chain on the CPU, as `open_chain`. before: one of the same network, in whose place it is:
+    it has its shard and its engine."""
+    if config.exchange != "auto":
         raise InputError(
             f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu), or auto"
         )
-    if config.engine == "walk" and (gpu or ranks.size > 1):
-        where = "a GPU" if gpu else f"{ranks.size} ranks"
-        raise InputError(
-            f"engine walk given on {where}; allowed: on one rank's CPU, or auto, relax or race"
-        )
+    if config.engine == "walk" and ranks.size > 1:
+        raise _no_walk(f"{ranks.size} ranks")
+    start = _start(config, network.neurons, ranks, states, conditions)
+    if before is not None:
+        return before.another(config, *start)
+    chain = HostChain(network, config, ranks, *start)
+    rehearse(config, chain.shard.kind, several_ranks=ranks.size > 1)
+    return chain
+
+
+def _no_walk(where: str) -> InputError:
+    return InputError(
+        f"engine walk given on {where}; allowed: on one rank's CPU, or auto, relax or race"
+    )
+
+
+def _start(
+    config: Config,
+    neurons: int,
+    ranks: Communicator,
+    states: NDArray[np.uint8] | None,
+    conditions: Conditions | None,
+) -> tuple[NDArray[np.uint8], Conditions]:
+    """The states of all neurons, uint8[N], and what holds when: those given, else those that the
+    configuration names."""
     if states is None:
-        states = _initial(config, network.neurons, ranks)
-    states = conditions.hold(states)
-    if not gpu:
-        chain = HostChain(network, config, ranks, states, conditions)
-        rehearse(config, chain.shard.kind, several_ranks=ranks.size > 1)
-        return chain
-    from distsim.chains.gpu import DeviceChain
-
-    return DeviceChain(network, config, ranks, states, conditions)
+        states = _initial(config, neurons, ranks)
+    if conditions is None:
+        conditions = Conditions.constant(config.tau)
+    return conditions.hold(states), conditions
 
 
-def _device(config: Config, conditions: Conditions) -> str:
+def _device(config: Config, conditions: Conditions | None) -> str:
     """Where the chain may run. Raises InputError for what GPUs cannot do yet."""
-    if conditions.plain and not config.replica:
+    plain = conditions is None or conditions.plain
+    if plain and not config.replica:
         return config.device
     if config.device == "gpu":
-        what = f"replica {config.replica}" if conditions.plain else "conditions"
+        what = f"replica {config.replica}" if plain else "conditions"
         raise InputError(f"device gpu: given with {what}; allowed: cpu or auto")
     return "cpu"
 
@@ -128,23 +167,27 @@ def _initial(config: Config, neurons: int, ranks: Communicator) -> NDArray[np.ui
             "also an array or a Result"
         )
     elif config.initial != "zeros":
-        states = agreed(ranks, lambda: _read_states(config.initial, neurons))
+        states = agreed(ranks, lambda: read_states(config.initial, neurons))
     return states
 
 
-def _read_states(path: str, neurons: int) -> NDArray[np.uint8]:
+def read_states(path: str, neurons: int, chains: int = 1) -> NDArray[np.uint8]:
+    """The initial states in a .npy file, as `as_states`. Raises InputError."""
     try:
         states = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"initial states {path}: {error}") from error
-    return as_states(f"initial states {path}", states, neurons)
+    return as_states(f"initial states {path}", states, neurons, chains)
 
 
-def as_states(place: str, states: NDArray[Any], neurons: int) -> NDArray[np.uint8]:
-    """States as uint8[N], a copy. Raises InputError where they are not N zeros and ones."""
-    if states.shape != (neurons,) or not np.isin(states, (0, 1)).all():
+def as_states(place: str, states: NDArray[Any], neurons: int, chains: int = 1) -> NDArray[np.uint8]:
+    """States as uint8[N], a copy; of several chains also uint8[R, N]. Raises InputError where they
+    are not N, or R x N, zeros and ones."""
+    shapes = [(neurons,)] if chains == 1 else [(neurons,), (chains, neurons)]
+    if states.shape not in shapes or not np.isin(states, (0, 1)).all():
+        each = "" if chains == 1 else f", or {chains} x {neurons}, a row a chain"
         raise InputError(
             f"{place}: shape {states.shape}, type {states.dtype}; "
-            f"allowed: {neurons} numbers, one a neuron, each 0 or 1"
+            f"allowed: {neurons} numbers, one a neuron, each 0 or 1{each}"
         )
     return states.astype(np.uint8)

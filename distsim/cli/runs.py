@@ -51,8 +51,8 @@ def resume(launch: Launch, /, file: str, as_json: bool, **values: object) -> int
     On any number of ranks, with any engine, on any device. Options come from the checkpoint, then
     from the command line; those that define the events (--model, --tau, --seed ...) stay as they
     were, a length may become larger. Of the environment only DISTSIM_ENGINE, _DEVICE, _EXCHANGE,
-    _CHECKPOINT_EVERY, _MAX_TIME and _WATCHDOG count, after the checkpoint. The network's and the
-    output's file may have moved: name them.
+    _RANKS_PER_CHAIN, _CHECKPOINT_EVERY, _MAX_TIME and _WATCHDOG count, after the checkpoint. The
+    network's and the output's file may have moved: name them.
     """
     ranks = launch.connect()
     from distsim.ranks.agreement import agreed

@@ -50,7 +50,7 @@ WRITTEN = {
 
 
 @dataclass(frozen=True)
-class Config(NetworkOptions, ConditionOptions, ChainOptions):
+class Config(ChainOptions, ConditionOptions, NetworkOptions):
     """The options of one run.
 
     `sources` names where values came from, field -> "--tau", "DISTSIM_TAU", "tau in run.toml",
@@ -119,7 +119,12 @@ class Config(NetworkOptions, ConditionOptions, ChainOptions):
         Role.RECORD,
         f"Neurons whose moments are observed [default: all, up to {MOST_MOMENTS:,}].",
     )
-    events: bool = option(True, Flag(), Role.RECORD, "Write the events, not observables alone.")
+    events: bool | None = option(
+        None,
+        Flag(),
+        Role.RECORD,
+        "Write the events, not observables alone [default: of one chain].",
+    )
     output: str | None = option(
         None, Text("FILE"), Role.FILES, "HDF5 file for events and observables."
     )
@@ -159,6 +164,10 @@ class Config(NetworkOptions, ConditionOptions, ChainOptions):
         self._check_length(sources)
         self._check_scan(sources)
         self._check_observables(sources)
+        if self.events is None:
+            self._set("events", self.chains == 1)
+        ragged = self.observe is not None and self.transitions is not None
+        self.check_chains(sources, self.device, ragged=ragged)
         self._check_checkpoint(sources)
         self._check_files(sources, file)
 

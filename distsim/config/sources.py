@@ -83,12 +83,13 @@ def amend(
     conduct = {name: around[name] for name in of_role(Role.CONDUCT) if name in around}
     given = conduct | _option_values(options)
     base = {name: (value, f"{name} in {path}") for name, value in stored.items()}
+    before = _overlaid([base])
     for name in _outdated(stored, given):
         base.pop(name, None)
     base["checkpoint"] = (path.removesuffix(PREVIOUS), "checkpoint")
     after = _overlaid([base, given])
-    _check_kept(after, stored, given, STREAM, "it defines the events")
-    _check_kept(after, stored, given, RECORD, "it defines what is kept of them")
+    _check_kept(after, before, given, STREAM, "it defines the events")
+    _check_kept(after, before, given, RECORD, "it defines what is kept of them")
     if after.checkpoint != base["checkpoint"][0]:
         assert after.checkpoint is not None
         _check_saving(after.checkpoint, "overwrite" in given and after.overwrite)
@@ -97,7 +98,7 @@ def amend(
 
 def _check_kept(
     after: Config,
-    stored: Mapping[str, object],
+    before: Config,
     given: Mapping[str, tuple[object, str]],
     names: Sequence[str],
     reason: str,
@@ -105,7 +106,7 @@ def _check_kept(
     """Refuse another value of an option that a resumed run must keep: that which the checkpoint
     stores, or, of an option that its version did not have, the default."""
     for name in (name for name in names if name in given):
-        now, kept = getattr(after, name), stored.get(name, FIELDS[name].default)
+        now, kept = getattr(after, name), getattr(before, name)
         if now != kept:
             raise InputError(
                 f"{given[name][1]}: {now} given to resume a run with {kept}; allowed: the same, "

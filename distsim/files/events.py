@@ -10,6 +10,8 @@
 /state/final       uint8[N]     at the end of the run
 /provenance/1 ...  JSON of each attempt: when it began, after how many transitions, and where
 attributes         config (JSON of every option), version; at the end digest, observables_digest
+
+A file of several chains: `files.chains`.
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ OBSERVABLES = "observables"  # their group
 NETWORK = "network"  # the group of what is known of neurons
 ATTEMPTS = "provenance"  # the group of their records
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}
+
+
+class SeveralChainsError(InputError):
+    """A file holds more chains than one."""
 
 
 def partial_path(path: str) -> str:
@@ -94,7 +100,7 @@ class Rows:
         self._dataset = dataset
 
     def __getitem__(self, part: slice) -> NDArray[Any]:
-        with _explained(self._path):
+        with explained(self._path):
             found: NDArray[Any] = self._dataset[slice(*part.indices(self.shape[0]))]
         return found
 
@@ -122,7 +128,7 @@ class Opened:
         """The time of the last event, float64[1]; float64[0] where there is none."""
         if not self.transitions:
             return self.head.time
-        with _explained(self.path):
+        with explained(self.path):
             found: NDArray[np.float64] = self._events["time"][
                 self.transitions - 1 : self.transitions
             ]
@@ -135,7 +141,7 @@ class Opened:
         """
         for start in range(0, self.transitions, BLOCK):
             part = slice(start, min(start + BLOCK, self.transitions))
-            with _explained(self.path):
+            with explained(self.path):
                 block = tuple(self._events[name][part] for name in names)
             yield block
 
@@ -145,7 +151,7 @@ def opened(path: str) -> Iterator[Opened]:
     """An output file, or the partial one, as `read`: as of a moment. Raises InputError, at the end
     too if the run was resumed meanwhile."""
     error: Exception | None = None
-    with _explained(path), _found(path) as known:
+    with explained(path), _found(path) as known:
         try:
             yield Opened(path, known)
         except Exception as bad:  # the caller's, not of the file
@@ -158,15 +164,17 @@ def read(path: str) -> Events:
     """Read an output file; where there is none, the partial one of a run that is at work or was
     stopped, `partial_path`. While a run writes it: as of a moment. Raises InputError."""
     while True:  # again, if it was resumed meanwhile
-        with _explained(path), contextlib.suppress(snapshot.CutBackError), _found(path) as known:
+        with explained(path), contextlib.suppress(snapshot.CutBackError), _found(path) as known:
             return _look(known)
 
 
 @contextlib.contextmanager
-def _explained(path: str) -> Iterator[None]:
+def explained(path: str) -> Iterator[None]:
     """Turn what h5py says of a file into InputError."""
     try:
         yield
+    except InputError:
+        raise
     except OSError as error:
         reason = "not an HDF5 file"
         if error.errno:
@@ -180,13 +188,17 @@ def _explained(path: str) -> Iterator[None]:
 def _found(path: str) -> Iterator[_Known]:
     """The output file, or the partial one."""
     names = (path, partial_path(path), path)  # it may get its name meanwhile
+
+    def learn(file: Any) -> _Known:
+        return _learn(file, path)
+
     with contextlib.ExitStack() as stack:
         for name in names[:-1]:
             with contextlib.suppress(FileNotFoundError):
-                known = stack.enter_context(snapshot.opened(name, _learn, _attempts))
+                known = stack.enter_context(snapshot.opened(name, learn, attempts))
                 break
         else:
-            known = stack.enter_context(snapshot.opened(names[-1], _learn, _attempts))
+            known = stack.enter_context(snapshot.opened(names[-1], learn, attempts))
         yield known
 
 
@@ -202,24 +214,29 @@ class _Known(NamedTuple):
     samples: int
 
 
-def _learn(file: Any) -> _Known:
+def _learn(file: Any, path: str) -> _Known:
     import numpy as np
 
+    config = json.loads(file.attrs["config"])
+    if config.get("chains", 1) > 1:
+        raise SeveralChainsError(
+            f"{path}: holds {config['chains']:,} chains; allowed: a file of one chain (--replica r)"
+        )
     partial = "digest" not in file.attrs
     fields = {
         "initial": file["state/initial"][:],
         "final": None if partial else file["state/final"][:],
-        "config": json.loads(file.attrs["config"]),
+        "config": config,
         "digest": file.attrs.get("digest"),
         "version": file.attrs["version"],
         "observables_digest": file.attrs.get("observables_digest"),
-        "attempts": _attempts(file),
+        "attempts": attempts(file),
         "partial": partial,
-        "names": _texts(file, "names"),
-        "population": _texts(file, "population"),
+        "names": texts(file, "names"),
+        "population": texts(file, "population"),
     }
     events = {name: file["events"][name] for name in EVENTS} if "events" in file else {}
-    observables = _datasets(file[OBSERVABLES]) if OBSERVABLES in file else {}
+    observables = datasets(file[OBSERVABLES]) if OBSERVABLES in file else {}
     rows = {name: one for name, one in observables.items() if None in one.maxshape}
     for dataset in (*events.values(), *rows.values()):
         snapshot.touch(dataset)
@@ -245,17 +262,17 @@ def _look(known: _Known) -> Events:
     )
 
 
-def _texts(file: Any, name: str) -> tuple[str, ...] | None:
+def texts(file: Any, name: str) -> tuple[str, ...] | None:
     path = f"{NETWORK}/{name}"
     return tuple(file[path].asstr()[:]) if path in file else None
 
 
-def _attempts(file: Any) -> list[dict[str, Any]]:
+def attempts(file: Any) -> list[dict[str, Any]]:
     records = file.get(ATTEMPTS, {})
     return [json.loads(records[name][()]) for name in sorted(records, key=int)]
 
 
-def _datasets(group: Any) -> dict[str, Any]:
+def datasets(group: Any) -> dict[str, Any]:
     """Name -> dataset, of all below a group."""
     names: list[str] = []
     group.visit(names.append)

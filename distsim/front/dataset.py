@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 def dataset(
     observables: Mapping[str, NDArray[Any]],
+    chains: Sequence[int],
     neurons: Sequence[Any],
     attributes: Mapping[str, str],
     population: Sequence[str] | None = None,
 ) -> xarray.Dataset:
-    """chain: 1; draw: the samples, at their times; neuron: their names, or indices;
+    """chain: replicas; draw: the samples, at their times; neuron: their names, or indices;
     population: of each neuron, where it is known.
 
-    observables: by the names of their datasets, samples as uint8[D, N]. What is not a row a sample
-    has no draw: best_energy, best_time, best_state, and moments, between the neurons first and
-    second. Raises InputError without xarray.
+    observables: by the names of their datasets, [R, ...], samples as uint8[R, D, N]. What is not a
+    row a sample has no draw: best_energy, best_time, best_state, and moments, between the neurons
+    first and second. Raises InputError without xarray.
     """
     try:
         import xarray
@@ -34,20 +35,20 @@ def dataset(
         ) from None
     found: dict[str, tuple[tuple[str, ...], Any]] = {}
     coordinates: dict[str, Any] = {
-        "chain": [0],
-        "draw": observables["time"],
+        "chain": list(chains),
+        "draw": observables["time"][0],
         "neuron": list(neurons),
     }
     if population is not None:
         coordinates["population"] = "neuron", list(population)
     for name, values in observables.items():
-        dims: tuple[str, ...] = ("draw", "neuron")[: values.ndim]
+        dims: tuple[str, ...] = ("draw", "neuron")[: values.ndim - 1]
         if name == "moments":
             dims = ("first", "second")
         elif name == "moments_of":
-            coordinates["first"] = coordinates["second"] = [neurons[i] for i in values]
+            coordinates["first"] = coordinates["second"] = [neurons[i] for i in values[0]]
         elif name == "best/state":
             dims = ("neuron",)
         if name not in ("time", "moments_of"):
-            found[name.replace("/", "_")] = ("chain", *dims), values[None]
+            found[name.replace("/", "_")] = ("chain", *dims), values
     return xarray.Dataset(found, coordinates, attributes)

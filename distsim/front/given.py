@@ -25,7 +25,8 @@ from distsim.weights.source import Network
 @dataclass(frozen=True)
 class Given:
     """A run as asked for. named: whether its configuration names the network; weights, bias: in
-    memory, where it does not; states: uint8[N], where it names no initial ones."""
+    memory, where it does not; states: uint8[N], of several chains also uint8[R, N], where it names
+    no initial ones."""
 
     config: Config
     named: bool
@@ -40,7 +41,7 @@ class Given:
         else:
             network = finished(from_array(self.weights, self.bias), self.config)
         if self.states is not None:
-            as_states("initial", self.states, network.neurons)
+            as_states("initial", self.states, network.neurons, self.config.chains)
         return network
 
     def check_alike(self, ranks: Communicator) -> None:

@@ -6,6 +6,7 @@ import threading
 from time import monotonic
 from types import FrameType, TracebackType
 
+STOPPED = "SIGINT"  # what Summary.stopped says of a run that Ctrl-C has ended
 AGAIN = 1.0  # seconds in which a second Ctrl-C belongs to the first, even if another run has begun
 SAME = 0.3  # and in which a launcher may pass the same one on twice, on several ranks
 

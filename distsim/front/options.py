@@ -30,12 +30,14 @@ class Options(TypedDict, total=False):
     inhibitory: str | None
     repeats: Literal["refuse", "sum"] | None
     ids: Literal["names", "indices"] | None
-    model: Literal["mpm", "bm"]
     tau: float | None
     T: float | None
     beta: float | None
-    seed: int
+    chains: int
     replica: int
+    ranks_per_chain: int | None
+    model: Literal["mpm", "bm"]
+    seed: int
     transitions: int | None
     time: float | None
     steps: int | None
@@ -49,7 +51,7 @@ class Options(TypedDict, total=False):
     observe: str | Iterable[str] | None
     every: float | None
     moments_of: str | Sequence[int | str] | range | slice | None
-    events: bool
+    events: bool | None
 
 
 ALIASES = {"T": "Temperature: another name of tau.", "beta": "Inverse temperature, 1 / tau."}

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from distsim.config.kinds import short
 from distsim.errors import InputError
-from distsim.files import events
+from distsim.files import chains, events
+from distsim.front.chains import chains_in
 from distsim.front.result import Result
 from distsim.recording import digest
 
@@ -19,11 +20,15 @@ def read(path: str | PathLike[str]) -> Result:
 
     A partial file has no states at the end and no digest: both follow from the events (without
     events, of events=False, they are empty), and `Result.partial` says so. The Result has no
-    summary and cannot go on. Raises InputError.
+    summary and cannot go on. A file of several chains has a Result of all of them. Raises
+    InputError.
     """
     if not isinstance(path, str | PathLike):
         raise InputError(f"read: {short(path)} given; allowed: the path of an output file")
-    found = events.read(os.fspath(path))
+    try:
+        found = events.read(os.fspath(path))
+    except events.SeveralChainsError:
+        return chains_in(chains.read(os.fspath(path)))
     final, total = found.final, found.digest
     if final is None or total is None:
         final, total = np.empty(0, np.uint8), ""

@@ -36,10 +36,11 @@ class AbsentError(InputError, AttributeError):
 
 
 class Best(NamedTuple):
-    """The lowest energy after any event, or at the start: its time, and its state, uint8[N]."""
+    """The lowest energy after any event, or at the start: its time, and its state, uint8[N]; of
+    several chains float64[R], float64[R] and uint8[R, N]."""
 
-    energy: float
-    time: float
+    energy: Any
+    time: Any
     state: NDArray[np.uint8]
 
 
@@ -52,6 +53,11 @@ class Result:
     names of their datasets, "time", "energy", "best/state" (docs/python.md has all). names,
     population: of the neurons, N texts each, where the network has them. config: every option.
     partial: the run was stopped before its length.
+
+    Of R chains arrays have a leading axis: initial, final: uint8[R, N], observables [R, D, ...];
+    replicas, digests, observables_digests: of each. Events, with events=True, are of one chain
+    after the other; chain: int64[K], the replica of each. `of_chain` gives one. Chains that Ctrl-C
+    kept from their ends are missing.
 
     Several ranks: events and observables are on the root alone, `root` says where.
     What was not observed, or is not here, raises AbsentError, an InputError and an AttributeError.
@@ -71,6 +77,10 @@ class Result:
     ranks: int = 1
     partial: bool = False
     population: tuple[str, ...] | None = None
+    chain: NDArray[np.int64] | None = None
+    replicas: tuple[int, ...] = ()
+    digests: tuple[str, ...] = ()
+    observables_digests: tuple[str, ...] = ()
     _summary: Summary | None = None
     _on: Callable[[Result, Length, bool | None], Result] | None = field(default=None)
 
@@ -85,6 +95,36 @@ class Result:
         if self._summary is None:
             raise AbsentError("summary: not in a file; allowed: of a run by simulate")
         return self._summary
+
+    def of_chain(self, replica: int) -> Result:
+        """One of several chains, as if it had run alone. Raises AbsentError."""
+        if replica not in self.replicas:
+            few = f"{self.replicas[0]} to {self.replicas[-1]}" if self.replicas else "none is here"
+            raise AbsentError(f"of_chain: {replica} given; allowed: {few}")
+        k, mine = self.replicas.index(replica), self.chain == replica
+        observed = self.observables_digests
+        return Result(
+            self.time[mine],
+            self.neuron[mine],
+            self.state[mine],
+            self.initial[k],
+            self.final[k],
+            {name: values[k] for name, values in self.observables.items()},
+            self.names,
+            {**self.config, "chains": 1, "replica": replica},
+            digest=self.digests[k],
+            observables_digest=observed[k] if observed else None,
+            population=self.population,
+        )
+
+    def _one(self, name: str) -> None:
+        """Refuse what only one chain can have, and only the root."""
+        if not self.root:
+            raise AbsentError(f"{name}: only the root can (rank {self.rank} of {self.ranks})")
+        if self.config.get("chains", 1) > 1:
+            raise AbsentError(
+                f"{name}: {len(self.replicas)} chains are here; allowed: of one, by of_chain(r)"
+            )
 
     # -------------------------------------------------------------------------------- observables
     def observed(self, name: str, option: str | None = None) -> NDArray[Any]:
@@ -137,7 +177,7 @@ class Result:
     @property
     def samples(self) -> NDArray[np.uint8]:
         """States, uint8[D, N]."""
-        return np.unpackbits(self.observed("samples"), axis=1, count=self.initial.size)
+        return np.unpackbits(self.observed("samples"), axis=-1, count=self.initial.shape[-1])
 
     @property
     def moments(self) -> NDArray[np.int64]:
@@ -150,9 +190,9 @@ class Result:
         return self.observed("moments_of", "moments")
 
     @property
-    def moments_count(self) -> int:
-        """Samples that the moments sum up."""
-        return int(self.observed("moments_count", "moments"))
+    def moments_count(self) -> Any:
+        """Samples that the moments sum up: an integer, of several chains int64[R]."""
+        return self.observed("moments_count", "moments")[()]
 
     @property
     def best(self) -> Best:
@@ -160,7 +200,7 @@ class Result:
         energy, time, state = (
             self.observed(f"best/{name}", "best") for name in ("energy", "time", "state")
         )
-        return Best(float(energy), float(time), state)
+        return Best(energy[()], time[()], state)
 
     # ------------------------------------------------------------------------------------- others
     def go_on(
@@ -176,6 +216,8 @@ class Result:
 
         One length of the model. The network must be what it was. Raises InputError.
         """
+        if self.config.get("chains", 1) > 1:
+            self._one("go_on")
         if self._on is None:
             raise AbsentError(
                 "go_on: this result was read from a file or unpickled; allowed: of a run by "
@@ -186,22 +228,20 @@ class Result:
     @property
     def plot(self) -> Plots:
         """Pictures: `result.plot.raster()`, `.rates()`, `.energy()` ... (docs/pictures.md)."""
-        if not self.root:
-            raise AbsentError(f"plot: only the root can (rank {self.rank} of {self.ranks})")
+        self._one("plot")
         events = self._events()
         return Plots(of_events(events, "result", lambda: network_of(self.config)))
 
     def report(self, path: str, *, overwrite: bool = False) -> None:
         """Write one page, .html, that holds the run: numbers, pictures, options, and how it is run
         again. Raises InputError, OutputError."""
-        if not self.root:
-            raise AbsentError(f"report: only the root can (rank {self.rank} of {self.ranks})")
+        self._one("report")
         check(path, overwrite=overwrite)
         events = self._events()
         write(of_events(events, "result", lambda: network_of(self.config)), events, path)
 
     def to_xarray(self) -> xarray.Dataset:
-        """Observables as an xarray.Dataset: dims chain (1), draw (D) and neuron (N).
+        """Observables as an xarray.Dataset: dims chain (R), draw (D) and neuron (N).
 
         Raises InputError without xarray or observables.
         """
@@ -211,8 +251,12 @@ class Result:
             raise AbsentError("to_xarray: nothing observed; allowed: simulate(..., observe=[...])")
         samples = {"samples": self.samples} if "samples" in self.observables else {}
         attributes = self._about() | {"observables_digest": self.observables_digest or ""}
-        names = range(self.initial.size) if self.names is None else self.names
-        return dataset(self.observables | samples, names, attributes, self.population)
+        names = range(self.initial.shape[-1]) if self.names is None else self.names
+        observables = self.observables | samples
+        if not self.replicas:
+            observables = {name: values[None] for name, values in observables.items()}
+        chains = self.replicas or (self.config.get("replica", 0),)
+        return dataset(observables, chains, names, attributes, self.population)
 
     def to_neo(self, unit: str) -> neo.Block:
         """Spikes, the transitions 0 -> 1, as a neo.Block of one segment, a train for each neuron.
@@ -221,8 +265,7 @@ class Result:
         InputError without Neo or events.
         """
         check_unit("to_neo", unit)
-        if not self.root:
-            raise AbsentError(f"to_neo: only the root can (rank {self.rank} of {self.ranks})")
+        self._one("to_neo")
         if not self.config["events"]:
             raise AbsentError("to_neo: a run without events; allowed: events=True")
         neurons, spikes = self.initial.size, self.state == 1
@@ -265,7 +308,8 @@ class Result:
             text = (
                 f"model    {self.config['model']}, tau {self.config['tau']:g}, "
                 f"seed {self.config['seed']}\n"
-                f"network  {self.config['network']}, {self.initial.size:,} neurons\n"
+                f"network  {self.config['network']}, {self.initial.shape[-1]:,} neurons\n"
+                f"{self._chains()}"
                 f"length   {self.time.size:,} transitions{', partial' * self.partial}\n"
                 f"digest   {self.digest}"
             )
@@ -273,6 +317,9 @@ class Result:
             text = _described(self._summary)
         where = "" if self.root else f"\nhere     rank {self.rank} of {self.ranks}: no events"
         return f"<distsim.Result\n{text}{where}>"
+
+    def _chains(self) -> str:
+        return f"chains   {len(self.replicas):,}\n" if self.replicas else ""
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickles and copies: without the network, so that it cannot go on."""

@@ -11,8 +11,9 @@ import numpy as np
 
 from distsim.config.options import LENGTHS, Config
 from distsim.errors import InputError
+from distsim.front.chains import chains_of
 from distsim.front.given import Given, given
-from distsim.front.interrupts import Interrupts
+from distsim.front.interrupts import STOPPED, Interrupts
 from distsim.front.options import Length, Options, count_of_ranks, documented
 from distsim.front.result import OF_ALL, Observables, Result
 from distsim.front.session import Part, Session, Stand
@@ -28,8 +29,6 @@ from distsim.runs import loading
 from distsim.runs.preparation import Compilation
 from distsim.runs.progress import Display
 
-STOPPED = "SIGINT"  # what Summary.stopped says of a run that Ctrl-C has ended
-
 
 def simulate(
     network: Any,
@@ -40,12 +39,13 @@ def simulate(
     show_progress: bool | None = None,
     **options: Unpack[Options],
 ) -> Result:
-    """Run one chain and return what happened, as arrays.
+    """Run one chain, or `chains` of them, and return what happened, as arrays.
 
     network: weights W[N, N] (W[i, j] onto i from j) as an array (NumPy's, or another's that has
     DLPack) or a scipy.sparse matrix, or the name or file of a network as on the command line.
     bias: float64[N] beside an array, a file beside a name. initial: zeros (the default), ones,
-    random, a .npy file, an array of 0 and 1, [N], or a Result, whose final states are taken.
+    random, a .npy file, an array of 0 and 1, [N], or a Result, whose final states are taken. Of
+    several chains an array may be [R, N].
 
     ranks: how many to start (by mpirun of this environment); in a script that a launcher has
     started all its ranks take part, and the root's Result has the events. show_progress: None: on a
@@ -60,6 +60,8 @@ def simulate(
     show = agreed(together, lambda: shown(show_progress, root=together.rank == 0))
     if wanted > 1:
         return _on_ranks(asked, wanted, show)
+    if asked.config.chains > 1:
+        return chains_of(asked, together, show)
     return _result(asked, together, show)
 
 

@@ -20,7 +20,8 @@ import numpy as np
 from distsim.config.options import FIELDS, flag
 from distsim.config.sources import in_environment, variable
 from distsim.errors import InputError, OutputError
-from distsim.files import events
+from distsim.files import chains, events
+from distsim.front.chains import chains_in
 from distsim.front.given import Given
 from distsim.front.interrupts import Interrupts
 from distsim.front.result import Result
@@ -56,15 +57,20 @@ def run_on(
         ]
         summary = _followed(command, folder, show, interrupts)
         stopped = summary.stopped is not None
+        if asked.config.chains > 1:
+            if stopped:
+                raise KeyboardInterrupt
+            return chains_in(chains.read(output), replace(summary, checkpoint=None))
         found = events.read(events.partial_path(output) if stopped else output)
-        stood = checkpoint.read(saved, Serial())
+        left = checkpoint.read(saved, Serial())
     if stopped:
         summary = replace(summary, stopped=signal.Signals.SIGINT.name)
     summary = replace(
         summary, checkpoint=None, network=network.name, named=network.names is not None
     )
-    final = stood.position.states if found.final is None else found.final
-    stand = Stand(asked, network, stood.network, stood.position, stood.observed)
+    position = left.chain.position
+    final = position.states if found.final is None else found.final
+    stand = Stand(asked, network, left.network, position, left.chain.observed)
     return Result(
         found.time,
         found.neuron,

@@ -42,6 +42,10 @@ def stream(
 
     def checked() -> tuple[Given, int, Display | None]:
         asked = given(network, bias, initial, options, "stream")
+        if asked.config.chains > 1:
+            raise InputError(
+                f"chains: {asked.config.chains} given to stream; allowed: 1, or to simulate"
+            )
         return asked, _block(block), shown(show_progress, root=together.rank == 0)
 
     return _parts(together, *agreed(together, checked))

@@ -2,7 +2,8 @@
 
 A signal reaches one rank, or several at different moments; a full disk is seen by the root alone.
 So each rank has a wish, and now and then all take the strongest one: one all-reduce every so many
-windows, about ten times a second whatever a window costs.
+windows, about ten times a second whatever a window costs. Groups of ranks that have chains of their
+own make different numbers of windows in between.
 """
 
 import errno
@@ -17,7 +18,8 @@ import numpy as np
 from distsim.errors import InputError, OutputError
 from distsim.ranks.communicator import Communicator
 
-_EVERY = 0.1  # seconds between two decisions
+_EVERY = 0.1  # seconds between two decisions,
+_EVERY_OF_GROUPS = 0.5  # and where groups wait for each other, whose stretches take 0.05 s
 _BITS = 30  # of the number of windows until the next one, at most
 _MOST = (1 << _BITS) - 1
 
@@ -44,30 +46,43 @@ _GO_ON = Decision(Wish.GO_ON)
 
 
 class Decisions:
-    """Has all ranks take the same decision at the same window."""
+    """Has all ranks take the same decision: those that make windows together at the same window."""
 
-    def __init__(self, ranks: Communicator) -> None:
+    def __init__(self, ranks: Communicator, group: Communicator | None = None) -> None:
+        """group: those that make windows with this rank; all do without one."""
         self._ranks = ranks
+        self._group = ranks if group is None else group
         self._windows = self._left = 1
         self._moment = monotonic()
 
     def after_window(self, wish: Callable[[], tuple[Wish, int]]) -> Decision:
-        """The decision after this window. `wish` gives this rank's, and a signal or 0.
+        """The decision after this window. `wish` gives this rank's, and a signal or 0."""
+        return self.decide(wish) if self.due() else _GO_ON
 
-        A word for the maximum over the ranks: wish, signal, rank, and how few windows to wait.
-        """
+    def due(self) -> bool:
+        """Counts a window; whether all decide after it."""
         self._left -= 1
-        if self._left:
-            return _GO_ON
-        now = monotonic()
-        pace = _EVERY / max(now - self._moment, 1e-6)
-        self._moment = now
+        return self._left == 0
+
+    def decide(self, wish: Callable[[], tuple[Wish, int]]) -> Decision:
+        """The decision of all ranks.
+
+        A word for the maximum over them: wish, signal, rank; how few windows to wait is for the
+        group alone.
+        """
+        alone = self._group is self._ranks
+        every = _EVERY if alone else _EVERY_OF_GROUPS
+        pace = every / max(monotonic() - self._moment, 1e-6)
         windows = max(1, min(int(self._windows * min(pace, 4.0)), _MOST))
         mine, number = wish()
         head = ((mine << 7 | number) << 24 | self._ranks.rank) if mine else 0
-        word = self._ranks.maximum(head << _BITS | (_MOST - windows))
-        head = word >> _BITS
-        self._windows = self._left = _MOST - (word & _MOST)
+        if alone:
+            word = self._ranks.maximum(head << _BITS | (_MOST - windows))
+            head, few = word >> _BITS, word & _MOST
+        else:
+            head, few = self._ranks.maximum(head), self._group.maximum(_MOST - windows)
+        self._windows = self._left = _MOST - few
+        self._moment = monotonic()  # who waited for others was not slow
         return Decision(Wish(head >> 31), head & 0xFFFFFF, head >> 24 & 127)
 
 

@@ -14,6 +14,8 @@ One contract, two implementations:
 | gather(states) | uint8[n] of every rank, concatenated in order of rank |
 | agree(error) | raises InputError on every rank alike if any rank has an error message |
 | here() | (rank, size) among the ranks of this host |
+| groups(size) | this one's group, where each has `size` consecutive ranks, which divides how many |
+| | there are |
 | barrier(), abort(status) | wait for all ranks; end all ranks at once |
 
 Without a launcher neither MPI nor mpi4py is needed or imported.
@@ -50,6 +52,7 @@ class Communicator(Protocol):
     def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
     def agree(self, error: str | None) -> None: ...
     def here(self) -> tuple[int, int]: ...
+    def groups(self, size: int) -> "Communicator": ...
     def barrier(self) -> None: ...
     def abort(self, status: int) -> NoReturn: ...
 
@@ -88,6 +91,9 @@ class Serial:
     def here(self) -> tuple[int, int]:
         return 0, 1
 
+    def groups(self, size: int) -> "Communicator":
+        return self
+
     def barrier(self) -> None:
         pass
 
@@ -95,6 +101,13 @@ class Serial:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def group_of(ranks: Communicator, size: int) -> Communicator:
+    """`ranks.groups(size)`, which for one rank needs no messages."""
+    if size == 1:
+        return Serial()
+    return ranks if size == ranks.size else ranks.groups(size)
 
 
 def launched_rank() -> int:

@@ -1,5 +1,7 @@
 """The ranks by MPI: the only module that knows mpi4py."""
 
+from __future__ import annotations
+
 import os
 import sys
 from time import sleep
@@ -14,17 +16,18 @@ _LAST_WORDS = 0.25  # seconds in which a launcher passes on what was printed bef
 
 
 class Mpi:
-    """The ranks of MPI's world, by the host's memory and network.
+    """The ranks of MPI's world, or a group of them, by the host's memory and network.
 
     Only MPI's buffer calls are used: the first lower-case collective of mpi4py holds Python's
     global lock while it blocks, and then no watchdog could end the rank.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, group: Any = None) -> None:
+        """group: an MPI communicator; the world without one."""
         from mpi4py import MPI
 
         self._mpi = MPI
-        self._world = MPI.COMM_WORLD
+        self._world = MPI.COMM_WORLD if group is None else group
         self.rank: int = self._world.Get_rank()
         self.size: int = self._world.Get_size()
         self.library: str = MPI.Get_library_version().splitlines()[0].strip()
@@ -89,6 +92,9 @@ class Mpi:
         place = host.Get_rank(), host.Get_size()
         host.Free()
         return place
+
+    def groups(self, size: int) -> Mpi:
+        return Mpi(self._world.Split(self.rank // size, self.rank))
 
     def barrier(self) -> None:
         self._world.Barrier()

@@ -12,6 +12,12 @@ not depend on who adds up, so that ranks and devices can share the work. From an
     time, neuron, state = (f["/events/" + name][:] for name in ("time", "neuron", "state"))
     digest.of(time, neuron, state, f["/state/final"][:])
 
+The digest of several chains is the sum, modulo 2^64, of
+
+    chain r   mix(digest_r + r * 0x9E3779B97F4A7C15)    (digest_r: of replica r alone)
+
+and so is that of their observables.
+
 Observables have a digest of their own, over all values of all their datasets (`of_values`):
 
     value k   mix(bits(value_k) + k * 0x9E3779B97F4A7C15 + name)
@@ -20,6 +26,7 @@ name: BLAKE2b of the dataset's name, 8 bytes, as a little-endian word.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -71,6 +78,13 @@ def of_values(name: str, values: NDArray[Any], before: int = 0) -> int:
     salt = hashlib.blake2b(name.encode(), digest_size=8).digest()
     words = _mix(bits + index * GOLDEN + np.uint64(int.from_bytes(salt, "little")))
     return int(words.sum(dtype=np.uint64))
+
+
+def of_chains(totals: Mapping[int, int]) -> int:
+    """The digest of several chains, by replica, of those of each."""
+    words = np.array([total % 2**64 for total in totals.values()], np.uint64)
+    words += np.array(list(totals), np.uint64) * GOLDEN
+    return int(_mix(words).sum(dtype=np.uint64))
 
 
 def text(total: int) -> str:

@@ -10,8 +10,10 @@ random numbers are functions of what they are for. So the file holds
     an .npz archive      what observables go on from, where there are any
     32 bytes             BLAKE2b of all before
 
-and nothing of ranks, engine or device, none of which the chain depends on. It is written under a
-temporary name, synced, and renamed, and the file before it is kept as FILE.previous.
+and nothing of ranks, engine or device, none of which the chain depends on. Of several chains, after
+a line of JSON of what they share, each that has begun has the middle three for itself, and the
+archive also has what it has given so far. The file is written under a temporary name, synced, and
+renamed, and the file before it is kept as FILE.previous.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ import hashlib
 import io
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -43,38 +46,71 @@ from distsim.ranks.communicator import Communicator
 _NAME = b"distsim checkpoint "
 _FORMAT = b"2"  # another for another window rule, too: the stream to come depends on it
 _CHECKSUM = 32  # bytes
+_GIVEN = "given/"  # what names of arrays begin with
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A chain to go on with.
+
+    position: where it goes on; transitions, time: how far it had come, inside the window that
+    begins at `position`; observed: where its observables stand then; given: what it has given so
+    far, of one among several, whose output is written at the end.
+    """
+
+    position: Position
+    transitions: int
+    time: float
+    observed: dict[str, NDArray[Any]] = field(default_factory=dict)
+    given: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A run to go on with.
 
-    config: its options; network: the digest of its network; position: where it goes on;
-    transitions, time: how far it had come, inside the window that begins at `position`; observed:
-    where its observables stand then.
+    config: its options; network: the digest of its network; chains: those that have begun, by
+    replica.
     """
 
     config: dict[str, Any]
     network: str
     neurons: int
-    position: Position
-    transitions: int
-    time: float
-    observed: dict[str, NDArray[Any]] = field(default_factory=dict)
+    chains: dict[int, Stand]
     version: str = __version__
+
+    @property
+    def chain(self) -> Stand:
+        """The only one."""
+        (only,) = self.chains.values()
+        return only
 
 
 def pack(checkpoint: Checkpoint) -> bytes:
     """The bytes of a file."""
-    header = asdict(checkpoint)
-    states, observed = header["position"].pop("states"), header.pop("observed")
-    header["position"]["clock"] = checkpoint.position.clock._asdict()
-    archive = io.BytesIO()
-    if observed:
-        np.savez(archive, **observed)
-    content = np.packbits(states).tobytes() + archive.getvalue()
-    body = b"\n".join((_NAME + _FORMAT, json.dumps(header).encode(), content))
+    header = vars(checkpoint).copy()
+    chains = header.pop("chains")
+    if checkpoint.config.get("chains", 1) == 1:
+        content = pack_chain(checkpoint.chain, header)
+    else:
+        parts = {replica: pack_chain(one) for replica, one in chains.items()}
+        header["chains"] = [[replica, len(part)] for replica, part in parts.items()]
+        content = b"\n".join((json.dumps(header).encode(), *parts.values()))
+    body = b"\n".join((_NAME + _FORMAT, content))
     return body + hashlib.blake2b(body, digest_size=_CHECKSUM).digest()
+
+
+def pack_chain(stand: Stand, header: Mapping[str, Any] | None = None) -> bytes:
+    """The bytes of a chain, with this in its line of JSON."""
+    position = {**vars(stand.position), "clock": stand.position.clock._asdict()}
+    states = position.pop("states")
+    line = {"position": position, "transitions": stand.transitions, "time": stand.time}
+    archive = io.BytesIO()
+    arrays = {**stand.observed, **{_GIVEN + name: part for name, part in stand.given.items()}}
+    if arrays:
+        np.savez(archive, **arrays)  # type: ignore[arg-type]
+    content = np.packbits(states).tobytes() + archive.getvalue()
+    return b"\n".join((json.dumps({**(header or {}), **line}).encode(), content))
 
 
 def unpack(data: bytes, path: str) -> Checkpoint:
@@ -90,18 +126,36 @@ def unpack(data: bytes, path: str) -> Checkpoint:
         )
     if hashlib.blake2b(body, digest_size=_CHECKSUM).digest() != checksum:
         raise InputError(f"checkpoint {path}: damaged or truncated: its checksum does not hold")
+    line, _, parts = content.partition(b"\n")
+    header = json.loads(line)
+    chains, start = {}, 0
+    for replica, size in header.pop("chains", []):
+        chains[replica] = unpack_chain(parts[start : start + size], header["neurons"])
+        start += size + 1
+    if "position" in header:
+        chains[header["config"].get("replica", 0)] = unpack_chain(content, header["neurons"])
+    common = {name: header[name] for name in ("config", "network", "neurons", "version")}
+    return Checkpoint(**common, chains=chains)
+
+
+def unpack_chain(content: bytes, neurons: int) -> Stand:
+    """The chain whose `pack_chain` this is."""
     line, _, packed = content.partition(b"\n")
     header = json.loads(line)
-    bits, archive = np.split(np.frombuffer(packed, np.uint8), [-(-header["neurons"] // 8)])
-    states = np.unpackbits(bits, count=header["neurons"])
-    if archive.size:
-        header["observed"] = dict(np.load(io.BytesIO(archive.tobytes())))
-    clock = header["position"].pop("clock")
+    bits, archive = np.split(np.frombuffer(packed, np.uint8), [-(-neurons // 8)])
+    arrays = dict(np.load(io.BytesIO(archive.tobytes()))) if archive.size else {}
+    given = [name for name in arrays if name.startswith(_GIVEN)]
+    position, clock = header["position"], header["position"].pop("clock")
     if "step" in clock:  # of a BM, as written by versions before rooms
         clock["number"] = clock.pop("step")
         clock["high"] = float(clock["number"])
-    header["position"] = Position(states=states, clock=Clock(**clock), **header["position"])
-    return Checkpoint(**header)
+    return Stand(
+        Position(states=np.unpackbits(bits, count=neurons), clock=Clock(**clock), **position),
+        header["transitions"],
+        header["time"],
+        given={name.removeprefix(_GIVEN): arrays.pop(name) for name in given},
+        observed=arrays,
+    )
 
 
 def read(path: str, ranks: Communicator) -> Checkpoint:

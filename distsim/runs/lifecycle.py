@@ -5,22 +5,20 @@ a signal on any rank, at `max_time`, or because the root cannot write a file.
 """
 
 import contextlib
-import os
-import signal
 from collections.abc import Callable, Iterator
-from time import monotonic
 
 from distsim.chains.chain import Chain, Position
 from distsim.config.options import Config
 from distsim.errors import OutputError
-from distsim.ranks.agreement import Decision, Decisions, Wish, agreed
+from distsim.ranks.agreement import Wish
 from distsim.ranks.communicator import Communicator
 from distsim.ranks.signals import Signals
 from distsim.ranks.watchdog import Watchdog
 from distsim.recording.recorder import Recorder
 from distsim.recording.sinks import Deferred
 from distsim.runs import checkpoint
-from distsim.runs.checkpoint import Checkpoint, Schedule
+from distsim.runs.checkpoint import Checkpoint, Stand
+from distsim.runs.due import Due, on_root, way_on
 from distsim.runs.output import EventFile
 
 
@@ -54,22 +52,26 @@ class Lifecycle:
         if recorder.observation is not None:
             recorder.observation.store = self._sink
         self._watchdog = watchdog
-        self._signals = signals
-        self._begun = begun
-        self._decisions = Decisions(ranks)
-        self._schedule = Schedule(config, recorder.transitions)
-        self._saves = config.checkpoint is not None
+        self._due = Due(
+            config,
+            ranks,
+            self._fails,
+            watchdog=watchdog,
+            signals=signals,
+            begun=begun,
+            transitions=recorder.transitions,
+        )
 
     def goes_on(self, chain: Chain) -> bool:
         """Do what is due after a window; False: leave the loop. Raises OutputError."""
-        decision = self._decisions.after_window(self._wish)
-        due = self._saves and self._schedule.due(self._recorder.transitions)
+        decision = self._due.decisions.after_window(self._due.wish)
+        due = self._due.saves and self._due.schedule.due(self._recorder.transitions)
         if decision.wish == Wish.GO_ON and not due:
             return True
         if decision.wish == Wish.FAIL:
             self._check_sink()
         if decision.wish == Wish.STOP and not self._recorder.finished(chain.now()):
-            self.stopped = self._reason(decision)
+            self.stopped = self._due.reason(decision)
             return False
         self._save(chain)
         self._watchdog.begun()  # the disk is done: windows again
@@ -96,7 +98,7 @@ class Lifecycle:
             else:
                 file.leave()
 
-        self._on_root(end)
+        on_root(self._ranks, end)
 
     @contextlib.contextmanager
     def closed_after_errors(self) -> Iterator[None]:
@@ -106,29 +108,10 @@ class Lifecycle:
             yield
         except OutputError as error:
             self._abandon()
-            raise OutputError(f"{error}{self._way_on()}") from error
+            raise OutputError(f"{error}{way_on(self._config)}") from error
         except BaseException:
             self._abandon()
             raise
-
-    # ------------------------------------------------------------------------------ decisions
-    def _wish(self) -> tuple[Wish, int]:
-        self._watchdog.begun()
-        if (self._sink is not None and self._sink.error is not None) or self._lack() is not None:
-            return Wish.FAIL, 0
-        if self._signals is not None and self._signals.received:
-            return Wish.STOP, self._signals.received
-        limit = self._config.max_time
-        if limit is not None and monotonic() - self._begun >= limit:
-            return Wish.STOP, 0
-        if self._saves and self._ranks.rank == 0:
-            return (Wish.SAVE if self._schedule.overdue() else Wish.GO_ON), 0
-        return Wish.GO_ON, 0
-
-    def _reason(self, decision: Decision) -> str:
-        if decision.signal:
-            return f"{signal.Signals(decision.signal).name} on rank {decision.rank}"
-        return f"--max-time {self._config.max_time:g} s"
 
     # ---------------------------------------------------------------------------------- files
     def _save(self, chain: Chain) -> None:
@@ -137,7 +120,6 @@ class Lifecycle:
         if path is None:
             return
         self._watchdog.wait_long()  # a disk may take its time
-        observation = self._recorder.observation
         position = chain.position(self._recorder)
         self._recorder.flush()
         self._check_sink()
@@ -145,20 +127,10 @@ class Lifecycle:
             config=self._config.asdict(),
             network=self._network,
             neurons=position.states.size,
-            position=position,
-            transitions=self._recorder.transitions,
-            time=self._time(chain, position),
-            observed={} if observation is None else observation.state(),
+            chains={self._config.replica: stand(chain, self._recorder, position)},
         )
-        self._on_root(lambda: self._write(path, saved))
-        self._schedule.saved(self._recorder.transitions)
-
-    def _time(self, chain: Chain, position: Position) -> float:
-        """Model time up to which all is recorded."""
-        if self._recorder.until is not None:
-            return min(self._recorder.until, chain.now())
-        cut = position.transitions < self._recorder.transitions
-        return self._recorder.last if cut else chain.now()
+        on_root(self._ranks, lambda: self._write(path, saved))
+        self._due.schedule.saved(self._recorder.transitions)
 
     def _write(self, path: str, saved: Checkpoint) -> None:
         """The events first, which the checkpoint refers to."""
@@ -176,17 +148,16 @@ class Lifecycle:
             if lack is not None:
                 raise OutputError(lack)
 
-        self._on_root(check)
+        on_root(self._ranks, check)
+
+    def _fails(self) -> bool:
+        """Whether the root's files or observables take no more."""
+        return (self._sink is not None and self._sink.error is not None) or self._lack() is not None
 
     def _lack(self) -> str | None:
         """Why the root's observables take no more, if they do not."""
         observation = self._recorder.observation
         return None if observation is None else observation.error
-
-    def _on_root(self, action: Callable[[], None]) -> None:
-        """Have the root do it; its OutputError is raised on every rank alike."""
-        root = self._ranks.rank == 0
-        agreed(self._ranks, action if root else lambda: None, OutputError)
 
     def _abandon(self) -> None:
         """Leave the output as it is; one without events has nothing to keep."""
@@ -199,9 +170,13 @@ class Lifecycle:
         else:
             self._file.discard()
 
-    def _way_on(self) -> str:
-        """What to add to the message of an error that ended the run."""
-        path = self._config.checkpoint
-        if path is None or not os.path.exists(path):
-            return ""
-        return f"; goes on with: distsim resume {path}"
+
+def stand(chain: Chain, recorder: Recorder, position: Position) -> Stand:
+    """Where a chain stands, whose recorder has handed over all; position: by the chain."""
+    if recorder.until is not None:
+        time = min(recorder.until, chain.now())
+    else:
+        cut = position.transitions < recorder.transitions
+        time = recorder.last if cut else chain.now()
+    observed = {} if recorder.observation is None else recorder.observation.state()
+    return Stand(position, recorder.transitions, time, observed)

@@ -68,9 +68,9 @@ def open_observation(
     *,
     on_disk: bool,
 ) -> Observation | None:
-    """The root's observation; until: the run's length in time or steps, if it has one; earlier: the
-    state of the observation that it goes on from; on_disk: samples go to a file. Raises InputError
-    on every rank alike."""
+    """The root's observation. until: the run's length in time or steps, if it has one, and room for
+    its samples is to be looked for; earlier: the state of the observation that it goes on from;
+    on_disk: samples go to a file. Raises InputError on every rank alike."""
     if config.observe is None:
         return None
     start = chain.shard.start(chain.initial, chain.ranks)
@@ -80,7 +80,8 @@ def open_observation(
         if chain.ranks.rank != 0:
             return None
         moments = what.of.size
-        check_bytes("observe", f"moments of {moments:,} neurons", 8 * moments**2)
+        if moments:
+            check_bytes("observe", f"moments of {moments:,} neurons", 8 * moments**2)
         observation = Observation(what, start)
         if earlier is not None:
             observation.go_on(earlier)

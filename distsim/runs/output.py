@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any
 from distsim import __version__
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
-from distsim.files.events import ATTEMPTS, BLOCK, EVENTS, NETWORK, OBSERVABLES, partial_path
+from distsim.files.chains import CHAIN
+from distsim.files.events import (
+    ATTEMPTS,
+    BLOCK,
+    EVENTS,
+    NETWORK,
+    OBSERVABLES,
+    partial_path,
+)
 from distsim.files.journal import Disk
 from distsim.files.whole import sync_folder
 
@@ -58,9 +66,9 @@ class EventFile:
         where: Mapping[str, Any] | None = None,
         network: Mapping[str, Sequence[str] | None] | None = None,
     ) -> EventFile:
-        """A new file at `path`, with every option, the initial state, uint8[N], and room for events
-        and for the observables of `plan`. where: what else to say of the attempt; network: names
-        and population of the neurons, where they have them.
+        """A new file at `path`, with every option, the initial state, uint8[N], or of several
+        chains uint8[R, N], and room for events and for the observables of `plan`. where: what else
+        to say of the attempt; network: names and population of the neurons, where they have them.
 
         A partial file that is there is replaced, unless it is that of a run at work.
         """
@@ -74,7 +82,8 @@ class EventFile:
                 encoded = [text.encode() for text in texts]
                 kind = h5py.string_dtype("utf-8", max([1, *map(len, encoded)]))
                 self._file.create_dataset(f"{NETWORK}/{name}", data=encoded, dtype=kind)
-        for name, kind in EVENTS.items() if config.events else ():
+        columns = EVENTS if config.chains == 1 else EVENTS | CHAIN
+        for name, kind in columns.items() if config.events else ():
             self._file.create_dataset(
                 f"events/{name}", (0,), kind, maxshape=(None,), chunks=(CHUNK,)
             )
@@ -148,14 +157,23 @@ class EventFile:
         """Write K more events: float64[K], int64[K], uint8[K]."""
         self._lengthen("events", {"time": time, "neuron": neuron, "state": state})
 
+    def append_columns(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Write K more events by the names of all columns, as those of several chains."""
+        self._lengthen("events", columns)
+
+    def put(self, group: str, values: Mapping[str, NDArray[Any]]) -> None:
+        """Write whole arrays."""
+        for name, value in values.items():
+            self._file[f"{group}/{name}"] = value
+            self._flush()
+
     def extend(self, rows: Mapping[str, NDArray[Any]]) -> None:
         """Write D more samples of observables."""
         self._lengthen(OBSERVABLES, rows)
 
     def add(self, totals: Mapping[str, NDArray[Any]], digest: str) -> None:
         """What of the observables is no row a sample, and the digest of all."""
-        for name, value in totals.items():
-            self._file[f"{OBSERVABLES}/{name}"] = value
+        self.put(OBSERVABLES, totals)
         self._file.attrs["observables_digest"] = digest
 
     def sync(self) -> None:
@@ -164,7 +182,7 @@ class EventFile:
             self._disk.sync()
 
     def finish(self, final: NDArray[np.uint8], digest: str) -> None:
-        """Complete the file with the final state, uint8[N], and give it its name."""
+        """Complete the file with the final state, as the initial one, and give it its name."""
         self._file["state/final"] = final
         self._file.attrs["digest"] = digest
         self.leave()

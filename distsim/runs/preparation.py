@@ -23,6 +23,7 @@ from distsim.ranks.agreement import agreed, gathered
 from distsim.ranks.communicator import Communicator
 from distsim.recording.observation import Observation
 from distsim.recording.recorder import Recorder
+from distsim.runs import report
 from distsim.runs.checkpoint import Checkpoint, remove
 from distsim.runs.observing import check_rows, open_observation
 from distsim.runs.output import EventFile
@@ -46,18 +47,22 @@ class Prepared(NamedTuple):
 def prepare(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Prepared:
     """Load the network and open the chain. Raises InputError on every rank alike."""
     check_alike(config, ranks)
-    network = agreed(ranks, lambda: open_checked(config, ranks, saved))
+    check_grid(config, ranks)
+    network = agreed(ranks, lambda: open_checked(config, ranks, saved, ranks))
     limit, until = length(config, network)
-    chain = open_chain(network, config, ranks, None if saved is None else saved.position.states)
-    earlier = None if saved is None else saved.observed
+    chain = open_chain(
+        network, config, ranks, None if saved is None else saved.chain.position.states
+    )
+    earlier = None if saved is None else saved.chain.observed
     observation = open_observation(config, network, chain, until, earlier, on_disk=True)
     saves = config.save_events if config.checkpoint is not None else None
     recorder = Recorder(limit, until, observation=observation, look=saves)
     digest = "" if config.checkpoint is None and saved is None else chain.network_digest()
     if saved is not None:
         agreed(ranks, lambda: check_same(saved, digest, network, config))
-        chain.go_on(saved.position)
-        recorder.go_on(saved.position.transitions, saved.position.last, saved.position.total)
+        position = saved.chain.position
+        chain.go_on(position)
+        recorder.go_on(position.transitions, position.last, position.total)
     return Prepared(network, chain, recorder, digest)
 
 
@@ -84,6 +89,25 @@ def _claim(config: Config, saved: Checkpoint | None) -> Claim | None:
             check_output(config)  # has more to say of a place where nothing can be written
         allowed = "; allowed: another file, or this one when that run has ended" if busy else ""
         raise InputError(f"checkpoint {config.checkpoint}: {error.strerror}{allowed}") from None
+
+
+def check_grid(config: Config, ranks: Communicator) -> int:
+    """How many groups of ranks there are, each of which has chains of its own. Raises InputError,
+    on every rank alike."""
+    together = config.together or ranks.size
+    groups, rest = divmod(ranks.size, together)
+    if rest:
+        raise InputError(
+            f"ranks: {ranks.size} given with {together} a chain; allowed: a multiple of "
+            f"{flag('ranks_per_chain')} {together}"
+        )
+    if groups > config.chains:
+        raise InputError(
+            f"ranks: {ranks.size} given for {report.plural(config.chains, 'chain')} of "
+            f"{report.plural(together, 'rank')}; allowed: up to {config.chains * together}, or "
+            f"more a chain, by {flag('ranks_per_chain')}"
+        )
+    return groups
 
 
 class Compilation:
@@ -125,12 +149,12 @@ def length(config: Config, network: Network) -> tuple[int | None, float | None]:
     return config.transitions, config.time if config.steps is None else float(config.steps)
 
 
-def whereabouts(chain: Chain) -> dict[str, object]:
+def whereabouts(chain: Chain, ranks: Communicator) -> dict[str, object]:
     """Where and how a run goes on, for its output file: all that its events do not depend on."""
     name = os.uname().nodename.encode()[:_HOST].ljust(_HOST)
-    hosts = gathered(chain.ranks, name)
+    hosts = gathered(ranks, name)
     return {
-        "ranks": chain.ranks.size,
+        "ranks": ranks.size,
         "engine": chain.engine,
         "device": chain.place,
         "exchange": chain.exchange,
@@ -155,7 +179,7 @@ def create_output(
             return _begin(config, initial, observation, where, network)
         if config.output is None:
             return None
-        return EventFile.reopen(config.output, config, saved.position, observation, where)
+        return EventFile.reopen(config.output, config, saved.chain.position, observation, where)
     except OutputError as error:
         raise InputError(str(error)) from error
 
@@ -209,8 +233,10 @@ def watched(
             show.tell(f"distsim: {lines.error}")
 
 
-def open_checked(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Network:
-    """The network, checked for this rank's rows; the output's place."""
+def open_checked(
+    config: Config, ranks: Communicator, saved: Checkpoint | None, group: Communicator
+) -> Network:
+    """The network, checked for this rank's rows of those that its group has; the output's place."""
     if ranks.rank == 0:
         if saved is None:
             check_output(config)
@@ -222,7 +248,7 @@ def open_checked(config: Config, ranks: Communicator, saved: Checkpoint | None) 
             f"network {config.network}: {network.neurons} neurons given; allowed: the network of "
             f"the run that is resumed, {saved.neurons} neurons"
         )
-    check_rows(config, network, ranks)
+    check_rows(config, network, group)
     return network
 
 
@@ -233,11 +259,12 @@ def check_same(saved: Checkpoint, digest: str, network: Network, config: Config)
             f"network {network.name}: other weights or biases given than those of the run that is "
             f"resumed, digest {digest} instead of {saved.network}; allowed: the same network"
         )
+    time = max((chain.time for chain in saved.chains.values()), default=0.0)
     done = {
-        "transitions": saved.transitions,
-        "time": saved.time,
-        "steps": saved.time,
-        "sweeps": saved.time / saved.neurons,
+        "transitions": max((chain.transitions for chain in saved.chains.values()), default=0),
+        "time": time,
+        "steps": time,
+        "sweeps": time / saved.neurons,
     }
     for name in LENGTHS:
         given = getattr(config, name)

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 def summary(run: Summary, output: str | None) -> str:
     """One line a fact; the digest last."""
-    length = f"{run.transitions:,} transitions, model time {run.time:.6g}"
+    several = run.chains > 1
+    longest = " of the longest" if several else ""
+    length = f"{run.transitions:,} transitions, model time {run.time:.6g}{longest}"
     speed = f"{run.transitions_per_second:,.0f} transitions a second"
     if run.steps is not None:
-        length = f"{run.steps:,} steps, {run.transitions:,} transitions"
+        length = f"{run.steps:,} steps{longest}, {run.transitions:,} transitions"
         speed = f"{run.steps_per_second:,.0f} steps, {speed}"
     exchange = f", exchange {run.exchange}" if run.exchange and run.ranks > 1 else ""
     windows = max(run.windows, 1)
@@ -23,6 +25,7 @@ def summary(run: Summary, output: str | None) -> str:
         "model": f"{run.model}, tau {_tau(run.tau)}, seed {run.seed}",
         "network": _network(run),
         **({"read": "; ".join(run.notes)} if run.notes else {}),
+        **({"chains": _chains(run)} if several else {}),
         "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}{exchange}",
         "length": length,
         "speed": f"{speed}; {run.seconds:.2f} s in all",
@@ -62,21 +65,38 @@ def _network(run: Summary) -> str:
     return f"{run.network}, {neurons}, {connections}{without}"
 
 
+def _chains(run: Summary) -> str:
+    begun = "" if len(run.each) == run.chains else f", {len(run.each):,} begun"
+    return f"{run.chains:,}, replicas 0 to {run.chains - 1:,}{begun}; digest and numbers are of all"
+
+
 def _observed(run: Summary) -> str:
     """What was seen, of all samples; the best of all events."""
     assert run.samples is not None
-    parts = [plural(run.samples, "sample")]
+    parts = [plural(run.samples, "sample") + (" a chain" if run.chains > 1 else "")]
     for name in ("energy", "best_energy", "cut", "best_cut", "activity", "rate"):
         value = getattr(run, name)
         if value is not None:
-            parts.append(f"{name.replace('_', ' ')} {value:.6g}")
+            parts.append(f"{name.replace('_', ' ')} {value:.6g}{_range(run, name)}")
     return ", ".join(parts)
+
+
+def _range(run: Summary, name: str) -> str:
+    """From the least to the largest of several chains; the mean, or the best, stands before it."""
+    values = [one[name] for one in run.each]
+    return f" ({min(values):.6g} to {max(values):.6g})" if values else ""
 
 
 def _output(run: Summary, output: str | None) -> str:
     if output is None:
         return "none (--output FILE.h5)"
-    return output if run.stopped is None else partial_path(output)
+    if run.stopped is None:
+        return output
+    return (
+        "none yet: of several chains it is written at their end"
+        if run.chains > 1
+        else (partial_path(output))
+    )
 
 
 def plural(count: int, noun: str) -> str:

@@ -39,6 +39,9 @@ class Summary:
     windows, of a resumed run since then. stopped: why it ended before its length was reached;
     checkpoint: the file from which it can go on. samples and what follows: of observables
     (`recording.observation.Scalars`), on the root of a run that has them.
+
+    Of several chains: transitions, windows, replays, applies and rates are of all together, time
+    and steps of the longest, observables means over them, and the best of all; each: what each is.
     """
 
     model: str
@@ -77,6 +80,8 @@ class Summary:
     observables_digest: str | None = None
     populations: int = 0
     notes: list[str] = field(default_factory=list)
+    chains: int = 1
+    each: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Meter:

@@ -4,6 +4,8 @@ network file -> network -> (partition) -> shard -> chain                     `pr
 per window:  open -> solve (draw, replay, exchange, apply) -> record -> commit -> close
 -> recorder -> output file, checkpoint, the decision to stop                 `lifecycle`
 -> progress, summary                                                         `results`
+
+Several chains, one after the other in groups of ranks: `many`.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from distsim.ranks.communicator import Communicator
 from distsim.ranks.signals import Signals
 from distsim.ranks.watchdog import Watchdog
 from distsim.recording.recorder import Recorder
-from distsim.runs import loading
+from distsim.runs import loading, many
 from distsim.runs.checkpoint import Checkpoint
 from distsim.runs.lifecycle import Lifecycle
 from distsim.runs.preparation import (
@@ -55,12 +57,14 @@ def run(
     signals: Signals | None = None,
     saved: Checkpoint | None = None,
 ) -> Summary:
-    """Run one chain on all ranks, with its output file and its checkpoints.
+    """Run one chain on all ranks, or several, with the output file and its checkpoints.
 
     show: tells on the root how far the run is; signals: may ask for a stop; saved: an earlier run
     to go on with. Raises InputError on every rank alike for what cannot be done as asked, before
     anything is written, and OutputError for what could not be written later.
     """
+    if config.chains > 1:
+        return many.run(config, ranks, show, signals, saved)
     begun = monotonic()
     compilation = Compilation(show)
     with (
@@ -71,7 +75,7 @@ def run(
         with loading.seen(show, config.network, compilation):
             network, chain, recorder, digest = prepare(config, ranks, saved)
         seen = recorder.observation
-        where = whereabouts(chain)
+        where = whereabouts(chain, ranks)
         file = agreed(
             ranks, lambda: create_output(config, ranks, chain.initial, seen, saved, where, network)
         )

@@ -32,10 +32,13 @@ _GROUPS = {
 }
 
 
-def check_memory(name: str, neurons: int, bits: int, ranks: Communicator) -> None:
-    """Refuse dense weights that do not fit, on every rank alike, before any is allocated."""
-    here = ranks.here()[1]
-    agreed(ranks, lambda: _check(name, neurons, bits, ranks.size, here))
+def check_memory(
+    name: str, neurons: int, bits: int, ranks: Communicator, here: int | None = None
+) -> None:
+    """Refuse dense weights that do not fit, on every rank alike, before any is allocated. here: how
+    many ranks this host has, where there are others than these."""
+    beside = ranks.here()[1] if here is None else here
+    agreed(ranks, lambda: _check(name, neurons, bits, ranks.size, beside))
 
 
 def check_bytes(place: str, given: str, wanted: int) -> None:

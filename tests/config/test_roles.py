@@ -31,7 +31,7 @@ OTHERS: dict[str, object] = {
     "weight_bits": 8, "scan": "random", "initial": "ones", "window": 5, "output": "new.h5",
     "overwrite": True, "checkpoint": "new.ck", "checkpoint_every": "5 events", "max_time": 5.0,
     "watchdog": 9.0, "observe": "activity,moments", "every": 3.0, "moments_of": "0:3",
-    "events": False, "progress": "new.jsonl",
+    "events": False, "progress": "new.jsonl", "chains": 2, "replica": 1, "ranks_per_chain": 1,
 }  # fmt: skip
 
 

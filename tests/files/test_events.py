@@ -250,5 +250,5 @@ def test_a_run_says_where_it_was_and_from_where_it_went_on(tmp_path: Path) -> No
     here = [os.uname().nodename]
     assert [tuple(record[key] for key in keys) for record in events.attempts] == [
         (0, 1, "walk", "cpu", None, here),
-        (saved.position.transitions, 1, "race", "cpu", None, here),
+        (saved.chain.position.transitions, 1, "race", "cpu", None, here),
     ]

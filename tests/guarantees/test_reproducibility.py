@@ -180,7 +180,7 @@ def mpm_reference(
 ) -> Iterator[tuple[Fraction, int, int]]:
     """The events of these windows: (time, neuron, new state)."""
     x = chain.initial.tolist()
-    seed, tau, unit = chain.config.seed, chain.config.tau, chain.shard.unit
+    seed, tau, unit = chain.config.seed, float(chain.config.tau), chain.shard.unit
     start = Fraction(0)
     for number, window in enumerate(windows):
         assert window.number == number

@@ -30,7 +30,7 @@ from distsim.ranks.agreement import Wish
 from distsim.ranks.communicator import Serial
 from distsim.runs import checkpoint, simulation
 from distsim.runs.checkpoint import Checkpoint
-from distsim.runs.lifecycle import Lifecycle
+from distsim.runs.due import Due
 from distsim.runs.output import EventFile
 from distsim.runs.results import Summary
 
@@ -213,7 +213,7 @@ def test_checkpoints_every_so_many_events(here: Path, monkeypatch: pytest.Monkey
     write = checkpoint.write
 
     def remember(path: str, data: bytes) -> None:
-        seen.append(checkpoint.unpack(data, path).transitions)
+        seen.append(checkpoint.unpack(data, path).chain.transitions)
         write(path, data)
 
     monkeypatch.setattr(checkpoint, "write", remember)
@@ -223,9 +223,9 @@ def test_checkpoints_every_so_many_events(here: Path, monkeypatch: pytest.Monkey
     assert seen[-1] == 5000
     assert min(steps[:-1]) >= 1000
     before = checkpoint.read("run.ck.previous", Serial())
-    assert before.transitions == seen[-2]
+    assert before.chain.transitions == seen[-2]
     assert resume("run.ck.previous").digest == run(**SMALL, transitions=5000).digest
-    assert checkpoint.read("run.ck", Serial()).transitions == 5000  # it goes on in run.ck
+    assert checkpoint.read("run.ck", Serial()).chain.transitions == 5000  # it goes on in run.ck
 
 
 @pytest.mark.parametrize(
@@ -259,13 +259,10 @@ def test_what_is_saved_comes_back(here: Path) -> None:
     run(**SMALL, transitions=400, checkpoint="run.ck")
     saved = checkpoint.read("run.ck", Serial())
     again = checkpoint.unpack(checkpoint.pack(saved), "again")
-    np.testing.assert_array_equal(again.position.states, saved.position.states)
-    assert (
-        dataclasses.replace(
-            again, position=dataclasses.replace(again.position, states=saved.position.states)
-        )
-        == saved
-    )
+    mine, other = again.chain.position, saved.chain.position
+    np.testing.assert_array_equal(mine.states, other.states)
+    same = dataclasses.replace(again.chain, position=dataclasses.replace(mine, states=other.states))
+    assert dataclasses.replace(again, chains={0: same}) == saved
     assert saved.config == Config(**SMALL, transitions=400, checkpoint="run.ck").asdict()
 
 
@@ -404,11 +401,11 @@ def test_the_environment_of_a_resumed_run_says_where_and_how_only(here: Path) ->
         "checkpoint": "other.ck", "observe": "rates", "every": "3", "moments_of": "0:3",
         "events": "perhaps", "progress": "other.jsonl", "symmetrize": "true",
         "diagonal_to_bias": "perhaps", "populations": "p.csv", "columns": "a,b",
-        "inhibitory": "a=b", "repeats": "sum", "ids": "names",
+        "inhibitory": "a=b", "repeats": "sum", "ids": "names", "chains": "perhaps", "replica": "1",
     }  # fmt: skip
     conduct = {
         "engine": "race", "device": "cpu", "exchange": "nccl", "checkpoint_every": "2 events",
-        "max_time": 7.0, "watchdog": 8.0,
+        "max_time": 7.0, "watchdog": 8.0, "ranks_per_chain": 3,
     }  # fmt: skip
     assert other.keys() | conduct.keys() == FIELDS.keys()
     environment = {f"DISTSIM_{name.upper()}": str(value) for name, value in other.items()}
@@ -428,7 +425,7 @@ def test_a_run_goes_on_in_the_environment_that_its_command_line_overruled(
     options = ["--tau", "1", "--transitions", "9000", "--checkpoint", "run.ck"]
     assert cli.main([*options, "--max-time", "0.0001"], Launch()) == 85
     assert cli.main(["resume", "run.ck"], Launch()) == 0
-    assert checkpoint.read("run.ck", Serial()).transitions == 9000
+    assert checkpoint.read("run.ck", Serial()).chain.transitions == 9000
 
 
 @pytest.mark.parametrize(
@@ -493,7 +490,9 @@ def test_a_write_that_is_cut_short_leaves_a_whole_checkpoint(
 ) -> None:
     run(**SMALL, transitions=400, checkpoint="run.ck", checkpoint_every="100 events")
     older, newer = checkpoint.read("run.ck", Serial()), checkpoint.read("run.ck", Serial())
-    newer = dataclasses.replace(newer, transitions=401)
+    newer = dataclasses.replace(
+        newer, chains={0: dataclasses.replace(newer.chain, transitions=401)}
+    )
     left = times
 
     def cut(*arguments: Any, **options: Any) -> Any:
@@ -508,10 +507,10 @@ def test_a_write_that_is_cut_short_leaves_a_whole_checkpoint(
     with contextlib.suppress(KeyboardInterrupt):
         checkpoint.write("run.ck", checkpoint.pack(newer))
     monkeypatch.setattr(os, call, original)
-    assert checkpoint.read("run.ck", Serial()).transitions in (older.transitions, 401)
-    assert checkpoint.read("run.ck.previous", Serial()).transitions <= 400
+    assert checkpoint.read("run.ck", Serial()).chain.transitions in (older.chain.transitions, 401)
+    assert checkpoint.read("run.ck.previous", Serial()).chain.transitions <= 400
     checkpoint.write("run.ck", checkpoint.pack(newer))  # nothing is in the way
-    assert checkpoint.read("run.ck", Serial()).transitions == 401
+    assert checkpoint.read("run.ck", Serial()).chain.transitions == 401
 
 
 def test_a_write_that_fails_leaves_the_checkpoint_in_its_place_without_hard_links(
@@ -550,7 +549,7 @@ def test_leave_to_overwrite_is_of_one_command(here: Path) -> None:
         resume(checkpoint="other.ck")
     assert files(here) == before
     resume(checkpoint="other.ck", transitions=200, overwrite=True)
-    assert checkpoint.read("other.ck", Serial()).transitions == 200
+    assert checkpoint.read("other.ck", Serial()).chain.transitions == 200
 
 
 def test_a_refused_start_leaves_an_earlier_runs_checkpoint(here: Path) -> None:
@@ -613,7 +612,7 @@ def test_a_place_without_a_folder_is_named(here: Path) -> None:
 def test_a_signal_in_the_last_window_does_not_stop_a_finished_run(
     monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
-    monkeypatch.setattr(Lifecycle, "_wish", lambda self: (Wish.STOP, 0))
+    monkeypatch.setattr(Due, "wish", lambda self: (Wish.STOP, 0))
     summary = run(**SMALL, transitions=1, output="run.h5")
     assert summary.stopped is None
     assert Path("run.h5").exists()

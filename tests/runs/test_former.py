@@ -44,7 +44,7 @@ def test_event_files_are_read(model: str, tmp_path: Path) -> None:
 
 def test_checkpoints_are_read(model: str, tmp_path: Path) -> None:
     saved = checkpoint.read(str(tmp_path / f"{model}.checkpoint"), Serial())
-    assert (saved.neurons, saved.transitions, saved.config["seed"]) == (60, 300, 4)
+    assert (saved.neurons, saved.chain.transitions, saved.config["seed"]) == (60, 300, 4)
 
 
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpirun)])
