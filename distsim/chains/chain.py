@@ -4,7 +4,7 @@ Once it is open, nothing of it is left to load or to compile.
 
 | member | meaning |
 |---|---|
-| config, ranks | what it was opened with |
+| config, ranks, conditions | what it was opened with |
 | shard | this rank's part of the network, as integers |
 | engine | `walk`, `relax` or `race` |
 | place, exchange | `cpu` or `gpu`; how GPUs exchange |
@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from distsim.config.options import Config
 from distsim.engines.timer import Timer
 from distsim.kernels.window import Clock
+from distsim.laws.conditions import Conditions
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.shard import Shard
@@ -60,6 +61,7 @@ class Position:
 class Chain(Protocol):
     config: Config
     ranks: Communicator
+    conditions: Conditions
     shard: Shard[Any]
     engine: str
     place: str

@@ -79,6 +79,7 @@ class HostChain:
     def _begin(self, config: Config, states: NDArray[np.uint8], conditions: Conditions) -> None:
         """At the first window."""
         self.config = config
+        self.conditions = conditions
         self.initial = states
         self.x = states[self.shard.first : self.shard.first + self.shard.size].copy()
         self.z = self.shard.responses(states)

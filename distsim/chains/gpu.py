@@ -62,7 +62,7 @@ class DeviceChain:
         conditions: Conditions,
     ) -> None:
         """`states`: of all neurons at the start, uint8[N]."""
-        self.config = config
+        self.config, self.conditions = config, conditions
         self.ranks = ranks
         self.timer = Timer()
         self.initial = states

@@ -28,13 +28,20 @@ class Ramp(NamedTuple):
 
 @dataclass(frozen=True)
 class Temperature:
-    """A number, or the text of a `Ramp`."""
+    """A number, the text of a `Ramp`, or numbers with commas between, one a chain."""
 
-    metavar = "NUMBER|FROM:TO[:SHAPE[:STEPS]]"
+    metavar = "NUMBER|FROM:TO[:SHAPE[:STEPS]]|NUMBER,..."
 
     def __call__(self, value: object) -> float | str:
-        if value == SCHEDULED:
+        if isinstance(value, str) and value == SCHEDULED:
             return SCHEDULED
+        if isinstance(value, str) and "," in value:
+            value = value.split(",")
+        if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
+            try:
+                return ",".join(repr(Number()(one)) for one in value)  # type: ignore[attr-defined]
+            except ValueError:
+                raise ValueError(str(self)) from None
         if not isinstance(value, str) or ":" not in value:
             return Number()(value)
         found = ramp(value)
@@ -47,7 +54,7 @@ class Temperature:
         return (
             "a finite number, 0 or more, or FROM:TO, FROM:TO:geometric or FROM:TO:linear, of two "
             f"of them, and perhaps :STEPS, {FEWEST_STEPS} to {MOST_STEPS:,}; geometric from and to "
-            "above 0"
+            "above 0; or NUMBER,..., one a chain"
         )
 
 
@@ -115,15 +122,22 @@ class ConditionOptions:
     @property
     def ramp(self) -> Ramp | None:
         """How the temperature goes over the run's length, if it does."""
-        return ramp(self.tau) if isinstance(self.tau, str) and self.tau != SCHEDULED else None
+        return ramp(self.tau) if isinstance(self.tau, str) and ":" in self.tau else None
+
+    def tau_of(self, chain: int) -> float | str:
+        """The tau of one of the chains."""
+        parts = str(self.tau).split(",")
+        return float(parts[chain]) if len(parts) > 1 else self.tau
 
     @property
     def lowest_tau(self) -> float:
         """The lowest temperature that is known without a schedule's table; inf for none."""
-        if isinstance(self.tau, float):
-            return self.tau
+        if self.tau == SCHEDULED:
+            return math.inf
         found = self.ramp
-        return math.inf if found is None else min(found.first, found.last)
+        if found is not None:
+            return min(found.first, found.last)
+        return min(float(part) for part in str(self.tau).split(","))
 
     def condition_files(self) -> Iterator[tuple[str, str]]:
         """(field, path) of the tables."""
@@ -132,10 +146,16 @@ class ConditionOptions:
             if path is not None and path.endswith(".csv") and "=" not in path:
                 yield name, path
 
-    def refusal(self, sources: Mapping[str, str]) -> tuple[str, str] | None:
+    def refusal(self, sources: Mapping[str, str], chains: int) -> tuple[str, str] | None:
         """A field, and why its value cannot be beside the others."""
+        count = str(self.tau).count(",") + 1
+        if count not in (1, chains):
+            return (
+                "tau",
+                f"{count} given for {chains} chains; allowed: one, or one a chain",
+            )
         scheduled, given = self.tau_schedule is not None, "tau" in sources
-        if scheduled and (given or self.tau not in (SCHEDULED, 1.0)):
+        if scheduled and self.tau != SCHEDULED and (given or self.tau != 1.0):
             return "tau", f"{self.tau} given beside a tau_schedule; allowed: one of the two"
         if not scheduled and self.tau == SCHEDULED:
             return "tau", f"{SCHEDULED} given; allowed: with a tau_schedule"

@@ -183,7 +183,7 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
         object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
 
     def _check_temperature(self, sources: Mapping[str, str]) -> None:
-        refused = self.refusal(sources)
+        refused = self.refusal(sources, self.chains)
         if refused is not None:
             raise InputError(f"{_place(refused[0], sources)}: {refused[1]}")
         if self.tau_schedule is not None:
@@ -218,7 +218,7 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
                 "transitions; allowed: for a length that says when it ends, "
                 f"{' or '.join(allowed[1:])}; or a tau_schedule"
             )
-        if self.tau == 0 and self.transitions is not None:
+        if self.lowest_tau == 0 and self.transitions is not None:
             number = f"{self.transitions} given" if given else "none given"
             raise InputError(
                 f"{_place('transitions', sources)}: {number} at tau 0; allowed there: steps or "

@@ -7,6 +7,7 @@
 /events/time, neuron, state     as of one chain, chain after chain, where they were asked for
 /events/chain      int64[K]     whose each event is
 /observables/...                as of one chain, with a leading axis R
+/conditions/...                 as of one chain; /conditions/0 ... where each has others
 /state/initial, final  uint8[R, N]
 
 Names, attempts and attributes are those of `files.events`.

@@ -6,6 +6,7 @@
 /observables/...                by the names of `recording.observation`, where there are any
 /network/names     text[N]      of the neurons, where they have them
 /network/population  text[N]    of which each neuron is, where it is said
+/conditions/...                 by the names of `laws.conditions`, where more than a temperature holds
 /state/initial     uint8[N]
 /state/final       uint8[N]     at the end of the run
 /provenance/1 ...  JSON of each attempt: when it began, after how many transitions, and where
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20  # events, or values of observables, read at a time
 OBSERVABLES = "observables"  # their group
+CONDITIONS = "conditions"  # their group
 NETWORK = "network"  # the group of what is known of neurons
 ATTEMPTS = "provenance"  # the group of their records
 EVENTS = {"time": "float64", "neuron": "int64", "state": "uint8"}

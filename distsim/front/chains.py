@@ -49,7 +49,7 @@ def chains_of(asked: Given, ranks: Communicator, show: Display | None) -> Result
         held.enter_context(cache.compiling(compilation))
         with loading.seen(show, config.network, compilation):
             asked.check_alike(ranks)
-            crew = Crew(config, ranks, opened, states=asked.states)
+            crew = Crew(config, ranks, opened, states=asked.states, given=asked.conditions)
         interrupts = held.enter_context(Interrupts(launched=ranks.size > 1))
         if watchdog is not None:
             watchdog.look_at(crew.moves, crew.doing)

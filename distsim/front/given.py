@@ -1,7 +1,7 @@
 """What a caller has given: a network, biases and initial states, by name or as arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -12,6 +12,7 @@ from distsim.chains.opening import as_states
 from distsim.config.network import GIVEN
 from distsim.config.options import Config
 from distsim.errors import InputError
+from distsim.front.conditions import taken
 from distsim.front.options import settled
 from distsim.front.result import Result
 from distsim.networks.catalogue import finished, open_network
@@ -26,13 +27,14 @@ from distsim.weights.source import Network
 class Given:
     """A run as asked for. named: whether its configuration names the network; weights, bias: in
     memory, where it does not; states: uint8[N], of several chains also uint8[R, N], where it names
-    no initial ones."""
+    no initial ones; conditions: tables, where it says that they are given."""
 
     config: Config
     named: bool
     weights: Any = None
     bias: Any = None
     states: NDArray[Any] | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self) -> Network:
         """The network. Raises InputError."""
@@ -61,6 +63,7 @@ def given(network: Any, bias: Any, initial: Any, options: Mapping[str, Any], cal
     network, bias = from_dlpack("network", network), from_dlpack("bias", bias)
     initial = from_dlpack("initial", initial)
     values, sources = settled(options, caller, named=named)
+    values, tables = taken(values)
     states = None
     if isinstance(initial, Result):
         states = initial.final
@@ -72,9 +75,9 @@ def given(network: Any, bias: Any, initial: Any, options: Mapping[str, Any], cal
         values["initial"] = initial if states is None else GIVEN
     if named:
         config = Config(network=network, bias=bias, **values, sources=sources)
-        return Given(config, named, states=states)
+        return Given(config, named, states=states, conditions=tables)
     config = Config(network=GIVEN, **values, sources=sources)
-    return Given(config, named, network, bias, states)
+    return Given(config, named, network, bias, states, tables)
 
 
 def _parts(numbers: Any) -> list[NDArray[Any]]:

@@ -30,7 +30,10 @@ class Options(TypedDict, total=False):
     inhibitory: str | None
     repeats: Literal["refuse", "sum"] | None
     ids: Literal["names", "indices"] | None
-    tau: float | None
+    tau: float | str | Sequence[Any] | Callable[[float], float] | None
+    tau_schedule: str | PathLike[str] | None
+    clamp: str | PathLike[str] | Mapping[int | str, Any] | None
+    stimulus: str | PathLike[str] | Sequence[Any] | None
     T: float | None
     beta: float | None
     chains: int

@@ -16,6 +16,7 @@ from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.recording.sinks import Collected
+from distsim.runs.conditions import settled
 from distsim.runs.observing import check_rows, open_observation
 from distsim.runs.preparation import length
 from distsim.runs.results import Meter, Progress, Summary
@@ -54,13 +55,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Stand:
-    """Where a run stands, so that it can go on; observed: of its observables, on the root."""
+    """Where a run stands, so that it can go on; observed: of its observables, on the root;
+    conditions: their `arrays`, where there are more than one temperature."""
 
     given: Given
     network: Network
     digest: str  # of the network
     position: Position
     observed: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    conditions: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Session:
@@ -79,7 +82,9 @@ class Session:
         states = given.states if stand is None else stand.position.states
         if states is not None:
             states = as_states("initial", states, network.neurons)
-        self.chain = chain = open_chain(network, config, ranks, states)
+        before = None if stand is None else stand.conditions
+        conditions = settled(config, network, ranks, until, given.conditions, before)(0)
+        self.chain = chain = open_chain(network, config, ranks, states, conditions)
         try:
             self.digest = chain.network_digest()
             earlier = None if stand is None else stand.observed
@@ -187,4 +192,5 @@ class Session:
     def stand(self) -> Stand:
         """After the last part."""
         observed = {} if self.observation is None else self.observation.state()
-        return Stand(self.given, self.network, self.digest, self.position, observed)
+        held = {} if self.chain.conditions.plain else self.chain.conditions.arrays()
+        return Stand(self.given, self.network, self.digest, self.position, observed, held)

@@ -21,6 +21,7 @@ from distsim.config.options import FIELDS, flag
 from distsim.config.sources import in_environment, variable
 from distsim.errors import InputError, OutputError
 from distsim.files import chains, events
+from distsim.front import conditions
 from distsim.front.chains import chains_in
 from distsim.front.given import Given
 from distsim.front.interrupts import Interrupts
@@ -28,8 +29,11 @@ from distsim.front.result import Result
 from distsim.front.session import Stand
 from distsim.ranks.communicator import Serial
 from distsim.runs import checkpoint
+from distsim.runs.conditions import resolved
+from distsim.runs.preparation import length
 from distsim.runs.progress import Display
 from distsim.runs.results import Summary
+from distsim.weights.source import Network
 
 LOOK = 0.05  # seconds between two looks at the ranks
 PATIENCE = 5.0  # seconds in which they may end when told to
@@ -53,7 +57,7 @@ def run_on(
         command = [
             *(launcher, "-n", str(ranks), sys.executable, "-m", "distsim", "run", "--json"),
             *("--output", output, "--checkpoint", saved),
-            *_options(asked, folder),
+            *_options(asked, network, folder),
         ]
         summary = _followed(command, folder, show, interrupts)
         stopped = summary.stopped is not None
@@ -70,7 +74,8 @@ def run_on(
     )
     position = left.chain.position
     final = position.states if found.final is None else found.final
-    stand = Stand(asked, network, left.network, position, left.chain.observed)
+    stood = left.chain
+    stand = Stand(asked, network, left.network, position, stood.observed, stood.conditions)
     return Result(
         found.time,
         found.neuron,
@@ -101,7 +106,7 @@ def _mpirun(ranks: int) -> str:
     return found
 
 
-def _options(asked: Given, folder: str) -> Iterator[str]:
+def _options(asked: Given, network: Network, folder: str) -> Iterator[str]:
     """The command line of a run, with files for what is in memory."""
     values: dict[str, Any] = {
         name: value
@@ -114,6 +119,12 @@ def _options(asked: Given, folder: str) -> Iterator[str]:
             values["bias"] = _file(folder, "bias", asked.bias)
     if asked.states is not None:
         values["initial"] = _file(folder, "initial", asked.states)
+    if asked.config.tau_schedule is not None:
+        del values["tau"]  # says that there is a schedule
+    if asked.conditions:
+        config, tables = asked.config, asked.conditions
+        held = resolved(config, network, length(config, network)[1], tables)
+        values |= conditions.write(folder, tables, config, network.neurons, held)
     for name, value in values.items():
         if isinstance(value, bool):
             yield flag(name) if value else f"--no-{flag(name)[2:]}"

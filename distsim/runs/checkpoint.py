@@ -7,7 +7,7 @@ random numbers are functions of what they are for. So the file holds
     distsim checkpoint 2\n
     a line of JSON       the fields of `Checkpoint`, but for the states
     ceil(N / 8) bytes    the states, eight a byte (numpy.packbits)
-    an .npz archive      what observables go on from, where there are any
+    an .npz archive      what observables go on from, and conditions, where there are any
     32 bytes             BLAKE2b of all before
 
 and nothing of ranks, engine or device, none of which the chain depends on. Of several chains, after
@@ -46,7 +46,7 @@ from distsim.ranks.communicator import Communicator
 _NAME = b"distsim checkpoint "
 _FORMAT = b"2"  # another for another window rule, too: the stream to come depends on it
 _CHECKSUM = 32  # bytes
-_GIVEN = "given/"  # what names of arrays begin with
+_GIVEN, _CONDITIONS = "given/", "conditions/"  # what names of arrays begin with
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Stand:
 
     position: where it goes on; transitions, time: how far it had come, inside the window that
     begins at `position`; observed: where its observables stand then; given: what it has given so
-    far, of one among several, whose output is written at the end.
+    far, of one among several, whose output is written at the end; conditions: their `arrays`, where
+    there are more than one temperature.
     """
 
     position: Position
@@ -63,6 +64,7 @@ class Stand:
     time: float
     observed: dict[str, NDArray[Any]] = field(default_factory=dict)
     given: dict[str, NDArray[Any]] = field(default_factory=dict)
+    conditions: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,9 @@ def pack_chain(stand: Stand, header: Mapping[str, Any] | None = None) -> bytes:
     states = position.pop("states")
     line = {"position": position, "transitions": stand.transitions, "time": stand.time}
     archive = io.BytesIO()
-    arrays = {**stand.observed, **{_GIVEN + name: part for name, part in stand.given.items()}}
+    arrays = dict(stand.observed)
+    for prefix, parts in ((_GIVEN, stand.given), (_CONDITIONS, stand.conditions)):
+        arrays |= {prefix + name: part for name, part in parts.items()}
     if arrays:
         np.savez(archive, **arrays)  # type: ignore[arg-type]
     content = np.packbits(states).tobytes() + archive.getvalue()
@@ -144,7 +148,11 @@ def unpack_chain(content: bytes, neurons: int) -> Stand:
     header = json.loads(line)
     bits, archive = np.split(np.frombuffer(packed, np.uint8), [-(-neurons // 8)])
     arrays = dict(np.load(io.BytesIO(archive.tobytes()))) if archive.size else {}
-    given = [name for name in arrays if name.startswith(_GIVEN)]
+
+    def those(prefix: str) -> dict[str, NDArray[Any]]:
+        names = [name for name in arrays if name.startswith(prefix)]
+        return {name.removeprefix(prefix): arrays.pop(name) for name in names}
+
     position, clock = header["position"], header["position"].pop("clock")
     if "step" in clock:  # of a BM, as written by versions before rooms
         clock["number"] = clock.pop("step")
@@ -153,7 +161,8 @@ def unpack_chain(content: bytes, neurons: int) -> Stand:
         Position(states=np.unpackbits(bits, count=neurons), clock=Clock(**clock), **position),
         header["transitions"],
         header["time"],
-        given={name.removeprefix(_GIVEN): arrays.pop(name) for name in given},
+        given=those(_GIVEN),
+        conditions=those(_CONDITIONS),
         observed=arrays,
     )
 

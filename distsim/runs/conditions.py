@@ -24,12 +24,14 @@ from distsim.config.network import GIVEN
 from distsim.config.options import Config, flag
 from distsim.errors import InputError
 from distsim.laws.conditions import Conditions
+from distsim.ranks.agreement import agreed, gathered
+from distsim.ranks.communicator import Communicator
 from distsim.weights.source import Network
 
 MPM_STEPS = 100  # of a ramp
 COLUMNS = {
     "tau_schedule": ("time", "tau"),
-    "clamp": ("neuron", "state"),
+    "clamp": ("neuron", "state"),  # and perhaps, before these, the chain
     "stimulus": ("start", "stop", "neuron", "bias"),
 }
 _DIGITS = decimal.Context(prec=20)
@@ -45,14 +47,47 @@ class Row(NamedTuple):
     cells: tuple[Any, ...]
 
 
-def resolve(config: Config, network: Network, until: float | None, given: Given) -> Conditions:
-    """The conditions of a chain. until: the run's length in time or steps, if it has one; given:
-    what a Python program gave, for options that say so. Raises InputError."""
+def settled(
+    config: Config,
+    network: Network,
+    ranks: Communicator,
+    until: float | None,
+    given: Given | None = None,
+    saved: Mapping[str, NDArray[Any]] | None = None,
+) -> Callable[[int], Conditions]:
+    """The conditions of each chain, the same on every rank.
+
+    until: the run's length in time or steps, if it has one; given: what a Python program gave, for
+    options that say so; saved: of an earlier run that goes on, the `arrays` of its conditions, none
+    where there was but one temperature. Raises InputError on every rank alike.
+    """
+    if saved is not None:
+        before = Conditions.of(saved) if saved else None
+        return lambda chain: before or Conditions.constant(config.tau_of(chain))
+    of_chain = agreed(ranks, lambda: resolved(config, network, until, given or {}))
+    digests = gathered(ranks, of_chain(0).digest().encode())
+    if len(set(digests)) > 1:
+        rank = next(k for k, found in enumerate(digests) if found != digests[0])
+        raise InputError(
+            f"conditions: rank {rank} has others than rank 0; allowed: the same on every rank"
+        )
+    return of_chain
+
+
+def resolved(
+    config: Config, network: Network, until: float | None, given: Given
+) -> Callable[[int], Conditions]:
+    """The conditions of each chain, as `settled`. Raises InputError."""
     resolver = _Resolver(config, network, until)
     times, taus = resolver.temperatures(given.get("tau_schedule"))
-    clamped, held = resolver.clamp(_rows(config, "clamp", given))
-    start, stop, neuron, bias = resolver.stimulus(_rows(config, "stimulus", given))
-    return Conditions(times, taus, clamped, held, start, stop, neuron, bias)
+    clamps = resolver.clamps(_rows(config, "clamp", given))
+    stimulus = resolver.stimulus(_rows(config, "stimulus", given))
+
+    def of_chain(chain: int) -> Conditions:
+        own = np.array([float(config.tau_of(chain))]) if taus is None else taus
+        return Conditions(times, own, *clamps(chain), *stimulus)
+
+    return of_chain
 
 
 class _Resolver:
@@ -66,8 +101,8 @@ class _Resolver:
     # ------------------------------------------------------------------------------ temperatures
     def temperatures(
         self, given: Schedule | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """times, taus: float64[S]."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """times, taus: float64[S]; None for taus that stay as they are."""
         config = self._config
         if callable(given):
             return self._evaluated(given)
@@ -75,7 +110,7 @@ class _Resolver:
             return self._scheduled(_rows(config, "tau_schedule", {"tau_schedule": given}))
         ramp = config.ramp
         if ramp is None:
-            return np.zeros(1), np.array([float(config.tau)])
+            return np.zeros(1), None
         times = self._grid(ramp.steps, flag("tau"))
         return times, np.array(steps_of(ramp, times.size))
 
@@ -146,21 +181,35 @@ class _Resolver:
         return tau
 
     # ------------------------------------------------------------------------------------- clamps
-    def clamp(self, rows: Iterable[Row]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """clamped: int64[C], rising; held: uint8[C]."""
-        held: dict[int, int] = {}
+    def clamps(
+        self, rows: Iterable[Row]
+    ) -> Callable[[int], tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+        """Of a chain, clamped: int64[C], rising; held: uint8[C]."""
+        chains = self._config.chains
+        held: dict[tuple[int, int], int] = {}
         for row in rows:
-            name, state = row.cells
+            *chain, name, state = row.cells
             i = self._neuron(row.place, name)
             if _number(state) not in (0.0, 1.0):
                 raise InputError(f"{row.place}: state {short(state)} given; allowed: 0 or 1")
-            if i in held:
+            only = _number(chain[0]) if chain else None
+            if chain and only not in range(chains):
                 raise InputError(
-                    f"{row.place}: neuron {short(name)} is clamped already; allowed: each once"
+                    f"{row.place}: chain {short(chain[0])} given; allowed: 0 to {chains - 1}"
                 )
-            held[i] = int(_number(state) or 0)
-        clamped = sorted(held)
-        return np.array(clamped, np.int64), np.array([held[i] for i in clamped], np.uint8)
+            for one in range(chains) if only is None else [int(only)]:
+                if (one, i) in held:
+                    raise InputError(
+                        f"{row.place}: neuron {short(name)} is clamped already; allowed: each once"
+                    )
+                held[one, i] = int(_number(state) or 0)
+
+        def of_chain(chain: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+            clamped = sorted(i for one, i in held if one == chain)
+            states = [held[chain, i] for i in clamped]
+            return np.array(clamped, np.int64), np.array(states, np.uint8)
+
+        return of_chain
 
     # ----------------------------------------------------------------------------------- stimulus
     def stimulus(
@@ -262,6 +311,8 @@ def _read(option: str, path: str) -> list[Row]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = csv.reader(file)
             header = [cell.strip() for cell in next(lines, [])]
+            if option == "clamp" and "chain" in header:
+                columns = ("chain", *columns)
             if sorted(header) != sorted(columns):
                 raise InputError(
                     f"{place}: columns {short(','.join(header))} given; allowed: "

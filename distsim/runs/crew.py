@@ -4,7 +4,7 @@ together."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +14,14 @@ from distsim.chains.opening import as_states, check_kernels, read_states
 from distsim.config.options import STREAM, Config, flag
 from distsim.errors import InputError, OutputError
 from distsim.files.chains import CHAIN, CHAINS, options_of
-from distsim.files.events import EVENTS, OBSERVABLES
+from distsim.files.events import CONDITIONS, EVENTS, OBSERVABLES
 from distsim.files.places import check_disk, check_writable
+from distsim.laws.conditions import Conditions
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator, group_of
 from distsim.runs import checkpoint
-from distsim.runs.checkpoint import Checkpoint
+from distsim.runs.checkpoint import Checkpoint, Stand
+from distsim.runs.conditions import Given, settled
 from distsim.runs.due import on_root
 from distsim.runs.observing import plan
 from distsim.runs.outcome import EVENTS_OF, ROWS_OF, Outcome, gathered, of_each, summary
@@ -62,7 +64,8 @@ class Crew:
 
     opened: gives the network, checked for this rank's rows of those that its group has; saved: an
     earlier run to go on with; states: uint8[N] or uint8[R, N], where the configuration does not
-    name them. Raises InputError on every rank alike. outcomes: of all chains, after `summary`.
+    name them; given: conditions that a Python program gave. Raises InputError on every rank alike.
+    outcomes: of all chains, after `summary`.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Crew:
         opened: Callable[[Communicator], Network],
         saved: Checkpoint | None = None,
         states: NDArray[Any] | None = None,
+        given: Given | None = None,
     ) -> None:
         self.outcomes: list[Outcome] = []
         self.ranks = ranks
@@ -91,7 +95,12 @@ class Crew:
         stands = {} if saved is None else saved.chains
         if len(stands) < config.chains:
             states = agreed(ranks, lambda: _states(config, network, states))
-        self.team = agreed(ranks, lambda: Team(network, config, group, replicas, states, stands))
+        until = length(config, network)[1]
+        self._conditions = conditions = settled(config, network, ranks, until, given)
+        agreed(ranks, lambda: _check_conditions(conditions, stands))
+        self.team = agreed(
+            ranks, lambda: Team(network, config, group, replicas, states, conditions, stands)
+        )
         self._digest = self.team.chain.network_digest() if config.checkpoint else ""
         self._where = whereabouts(self.team.chain, ranks)
         agreed(ranks, lambda: self._check_files(saved))
@@ -174,6 +183,14 @@ class Crew:
         if output is not None and found.stopped is None:
             on_root(self.ranks, lambda: self._write(output, found))
 
+    def _held(self) -> Iterator[tuple[str, Conditions]]:
+        """Groups of the file, and the conditions that they are for: of all chains, or of each."""
+        each = [self._conditions(replica) for replica in range(self._config.chains)]
+        common = len({one.digest() for one in each}) == 1
+        for replica, one in enumerate(each[:1] if common else each):
+            if not (common and one.plain):
+                yield (CONDITIONS if common else f"{CONDITIONS}/{replica}"), one
+
     def _write(self, path: str, found: Summary) -> None:
         outcomes = self.outcomes
 
@@ -193,12 +210,27 @@ class Crew:
                 if name.startswith(ROWS_OF):
                     file.put(OBSERVABLES, {name.removeprefix(ROWS_OF): stacked(name)})
             file.put(CHAINS, of_each(outcomes))
+            for group, held in self._held():
+                file.put(group, held.arrays())
             if found.observables_digest is not None:
                 file.add({}, found.observables_digest)
             file.finish(stacked("final"), found.digest)
         except BaseException:
             file.discard()
             raise
+
+
+def _check_conditions(conditions: Callable[[int], Conditions], stands: Mapping[int, Stand]) -> None:
+    """Refuse other conditions than those of an earlier run's chains."""
+    for replica, stood in stands.items():
+        now, before = conditions(replica), stood.conditions
+        same = now.plain if not before else Conditions.of(before).digest() == now.digest()
+        if not same:
+            raise InputError(
+                f"conditions: others given for chain {replica} than those of the run that is "
+                "resumed; allowed: the same tables, and the same length where a temperature goes "
+                "over it"
+            )
 
 
 def _states(

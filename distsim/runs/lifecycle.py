@@ -179,4 +179,5 @@ def stand(chain: Chain, recorder: Recorder, position: Position) -> Stand:
         cut = position.transitions < recorder.transitions
         time = recorder.last if cut else chain.now()
     observed = {} if recorder.observation is None else recorder.observation.state()
-    return Stand(position, recorder.transitions, time, observed)
+    held = {} if chain.conditions.plain else chain.conditions.arrays()
+    return Stand(position, recorder.transitions, time, observed, conditions=held)

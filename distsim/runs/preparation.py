@@ -17,7 +17,9 @@ from distsim.config.sources import check_output, check_progress
 from distsim.errors import InputError, OutputError
 from distsim.files.arrays import ArrayFile
 from distsim.files.claim import Claim
+from distsim.files.events import CONDITIONS
 from distsim.kernels.window import END_OF_TIME
+from distsim.laws.conditions import Conditions
 from distsim.networks.catalogue import open_network
 from distsim.ranks.agreement import agreed, gathered
 from distsim.ranks.communicator import Communicator
@@ -25,6 +27,7 @@ from distsim.recording.observation import Observation
 from distsim.recording.recorder import Recorder
 from distsim.runs import report
 from distsim.runs.checkpoint import Checkpoint, remove
+from distsim.runs.conditions import settled
 from distsim.runs.observing import check_rows, open_observation
 from distsim.runs.output import EventFile
 from distsim.runs.progress import Display
@@ -50,10 +53,12 @@ def prepare(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Pr
     check_grid(config, ranks)
     network = agreed(ranks, lambda: open_checked(config, ranks, saved, ranks))
     limit, until = length(config, network)
-    chain = open_chain(
-        network, config, ranks, None if saved is None else saved.chain.position.states
-    )
-    earlier = None if saved is None else saved.chain.observed
+    states, earlier, before = None, None, None
+    if saved is not None:
+        stood = saved.chain
+        states, earlier, before = stood.position.states, stood.observed, stood.conditions
+    conditions = settled(config, network, ranks, until, saved=before)(0)
+    chain = open_chain(network, config, ranks, states, conditions)
     observation = open_observation(config, network, chain, until, earlier, on_disk=True)
     saves = config.save_events if config.checkpoint is not None else None
     recorder = Recorder(limit, until, observation=observation, look=saves)
@@ -170,13 +175,14 @@ def create_output(
     saved: Checkpoint | None,
     where: Mapping[str, object],
     network: Network,
+    conditions: Conditions,
 ) -> EventFile | None:
     """The output file, on the root; where: of `whereabouts`."""
     if ranks.rank != 0:
         return None
     try:
         if saved is None:
-            return _begin(config, initial, observation, where, network)
+            return _begin(config, initial, observation, where, network, conditions)
         if config.output is None:
             return None
         return EventFile.reopen(config.output, config, saved.chain.position, observation, where)
@@ -190,6 +196,7 @@ def _begin(
     observation: Observation | None,
     where: Mapping[str, object],
     network: Network,
+    conditions: Conditions,
 ) -> EventFile | None:
     """A new output file; then, not before, an earlier run's checkpoints go."""
     file = None
@@ -198,6 +205,8 @@ def _begin(
         known = {"names": network.names, "population": network.population}
         file = EventFile.begin(config.output, config, initial, plan, where, known)
     try:
+        if file is not None and not conditions.plain:
+            file.put(CONDITIONS, conditions.arrays())
         if config.checkpoint is not None:
             remove(config.checkpoint)
     except OutputError:

@@ -77,7 +77,10 @@ def run(
         seen = recorder.observation
         where = whereabouts(chain, ranks)
         file = agreed(
-            ranks, lambda: create_output(config, ranks, chain.initial, seen, saved, where, network)
+            ranks,
+            lambda: create_output(
+                config, ranks, chain.initial, seen, saved, where, network, chain.conditions
+            ),
         )
         watchdog.look_at(
             progress=lambda: (chain.windows, chain.timer.stamps),

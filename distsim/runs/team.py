@@ -6,7 +6,7 @@ groups have as much to do, but for one chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from distsim.chains.opening import open_on_host
 from distsim.config.options import Config
 from distsim.errors import InputError
 from distsim.files.events import EVENTS
+from distsim.laws.conditions import Conditions
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.recording.sinks import Collected
@@ -36,9 +37,9 @@ class Team:
     """A group of ranks and its chains.
 
     network, config: of all chains; group: the ranks; replicas: of their chains; states: uint8[N]
-    or, of all chains, uint8[R, N], where the configuration does not name them; saved: where chains
-    of an earlier run stand. Raises InputError on every rank of the group alike; a later one waits
-    in `error`.
+    or, of all chains, uint8[R, N], where the configuration does not name them; conditions: of each
+    chain; saved: where chains of an earlier run stand. Raises InputError on every rank of the group
+    alike; a later one waits in `error`.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Team:
         group: Communicator,
         replicas: range,
         states: NDArray[np.uint8] | None,
+        conditions: Callable[[int], Conditions],
         saved: Mapping[int, Stand],
     ) -> None:
         self.group = group
         self.outcomes: dict[int, Outcome] = {}  # of chains at their ends
         self._network = network
         self._states = states
+        self._conditions = conditions
         self._config = config
         self._stands = {replica: saved[replica] for replica in replicas if replica in saved}
         self._left = list(reversed(replicas))
@@ -123,8 +126,9 @@ class Team:
         """The next chain, after the one before, at its start or where it stood."""
         replica = self._left.pop()
         config = replace(
-            self._config, chains=1, ranks_per_chain=None, replica=replica, device="cpu"
-        )
+            self._config, chains=1, ranks_per_chain=None, replica=replica, device="cpu",
+            tau=self._config.tau_of(replica),
+        )  # fmt: skip
         stood = self._stands.get(replica)
         states = (
             self._states
@@ -133,7 +137,8 @@ class Team:
         )
         if stood is not None:
             states = stood.position.states
-        chain = open_on_host(self._network, config, self.group, states, before=before)
+        conditions = self._conditions(replica)
+        chain = open_on_host(self._network, config, self.group, states, conditions, before)
         observed = None if stood is None else stood.observed
         observation = open_observation(config, self._network, chain, None, observed, on_disk=False)
         root = self.group.rank == 0
