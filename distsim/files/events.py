@@ -6,7 +6,7 @@
 /observables/...                by the names of `recording.observation`, where there are any
 /network/names     text[N]      of the neurons, where they have them
 /network/population  text[N]    of which each neuron is, where it is said
-/conditions/...                 by the names of `laws.conditions`, where more than a temperature holds
+/conditions/...                 by the names of `laws.conditions`, where there are any
 /state/initial     uint8[N]
 /state/final       uint8[N]     at the end of the run
 /provenance/1 ...  JSON of each attempt: when it began, after how many transitions, and where

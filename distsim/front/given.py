@@ -64,6 +64,8 @@ def given(network: Any, bias: Any, initial: Any, options: Mapping[str, Any], cal
     initial = from_dlpack("initial", initial)
     values, sources = settled(options, caller, named=named)
     values, tables = taken(values)
+    if "tau" not in values:
+        sources.pop("tau", None)
     states = None
     if isinstance(initial, Result):
         states = initial.final
