@@ -304,6 +304,8 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
 FIELDS: dict[str, dataclasses.Field[Any]] = {
     field.name: field for field in dataclasses.fields(Config)
 }
+# What options are that are not given, of one chain.
+DEFAULTS = {name: field.default for name, field in FIELDS.items()} | {"events": True}
 
 
 def of_role(*roles: Role) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from distsim.config.options import FIELDS, flag
+from distsim.config.options import DEFAULTS, FIELDS, flag
 from distsim.config.sources import in_environment, variable
 from distsim.errors import InputError, OutputError
 from distsim.files import chains, events
@@ -111,7 +111,7 @@ def _options(asked: Given, network: Network, folder: str) -> Iterator[str]:
     values: dict[str, Any] = {
         name: value
         for name, value in asked.config.asdict().items()
-        if value is not None and value != FIELDS[name].default
+        if value is not None and value != DEFAULTS[name]
     }
     if not asked.named:
         values["network"] = _file(folder, "weights", asked.weights)

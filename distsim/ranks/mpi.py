@@ -35,6 +35,7 @@ class Mpi:
         self._number = np.zeros(2, np.int64)
         self._value = np.zeros(2, np.float64)
         self._resize(64)
+        self._groups: dict[int, Mpi] = {}  # kept: a library has room for some thousands only
 
     def _resize(self, capacity: int) -> None:
         self._send = np.zeros(2 + capacity, np.uint64)
@@ -94,7 +95,9 @@ class Mpi:
         return place
 
     def groups(self, size: int) -> Mpi:
-        return Mpi(self._world.Split(self.rank // size, self.rank))
+        if size not in self._groups:
+            self._groups[size] = Mpi(self._world.Split(self.rank // size, self.rank))
+        return self._groups[size]
 
     def barrier(self) -> None:
         self._world.Barrier()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distsim.config.network import GIVEN
-from distsim.config.options import FIELDS, flag
+from distsim.config.options import DEFAULTS, FIELDS, flag
 from distsim.config.roles import Role
 
 # What the run is; where it ran and what it wrote may be chosen anew.
@@ -36,7 +36,7 @@ def call(config: Mapping[str, Any]) -> str:
 
 def differs(name: str, value: object) -> bool:
     """Whether an option has not its default."""
-    return name not in FIELDS or value != FIELDS[name].default
+    return name not in FIELDS or value != DEFAULTS[name]
 
 
 def shown(value: object) -> str:
@@ -56,6 +56,6 @@ def _words(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _changed(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, field in FIELDS.items():
-        value = config.get(name, field.default)
+        value = config.get(name, DEFAULTS[name])
         if field.metadata["role"] in _ROLES and value is not None and differs(name, value):
             yield name, value

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distsim.config.network import DEFAULT_NETWORK
-from distsim.config.options import DETAILS, FIELDS, Config, of_role
+from distsim.config.options import DEFAULTS, DETAILS, FIELDS, Config, of_role
 from distsim.config.roles import Role
 from distsim.config.sources import amend
 from distsim.errors import InputError, OutputError
@@ -237,7 +237,7 @@ def result(point: Point) -> dict[str, Any] | None:
 def _check_same(point: Point, file: str, given: Mapping[str, Any], names: Iterable[str]) -> None:
     """Refuse a file that is of a point with other options."""
     asked = asdict(point.config)
-    differing = [name for name in names if given.get(name, FIELDS[name].default) != asked[name]]
+    differing = [name for name in names if given.get(name, DEFAULTS[name]) != asked[name]]
     if differing:
         raise InputError(
             f"sweep: {file} is of a point with other options ({', '.join(differing)}); "

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distsim.config import kinds
-from distsim.config.options import FIELDS, WRITTEN, Config
+from distsim.config.options import DEFAULTS, FIELDS, WRITTEN, Config
 from distsim.config.sources import check_output, gather
 from distsim.errors import InputError
 from distsim.files.events import partial_path
@@ -242,3 +242,13 @@ def test_neurons_are_indices_or_names(given: object, stored: str) -> None:
 def test_what_is_no_selection_of_neurons(given: object) -> None:
     with pytest.raises(ValueError, match=r"^FROM:TO, or indices or names"):
         kinds.Indices()(given)
+
+
+def test_events_are_kept_of_one_chain_unless_it_is_said() -> None:
+    few: dict[str, Any] = {"network": "gaussian", "neurons": 5, "time": 1.0}
+    assert Config(**few).asdict()["events"] is DEFAULTS["events"] is True
+    assert [Config(**few, chains=2, events=one).events for one in (None, True, False)] == [
+        False, True, False
+    ]  # fmt: skip
+    assert (Config(**few).together, Config(**few, chains=2).together) == (None, 1)
+    assert Config(**few, chains=2, ranks_per_chain=3).together == 3

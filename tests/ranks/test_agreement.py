@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from thread_ranks import on_ranks
 
 from distsim.errors import InputError, OutputError
 from distsim.ranks import agreement
 from distsim.ranks.agreement import Decision, Decisions, Wish, agreed
-from distsim.ranks.communicator import Serial
+from distsim.ranks.communicator import Communicator, Serial
 
 
 def raising(error: Exception) -> Callable[[], Any]:
@@ -66,3 +67,20 @@ def test_the_strongest_wish_is_everybodys(monkeypatch: pytest.MonkeyPatch) -> No
     mine = Decisions(Loudest(Wish.SAVE, 0))
     assert mine.after_window(lambda: (Wish.FAIL, 0)) == Decision(Wish.FAIL)
     assert Decisions(Serial()).after_window(lambda: (Wish.GO_ON, 0)) == Decision(Wish.GO_ON)
+
+
+def test_groups_decide_alike_after_different_numbers_of_windows() -> None:
+    """Each counts its own, and those that have none left only take part."""
+
+    def decided(ranks: Communicator) -> list[Decision]:
+        decisions, found = Decisions(ranks, Serial()), []
+        for k in range(5):
+            while ranks.rank < 2 and not decisions.due():
+                pass
+            wish = Wish.STOP if (ranks.rank, k) == (1, 3) else Wish.GO_ON
+            found.append(decisions.decide(lambda wish=wish: (wish, 15)))  # type: ignore[misc]
+        return found
+
+    go_on = Decision(Wish.GO_ON)
+    expected = [go_on, go_on, go_on, Decision(Wish.STOP, rank=1, signal=15), go_on]
+    assert on_ranks(3, decided) == [expected] * 3

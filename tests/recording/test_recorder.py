@@ -88,3 +88,16 @@ def test_digest_notices_every_change() -> None:
         digest.of(time[::-1], neuron[::-1], state[::-1], final),
     ]
     assert len(set(changed)) == len(changed)
+
+
+def test_the_digest_of_chains_is_a_sum_over_replicas() -> None:
+    def mixed(h: int) -> int:
+        h = (h ^ h >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        h = (h ^ h >> 27) * 0x94D049BB133111EB % 2**64
+        return h ^ h >> 31
+
+    totals = {0: 5, 3: 2**64 + 7, 65_535: 2**64 - 1}
+    expected = sum(mixed((h + r * 0x9E3779B97F4A7C15) % 2**64) for r, h in totals.items())
+    assert digest.text(digest.of_chains(totals)) == f"{expected % 2**64:016x}"
+    swapped = {3: 5, 0: 7, 65_535: 2**64 - 1}
+    assert digest.of_chains(swapped) != digest.of_chains(totals)

@@ -128,6 +128,21 @@ def test_each_chain_is_that_of_its_replica_alone(
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"model": "bm", "network": "hopfield"}, {"model": "bm", "network": "hopfield",
+     "scan": "random"}],
+    ids=["mpm", "sequential", "random"],
+)  # fmt: skip
+def test_few_or_many_beside_it_change_no_chain(options: dict[str, Any]) -> None:
+    options = {**NETWORK, "patterns": 2 if options else None, "transitions": 150, **options}
+    many = simulation.run(Config(**options, chains=64), Serial()).each
+    few = simulation.run(Config(**options, chains=2), Serial()).each
+    assert many[:2] == few
+    for r in (0, 1, 63):
+        assert many[r]["digest"] == simulation.run(Config(**options, replica=r), Serial()).digest
+
+
 @launchers.needs_mpirun
 def test_ranks_of_mpi_are_dealt_chains(alone: Any, tmp_path: Path) -> None:
     cases = [
