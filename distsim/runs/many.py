@@ -70,7 +70,9 @@ def run(
         )
         try:
             with watched(config, ranks, saved, None, show) as lines:
-                ended = follow(crew, due, watchdog, [one for one in (show, lines) if one])
+                ended = follow(
+                    crew, due, watchdog, [one for one in (show, lines) if one is not None]
+                )
                 found = crew.summary(ended)
                 crew.write(found)
                 if lines is not None:

@@ -129,7 +129,7 @@ class Team:
         states = (
             self._states
             if self._states is None or self._states.ndim == 1
-            else (self._states[replica])
+            else self._states[replica]
         )
         if stood is not None:
             states = stood.position.states
@@ -175,7 +175,8 @@ class Team:
         recorder.end(over=over)
         self._look()
         replica, arrays = chain.config.replica, given(recorder, self._kept)
-        self._stands[replica] = self._stand(position, arrays)
+        if self._config.checkpoint is not None:
+            self._stands[replica] = self._stand(position, arrays)
         self.outcomes[replica] = of_chain(
             chain, recorder, self._initial, arrays, self._begun, over=over
         )
