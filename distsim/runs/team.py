@@ -1,7 +1,7 @@
 """The chains of one group of ranks, one after the other, each to its end.
 
-They share the group's part of W and its engine. A group takes every so manieth replica, so that all
-groups have as much to do, but for one chain.
+They share the group's part of W and its engine. Of G groups each takes every G-th replica, so that
+all have as much to do, but for one chain.
 """
 
 from __future__ import annotations
