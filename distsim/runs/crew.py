@@ -39,6 +39,7 @@ from distsim.weights.source import Network
 
 EVENT = 25  # bytes
 COPIES = 3  # of what chains have given: as they gave it, as it is passed on, as it is written
+COPIES_SAVED = 5  # and where it is packed for a checkpoint
 
 
 class State(NamedTuple):
@@ -259,7 +260,8 @@ def check_room(config: Config, network: Network) -> None:
         each += EVENT * limit
         given += f" and {limit:,} transitions"
     wanted = int(config.chains * each)
-    check_bytes(flag("chains"), given, COPIES * wanted)
+    copies = COPIES if config.checkpoint is None else COPIES_SAVED
+    check_bytes(flag("chains"), given, copies * wanted)
     if config.output is not None:
         check_disk(config.output, given, wanted)
 

@@ -70,7 +70,8 @@ def run(
         )
         try:
             with watched(config, ranks, saved, None, show) as lines:
-                ended = follow(crew, due, watchdog, [one for one in (show, lines) if one])
+                tellers = [one for one in (show, lines) if one is not None]
+                ended = follow(crew, due, watchdog, tellers)
                 found = crew.summary(ended)
                 crew.write(found)
                 if lines is not None:

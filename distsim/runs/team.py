@@ -1,7 +1,7 @@
 """The chains of one group of ranks, one after the other, each to its end.
 
-They share the group's part of W and its engine. A group takes every so manieth replica, so that all
-groups have as much to do, but for one chain.
+They share the group's part of W and its engine. Of G groups each takes every G-th replica, so that
+all have as much to do, but for one chain.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Team:
         states = (
             self._states
             if self._states is None or self._states.ndim == 1
-            else (self._states[replica])
+            else self._states[replica]
         )
         if stood is not None:
             states = stood.position.states
@@ -180,7 +180,8 @@ class Team:
         recorder.end(over=over)
         self._look()
         replica, arrays = chain.config.replica, given(recorder, self._kept)
-        self._stands[replica] = self._stand(position, arrays)
+        if self._config.checkpoint is not None:
+            self._stands[replica] = self._stand(position, arrays)
         self.outcomes[replica] = of_chain(
             chain, recorder, self._initial, arrays, self._begun, over=over
         )
