@@ -5,11 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from distsim.config.kinds import Integer
+from distsim.config.kinds import Integer, Number, Text
 from distsim.config.roles import Role, option
 from distsim.errors import InputError
 
+SWAP_EVERY = 1.0  # the default of swap_every
 MOST_CHAINS = 1 << 16  # the replica of a chain is 16 bits of a random number's name
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """The ends of a geometric ladder of temperatures, or a table of all: the text."""
+
+    metavar = "FROM:TO|FILE.csv"
+
+    def __call__(self, value: object) -> str:
+        if isinstance(value, str) and value.count(":") == 1:
+            first, last = (Number(positive=True)(end) for end in value.split(":"))
+            return f"{first!r}:{last!r}"
+        return Text("FILE.csv", ending=".csv")(value)
+
+    def __str__(self) -> str:
+        return "FROM:TO, two finite numbers above 0, or a .csv file of the column tau"
 
 
 @dataclass(frozen=True)
@@ -32,10 +49,43 @@ class ChainOptions:
         "Ranks that share a chain [default: all for one chain, 1 for several].",
     )
 
+    temper: str | None = option(
+        None, Rungs(), Role.STREAM, "Temperatures that the chains swap: of a geometric ladder."
+    )
+    swap_every: float | None = option(
+        None,
+        Number(positive=True),
+        Role.STREAM,
+        f"Model time (mpm) or sweeps (bm) from swap to swap [default: {SWAP_EVERY:g}].",
+    )
+
     @property
     def together(self) -> int | None:
         """Ranks that share a chain; None: all."""
         return 1 if self.ranks_per_chain is None and self.chains > 1 else self.ranks_per_chain
+
+    def check_tempering(
+        self, sources: Mapping[str, str], *, timed: bool, others: bool
+    ) -> float | None:
+        """The interval of swaps. timed: whether the run's length says when it ends; others: whether
+        temperatures or a stimulus are given. Raises InputError."""
+        if self.temper is None:
+            if self.swap_every is not None:
+                raise InputError(
+                    f"{sources.get('swap_every', 'swap_every')}: {self.swap_every:g} given, but "
+                    "nothing swaps; allowed: with --temper FROM:TO"
+                )
+            return None
+        place = f"{sources.get('temper', 'temper')}: {self.temper} given"
+        if self.chains == 1:
+            raise InputError(f"{place} for 1 chain; allowed: 2 or more (--chains R)")
+        if not timed:
+            raise InputError(
+                f"{place} for a length in transitions; allowed: a length in time, steps or sweeps"
+            )
+        if others:
+            raise InputError(f"{place} beside tau, a tau_schedule or a stimulus; allowed: without")
+        return SWAP_EVERY if self.swap_every is None else self.swap_every
 
     def check_chains(self, sources: Mapping[str, str], device: str, *, ragged: bool) -> None:
         """ragged: whether something is observed up to a number of transitions. Raises InputError

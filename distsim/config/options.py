@@ -168,6 +168,9 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
             self._set("events", self.chains == 1)
         ragged = self.observe is not None and self.transitions is not None
         self.check_chains(sources, self.device, ragged=ragged)
+        others = self.tau != 1.0 or self.tau_schedule is not None or self.stimulus is not None
+        every = self.check_tempering(sources, timed=self.transitions is None, others=others)
+        self._set("swap_every", every)
         self._check_checkpoint(sources)
         self._check_files(sources, file)
 
@@ -283,6 +286,8 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
         if self.initial.endswith(".npy"):
             yield "initial", self.initial
         yield from self.condition_files()
+        if self.temper is not None and ":" not in self.temper:
+            yield "temper", self.temper
 
     @property
     def observed(self) -> frozenset[str]:

@@ -46,7 +46,7 @@ from distsim.ranks.communicator import Communicator
 _NAME = b"distsim checkpoint "
 _FORMAT = b"2"  # another for another window rule, too: the stream to come depends on it
 _CHECKSUM = 32  # bytes
-_GIVEN, _CONDITIONS = "given/", "conditions/"  # what names of arrays begin with
+_GIVEN, _CONDITIONS, _LADDER = "given/", "conditions/", "ladder/"  # what names of arrays begin with
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Stand:
     position: where it goes on; transitions, time: how far it had come, inside the window that
     begins at `position`; observed: where its observables stand then; given: what it has given so
     far, of one among several, whose output is written at the end; conditions: their `arrays`, where
-    there are more than one temperature.
+    there are more than one temperature; ladder: with the first of chains that swap temperatures,
+    its state.
     """
 
     position: Position
@@ -65,6 +66,7 @@ class Stand:
     observed: dict[str, NDArray[Any]] = field(default_factory=dict)
     given: dict[str, NDArray[Any]] = field(default_factory=dict)
     conditions: dict[str, NDArray[Any]] = field(default_factory=dict)
+    ladder: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def pack_chain(stand: Stand, header: Mapping[str, Any] | None = None) -> bytes:
     line = {"position": position, "transitions": stand.transitions, "time": stand.time}
     archive = io.BytesIO()
     arrays = dict(stand.observed)
-    for prefix, parts in ((_GIVEN, stand.given), (_CONDITIONS, stand.conditions)):
+    parts_of = {_GIVEN: stand.given, _CONDITIONS: stand.conditions, _LADDER: stand.ladder}
+    for prefix, parts in parts_of.items():
         arrays |= {prefix + name: part for name, part in parts.items()}
     if arrays:
         np.savez(archive, **arrays)  # type: ignore[arg-type]
@@ -163,6 +166,7 @@ def unpack_chain(content: bytes, neurons: int) -> Stand:
         header["time"],
         given=those(_GIVEN),
         conditions=those(_CONDITIONS),
+        ladder=those(_LADDER),
         observed=arrays,
     )
 

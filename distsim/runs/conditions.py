@@ -29,7 +29,8 @@ from distsim.ranks.communicator import Communicator
 from distsim.weights.source import Network
 
 MPM_STEPS = 100  # of a ramp
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "temper": ("tau",),
     "tau_schedule": ("time", "tau"),
     "clamp": ("neuron", "state"),  # and perhaps, before these, the chain
     "stimulus": ("start", "stop", "neuron", "bias"),
@@ -88,6 +89,27 @@ def resolved(
         return Conditions(times, own, *clamps(chain), *stimulus)
 
     return of_chain
+
+
+def ladder(config: Config) -> NDArray[np.float64]:
+    """The temperatures of the rungs, float64[R], of chains that swap them. Raises InputError."""
+    assert config.temper is not None
+    first, colon, last = config.temper.partition(":")
+    if colon:
+        return np.array(steps_of(Ramp(float(first), float(last), "geometric", None), config.chains))
+    rows = _read("temper", config.temper)
+    taus = [_number(row.cells[0]) for row in rows]
+    for row, tau in zip(rows, taus, strict=True):
+        if tau is None or not 0.0 < tau < math.inf:
+            raise InputError(
+                f"{row.place}: tau {short(row.cells[0])} given; allowed: finite numbers above 0"
+            )
+    if len(taus) != config.chains:
+        raise InputError(
+            f"temper {config.temper}: {len(taus)} temperatures given for {config.chains} chains; "
+            "allowed: one each"
+        )
+    return np.array(taus, np.float64)
 
 
 class _Resolver:

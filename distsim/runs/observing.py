@@ -30,8 +30,8 @@ def check_rows(config: Config, network: Network, ranks: Communicator) -> None:
     first = partition.start(ranks.rank, network.neurons, ranks.size)
     stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
     check_model(network, config.model, first, stop)
-    if config.energies and config.model != "bm":  # of which `check_model` asks as much
-        names = " and ".join(sorted(config.observed & {"energy", "best"}))
+    if (config.energies or config.temper) and config.model != "bm":  # `check_model` asks as much
+        names = " and ".join(sorted(config.observed & {"energy", "best"})) or "temper"
         check_energy(network, names, first, stop)
     if config.moments_of is not None:
         selected(flag("moments_of"), config.moments_of, network.neurons, network.names)

@@ -64,18 +64,22 @@ class Shard(Generic[AnyStorage]):
     def start(self, states: NDArray[np.uint8], ranks: Communicator) -> Start:
         """What observables start from, for the states of all neurons, uint8[N]. Raises InputError
         on every rank alike if energies may be too large for exact sums."""
-        if 2.0 * self.neurons * self.reach >= 2.0**62:
-            raise InputError(
-                f"observe: energies may reach {self.neurons * self.reach:.3g} units of "
-                f"{self.unit:.3g}; allowed for exact sums: less than 2^61; weights of fewer bits "
-                "would do"
-            )
+        self.check_energies("observe")
         own = states[self.first : self.first + self.size] == 1
         z = self.responses(states)[own].astype(np.int64)
         doubled = -int((z + self.bias[own]).sum())
         rests = np.rint(self.rest * 2.0**REST_BITS).astype(np.int64)
         of_ranks = ranks.gather(rests.view(np.uint8)).view(np.int64)
         return Start(states, ranks.total(doubled), of_ranks)
+
+    def check_energies(self, purpose: str) -> None:
+        """Raise InputError, on every rank alike, if energies may be too large for exact sums."""
+        if 2.0 * self.neurons * self.reach >= 2.0**62:
+            raise InputError(
+                f"{purpose}: energies may reach {self.neurons * self.reach:.3g} units of "
+                f"{self.unit:.3g}; allowed for exact sums: less than 2^61; weights of fewer bits "
+                "would do"
+            )
 
     def energy(self, z: NDArray[Any], x: NDArray[np.uint8], ranks: Communicator) -> int:
         """E in 2^-REST_BITS weight units, an exact integer, for z: int[n] to which nothing

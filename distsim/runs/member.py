@@ -1,0 +1,121 @@
+"""One of several chains that share a network: it, its recorder, and what it has given so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.chains.chain import Position
+from distsim.chains.cpu import HostChain
+from distsim.chains.opening import open_on_host
+from distsim.config.options import Config
+from distsim.files.events import EVENTS
+from distsim.laws.conditions import Conditions
+from distsim.ranks.communicator import Communicator
+from distsim.recording.recorder import Recorder
+from distsim.recording.sinks import Collected
+from distsim.runs.checkpoint import Stand
+from distsim.runs.lifecycle import stand
+from distsim.runs.observing import open_observation
+from distsim.runs.outcome import EVENTS_OF, ROWS_OF, Outcome, given, of_chain
+from distsim.runs.preparation import length
+from distsim.weights.source import Network
+
+INITIAL = "initial"  # its states at its start, eight a byte, among what a chain has given
+
+
+class Common(NamedTuple):
+    """What the chains of a group have in common.
+
+    network, config: of all chains; group: the ranks that make them; states: uint8[N] or, of all
+    chains, uint8[R, N], where the configuration does not name them; conditions: of each chain.
+    """
+
+    network: Network
+    config: Config
+    group: Communicator
+    states: NDArray[np.uint8] | None
+    conditions: Callable[[int], Conditions]
+
+
+class Member:
+    """A chain at its start, or where it `stood`. before: another one of the same group, whose shard
+    and engine it takes. Raises InputError on every rank of the group alike."""
+
+    def __init__(
+        self, common: Common, replica: int, stood: Stand | None, before: Member | None
+    ) -> None:
+        network, group = common.network, common.group
+        config = replace(
+            common.config, chains=1, ranks_per_chain=None, temper=None, swap_every=None,
+            replica=replica, device="cpu", tau=common.config.tau_of(replica),
+        )  # fmt: skip
+        states = common.states if stood is None else stood.position.states
+        if states is not None and states.ndim > 1:
+            states = states[replica]
+        self.chain: HostChain = open_on_host(
+            network, config, group, states, common.conditions(replica),
+            None if before is None else before.chain,
+        )  # fmt: skip
+        earlier = None if stood is None else stood.observed
+        observation = open_observation(config, network, self.chain, None, earlier, on_disk=False)
+        self._kept = Collected()
+        sink = self._kept if group.rank == 0 and config.events else None
+        self.recorder = Recorder(*length(config, network), sink, observation, config.save_events)
+        if observation is not None:
+            observation.store = self._kept
+        self._initial = self.chain.initial
+        if stood is not None:
+            self._go_on(stood, network.neurons)
+        self._begun = self.recorder.transitions, self.chain.now()
+
+    def _go_on(self, stood: Stand, neurons: int) -> None:
+        position, recorder = stood.position, self.recorder
+        self.chain.go_on(position)
+        recorder.go_on(position.transitions, position.last, position.total)
+        self._initial = np.unpackbits(stood.given[INITIAL], count=neurons)
+        if recorder.sink is not None:
+            time, neuron, state = (
+                stood.given[f"{EVENTS_OF}{name}"][: position.transitions] for name in EVENTS
+            )
+            self._kept.append(time, neuron, state)
+        if recorder.observation is not None:
+            names = recorder.observation.plan.datasets
+            self._kept.extend({name: stood.given[f"{ROWS_OF}{name}"] for name in names})
+
+    @property
+    def finished(self) -> bool:
+        return self.recorder.finished(self.chain.now())
+
+    @property
+    def lack(self) -> str | None:
+        """Why its observables take no more; the group's root alone knows."""
+        observation = self.recorder.observation
+        return None if observation is None else observation.error
+
+    def advance(self) -> None:
+        """A stretch."""
+        self.chain.advance(self.recorder)
+
+    def stand(self) -> Stand:
+        """Where it stands; on the group's root with what it has given."""
+        position = self.chain.position(self.recorder)
+        self.recorder.flush()
+        return self._stand(position, given(self.recorder, self._kept))
+
+    def end(self, *, over: bool) -> tuple[Stand, Outcome]:
+        """At its end (`over`), or where it is to be left."""
+        chain, recorder = self.chain, self.recorder
+        position = chain.position(recorder)
+        recorder.end(over=over)
+        arrays = given(recorder, self._kept)
+        outcome = of_chain(chain, recorder, self._initial, arrays, self._begun, over=over)
+        return self._stand(position, arrays), outcome
+
+    def _stand(self, position: Position, arrays: dict[str, NDArray[Any]]) -> Stand:
+        initial = {INITIAL: np.packbits(self._initial)}
+        return replace(stand(self.chain, self.recorder, position), given=initial | arrays)
