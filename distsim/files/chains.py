@@ -7,6 +7,12 @@
 /events/time, neuron, state     as of one chain, chain after chain, where they were asked for
 /events/chain      int64[K]     whose each event is
 /observables/...                as of one chain, with a leading axis R
+/tempering/taus    float64[R]   of the rungs, where chains swap temperatures
+/tempering/rung    int64[rounds, R]  of each chain, in each round
+/tempering/chain   int64[D, R]  on each rung, at each sample of observables
+/tempering/tried, accepted  int64[R - 1]  swaps of a rung and the next
+/tempering/round_trips  int64[R]  of each chain
+/tempering/every                of a round, in model time or steps
 /conditions/...                 as of one chain; /conditions/0 ... where each has others
 /state/initial, final  uint8[R, N]
 
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+TEMPERING = "tempering"  # the group of what chains did that swap temperatures
 CHAINS = "chains"  # the group of what each chain was
 CHAIN = {"chain": "int64"}  # the column of events that only several chains have
 
@@ -54,6 +61,7 @@ class Chains:
     observables: dict[str, NDArray[Any]]
     observables_digest: str | None
     observables_digests: tuple[str, ...]
+    tempering: dict[str, NDArray[Any]]
     attempts: list[dict[str, Any]]
     names: tuple[str, ...] | None
     population: tuple[str, ...] | None
@@ -101,6 +109,9 @@ def read(path: str) -> Chains:
             observables_digests=tuple(each["observables_digest"].asstr()[:])
             if "observables_digest" in each
             else (),
+            tempering={name: np.asarray(one[()]) for name, one in datasets(file[TEMPERING]).items()}
+            if TEMPERING in file
+            else {},
             attempts=attempts(file),
             names=texts(file, "names"),
             population=texts(file, "population"),

@@ -71,7 +71,8 @@ def chains_of(asked: Given, ranks: Communicator, show: Display | None) -> Result
         summary = crew.summary(ended)
     if summary.stopped is not None:
         summary = replace(summary, stopped=STOPPED)
-    return _result(crew.outcomes, crew.network, summary, asked, ranks)
+    tempering = crew.tempering() if ranks.rank == 0 and crew.outcomes else {}
+    return replace(_result(crew.outcomes, crew.network, summary, asked, ranks), tempering=tempering)
 
 
 def _result(
@@ -140,5 +141,6 @@ def chains_in(found: chains.Chains, summary: Summary | None = None) -> Result:
         replicas=tuple(range(len(found.digests))),
         digests=found.digests,
         observables_digests=found.observables_digests,
+        tempering=found.tempering,
         _summary=summary,
     )

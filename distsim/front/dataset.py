@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from distsim.errors import InputError
 
 if TYPE_CHECKING:
     import xarray
+
+
+def on_rungs(
+    name: str, values: NDArray[Any], tempering: Mapping[str, NDArray[Any]]
+) -> NDArray[Any]:
+    """Rows of chains, [R, D, ...], as rows of rungs. Raises InputError where there are none."""
+    if "chain" not in tempering or name == "time":
+        raise InputError(f"by_rung: {name}, of chains that swap no temperatures; allowed: temper=")
+    chain = tempering["chain"].T.reshape(*values.shape[:2], *[1] * (values.ndim - 2))
+    return np.take_along_axis(values, chain, axis=0)
 
 
 def dataset(

@@ -38,6 +38,8 @@ class Options(TypedDict, total=False):
     beta: float | None
     chains: int
     replica: int
+    temper: str | PathLike[str] | None
+    swap_every: float | None
     ranks_per_chain: int | None
     model: Literal["mpm", "bm"]
     seed: int

@@ -14,7 +14,7 @@ from distsim import __version__
 from distsim.errors import InputError
 from distsim.exports.units import check_unit
 from distsim.files.events import Events, end
-from distsim.front.dataset import dataset
+from distsim.front.dataset import dataset, on_rungs
 from distsim.front.options import Length
 from distsim.front.plots import Plots, network_of
 from distsim.front.trains import block
@@ -81,6 +81,7 @@ class Result:
     replicas: tuple[int, ...] = ()
     digests: tuple[str, ...] = ()
     observables_digests: tuple[str, ...] = ()
+    tempering: dict[str, NDArray[Any]] = field(default_factory=dict)
     _summary: Summary | None = None
     _on: Callable[[Result, Length, bool | None], Result] | None = field(default=None)
 
@@ -116,6 +117,10 @@ class Result:
             observables_digest=observed[k] if observed else None,
             population=self.population,
         )
+
+    def by_rung(self, name: str) -> NDArray[Any]:
+        """An observable of whichever chain was on each rung, [R, D, ...]; of a tempered run."""
+        return on_rungs(name, self.observed(name), self.tempering)
 
     def _one(self, name: str) -> None:
         """Refuse what only one chain can have, and only the root."""

@@ -81,6 +81,8 @@ def resolved(
     """The conditions of each chain, as `settled`. Raises InputError."""
     resolver = _Resolver(config, network, until)
     times, taus = resolver.temperatures(given.get("tau_schedule"))
+    if config.temper is not None:  # at first the lowest: what a network must allow
+        taus = np.array([ladder(config).min()])
     clamps = resolver.clamps(_rows(config, "clamp", given))
     stimulus = resolver.stimulus(_rows(config, "stimulus", given))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from distsim.chains.opening import as_states, check_kernels, read_states
 from distsim.config.options import STREAM, Config, flag
 from distsim.errors import InputError, OutputError
-from distsim.files.chains import CHAIN, CHAINS, options_of
+from distsim.files.chains import CHAIN, CHAINS, TEMPERING, options_of
 from distsim.files.events import CONDITIONS, EVENTS, OBSERVABLES
 from distsim.files.places import check_disk, check_writable
 from distsim.laws.conditions import Conditions
@@ -21,8 +22,9 @@ from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator, group_of
 from distsim.runs import checkpoint
 from distsim.runs.checkpoint import Checkpoint, Stand
-from distsim.runs.conditions import Given, settled
+from distsim.runs.conditions import Given, ladder, settled
 from distsim.runs.due import on_root
+from distsim.runs.member import Common
 from distsim.runs.observing import plan
 from distsim.runs.outcome import EVENTS_OF, ROWS_OF, Outcome, gathered, of_each, summary
 from distsim.runs.output import EventFile
@@ -33,7 +35,8 @@ from distsim.runs.preparation import (
     whereabouts,
 )
 from distsim.runs.results import Summary
-from distsim.runs.team import Team
+from distsim.runs.team import Group, Team
+from distsim.runs.tempered import Tempered
 from distsim.weights.fitting import check_bytes, check_memory
 from distsim.weights.source import Network
 
@@ -99,12 +102,16 @@ class Crew:
         until = length(config, network)[1]
         self._conditions = conditions = settled(config, network, ranks, until, given)
         agreed(ranks, lambda: _check_conditions(conditions, stands))
-        self.team = agreed(
-            ranks, lambda: Team(network, config, group, replicas, states, conditions, stands)
-        )
+        common = Common(network, config, group, states, conditions)
+        self.team = agreed(ranks, lambda: self._open(common, replicas, stands))
         self._digest = self.team.chain.network_digest() if config.checkpoint else ""
         self._where = whereabouts(self.team.chain, ranks)
         agreed(ranks, lambda: self._check_files(saved))
+
+    def _open(self, common: Common, replicas: range, stands: Mapping[int, Stand]) -> Group:
+        if self._config.temper is None:
+            return Team(common, replicas, stands)
+        return Tempered(common, replicas, stands, self.ranks, ladder(self._config))
 
     def _check_files(self, saved: Checkpoint | None) -> None:
         """Nothing else is in the way of the files; earlier checkpoints of a new run go."""
@@ -173,10 +180,18 @@ class Crew:
         team, config = self.team, self._config
         root = team.group.rank == 0
         self.outcomes = gathered(self.ranks, team.outcomes, config.chains, root=root)
-        return summary(
+        found = summary(
             team.chain, self.ranks, self.network, self.outcomes, config,
             seconds=ended.seconds, stopped=ended.stopped,
         )  # fmt: skip
+        return replace(found, tempering=team.told)
+
+    def tempering(self) -> dict[str, NDArray[Any]]:
+        """Of chains that swap temperatures, on the root after `summary`: `Group.arrays`."""
+        times = self.outcomes[0].arrays.get(f"{ROWS_OF}time")
+        if times is not None and self._config.model == "bm":
+            times = times * self.network.neurons
+        return self.team.arrays(times)
 
     def write(self, found: Summary) -> None:
         """The output of a run that is over. Raises OutputError on every rank alike."""
@@ -211,6 +226,7 @@ class Crew:
                 if name.startswith(ROWS_OF):
                     file.put(OBSERVABLES, {name.removeprefix(ROWS_OF): stacked(name)})
             file.put(CHAINS, of_each(outcomes))
+            file.put(TEMPERING, self.tempering())
             for group, held in self._held():
                 file.put(group, held.arrays())
             if found.observables_digest is not None:

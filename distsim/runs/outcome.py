@@ -184,7 +184,7 @@ def summary(
         connections=connections,
         unconnected=unconnected,
         named=network.names is not None,
-        tau=config.tau,
+        tau=config.temper or config.tau,
         seed=config.seed,
         engine=chain.engine,
         device=chain.place,

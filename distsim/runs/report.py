@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from distsim.files.events import partial_path
 
@@ -26,6 +27,7 @@ def summary(run: Summary, output: str | None) -> str:
         "network": _network(run),
         **({"read": "; ".join(run.notes)} if run.notes else {}),
         **({"chains": _chains(run)} if several else {}),
+        **({} if run.tempering is None else {"swaps": _swaps(run.tempering)}),
         "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}{exchange}",
         "length": length,
         "speed": f"{speed}; {run.seconds:.2f} s in all",
@@ -70,6 +72,18 @@ def _chains(run: Summary) -> str:
     return f"{run.chains:,}, replicas 0 to {run.chains - 1:,}{begun}; digest and numbers are of all"
 
 
+def _swaps(tempering: Mapping[str, Any]) -> str:
+    """Of rungs side by side how many were accepted; who ended where."""
+    accepted = " ".join(f"{share:.2f}" for share in tempering["acceptance"])
+    chains = " ".join(map(str, tempering["chains"]))
+    return (
+        f"{tempering['rounds']:,} rounds, {plural(sum(tempering['round_trips']), 'round trip')}; "
+        f"accepted, by pairs of rungs: {accepted}\n"
+        f"{'rungs':9}at the end, from {tempering['taus'][0]:g} to {tempering['taus'][-1]:g}, "
+        f"the chains {chains}"
+    )
+
+
 def _observed(run: Summary) -> str:
     """What was seen, of all samples; the best of all events."""
     assert run.samples is not None
@@ -84,7 +98,13 @@ def _observed(run: Summary) -> str:
 def _range(run: Summary, name: str) -> str:
     """From the least to the largest of several chains; the mean, or the best, stands before it."""
     values = [one[name] for one in run.each]
-    return f" ({min(values):.6g} to {max(values):.6g})" if values else ""
+    if not values:
+        return ""
+    reached = ""
+    if name.startswith("best"):
+        count = sum(value == getattr(run, name) for value in values)
+        reached = f", reached by {plural(count, 'chain')}"
+    return f" ({min(values):.6g} to {max(values):.6g}{reached})"
 
 
 def _output(run: Summary, output: str | None) -> str:

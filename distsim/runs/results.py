@@ -78,6 +78,7 @@ class Summary:
     activity: float | None = None
     rate: float | None = None
     observables_digest: str | None = None
+    tempering: dict[str, Any] | None = None
     populations: int = 0
     notes: list[str] = field(default_factory=list)
     chains: int = 1

@@ -7,7 +7,10 @@ all have as much to do, but for one chain.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from distsim.chains.chain import Position
 from distsim.chains.cpu import HostChain
@@ -26,6 +29,8 @@ class Group(Protocol):
     |---|---|
     | group | the ranks |
     | chain | one that is being made, or the last one |
+    | told | of chains that swap temperatures, for the summary; None of others |
+    | arrays(times) | the same for the output, with samples at these times, float64[D] |
     | outcomes | of chains at their ends, by replica; after `leave` of all that have begun |
     | over | no chain is left to be made, or none can be |
     | error | why it cannot go on; of observables the group's root alone knows |
@@ -41,6 +46,11 @@ class Group(Protocol):
 
     @property
     def chain(self) -> HostChain: ...
+
+    @property
+    def told(self) -> dict[str, Any] | None: ...
+
+    def arrays(self, times: NDArray[np.float64] | None) -> dict[str, NDArray[Any]]: ...
 
     @property
     def over(self) -> bool: ...
@@ -74,6 +84,7 @@ class Team:
         self._error: str | None = None  # of all its ranks,
         self._lack: str | None = None  # and of its root alone
         self._member = self._open(None)  # the one that is being made, or the last one
+        self.told = None
 
     @property
     def chain(self) -> HostChain:
@@ -107,6 +118,9 @@ class Team:
         if not self._runs:
             return self._stands
         return {**self._stands, self.chain.config.replica: self._member.stand()}
+
+    def arrays(self, times: NDArray[np.float64] | None) -> dict[str, NDArray[Any]]:
+        return {}
 
     def done(self) -> tuple[int, float, float]:
         waiting = [self._stands[one].position for one in self._left if one in self._stands]

@@ -1,4 +1,4 @@
-"""The chains of one group of ranks, all at a time, which swap temperatures with those of all groups.
+"""The chains of one group of ranks, all at a time: they swap temperatures with those of all groups.
 
     per round: each chain on its rung to the round's end -> its energy, to all ranks
     -> all decide alike who swaps: `laws.tempering`
@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,8 @@ _WORD = 1 << 62  # an energy is sent as two words: so many of these, and the res
 class Tempered:
     """A group of ranks, and the replicas that it makes: `team.Group`.
 
-    saved: where all chains of an earlier run stand; ranks: those of all groups; taus: float64[R], of
-    the rungs. Raises InputError on every rank of the group alike;
-    a later one waits in `error`.
+    saved: where all chains of an earlier run stand; ranks: those of all groups; taus: float64[R],
+    of the rungs. Raises InputError on every rank of the group alike; a later one waits in `error`.
     """
 
     def __init__(
@@ -125,6 +125,37 @@ class Tempered:
     def rungs(self) -> NDArray[np.int64]:
         """Of each chain in each round, int64[rounds, R]."""
         return np.array(self._rungs)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """For the summary: by pairs of rungs, by chain, and the chain on each rung."""
+        one = self.ladder
+        return {
+            "taus": one.taus.tolist(),
+            "rounds": one.rounds,
+            "acceptance": (one.accepted / np.maximum(one.tried, 1)).tolist(),
+            "round_trips": one.trips.tolist(),
+            "chains": np.argsort(one.rung).tolist(),
+        }
+
+    def arrays(self, times: NDArray[np.float64] | None) -> dict[str, NDArray[Any]]:
+        """For the output. times: of samples, float64[D], in model time or steps.
+
+        A sample at a round's end is of the rung before the swap.
+        """
+        one = self.ladder
+        found = {
+            "taus": one.taus,
+            "rung": self.rungs,
+            "every": np.array(self._every),
+            "tried": one.tried,
+            "accepted": one.accepted,
+            "round_trips": one.trips,
+        }
+        if times is not None:
+            rounds = np.maximum(np.ceil(times / self._every).astype(np.int64) - 1, 0)
+            found["chain"] = np.argsort(self.rungs, axis=1)[np.minimum(rounds, one.rounds)]
+        return found
 
     def done(self) -> tuple[int, float, float]:
         members = self._members
