@@ -21,9 +21,12 @@ class Rungs:
 
     def __call__(self, value: object) -> str:
         if isinstance(value, str) and value.count(":") == 1:
-            first, last = (Number(positive=True)(end) for end in value.split(":"))
+            try:
+                first, last = (Number(positive=True)(end) for end in value.split(":"))
+            except ValueError:
+                raise ValueError(str(self)) from None
             return f"{first!r}:{last!r}"
-        return Text("FILE.csv", ending=".csv")(value)
+        return Text(str(self), ending=".csv")(value)
 
     def __str__(self) -> str:
         return "FROM:TO, two finite numbers above 0, or a .csv file of the column tau"

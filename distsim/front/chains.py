@@ -57,7 +57,7 @@ def chains_of(asked: Given, ranks: Communicator, show: Display | None) -> Result
             config,
             ranks,
             lambda: crew.team.error is not None,
-            group=crew.team.group,
+            group=crew.team.alike,
             watchdog=watchdog,
             signals=interrupts,
             begun=monotonic(),

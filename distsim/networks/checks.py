@@ -28,13 +28,14 @@ def check_model(network: Network, model: str, start: int, stop: int) -> None:
         )
 
 
-def check_energy(network: Network, observed: str, start: int, stop: int) -> None:
-    """Refuse to observe an energy that does not exist: of rows [start, stop) not symmetric."""
+def check_energy(network: Network, wanted: str, start: int, stop: int) -> None:
+    """Refuse what is `wanted` of an energy that does not exist: of rows [start, stop) not
+    symmetric."""
     offence = network.asymmetry(start, stop, loops=True)
     if offence is not None:
         raise InputError(
-            f"observe: {observed} given, but no energy exists: W of {network.name} is not "
-            f"symmetric; first pair: {_pair(network, offence)}; allowed: the other observables"
+            f"{wanted} given, but no energy exists: W of {network.name} is not symmetric; first "
+            f"pair: {_pair(network, offence)}; allowed: what needs none"
             f"{_way_out(network, offence)}"
         )
 

@@ -62,7 +62,7 @@ def run(
             config,
             ranks,
             lambda: crew.team.error is not None,
-            group=crew.team.group,
+            group=crew.team.alike,
             watchdog=watchdog,
             signals=signals,
             begun=begun,

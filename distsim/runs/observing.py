@@ -31,7 +31,8 @@ def check_rows(config: Config, network: Network, ranks: Communicator) -> None:
     stop = partition.start(ranks.rank + 1, network.neurons, ranks.size)
     check_model(network, config.model, first, stop)
     if (config.energies or config.temper) and config.model != "bm":  # `check_model` asks as much
-        names = " and ".join(sorted(config.observed & {"energy", "best"})) or "temper"
+        names = " and ".join(sorted(config.observed & {"energy", "best"}))
+        names = f"observe: {names}" if names else f"temper: {config.temper}"
         check_energy(network, names, first, stop)
     if config.moments_of is not None:
         selected(flag("moments_of"), config.moments_of, network.neurons, network.names)

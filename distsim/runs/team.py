@@ -28,6 +28,7 @@ class Group(Protocol):
     | member | meaning |
     |---|---|
     | group | the ranks |
+    | alike | those that advance alike: they, or the ranks of all groups |
     | chain | one that is being made, or the last one |
     | told | of chains that swap temperatures, for the summary; None of others |
     | arrays(times) | the same for the output, with samples at these times, float64[D] |
@@ -42,6 +43,7 @@ class Group(Protocol):
     """
 
     group: Communicator
+    alike: Communicator
     outcomes: dict[int, Outcome]
 
     @property
@@ -74,7 +76,7 @@ class Team:
     """
 
     def __init__(self, common: Common, replicas: range, saved: Mapping[int, Stand]) -> None:
-        self.group = common.group
+        self.group = self.alike = common.group
         self.outcomes: dict[int, Outcome] = {}
         self._common = common
         self._stands = {replica: saved[replica] for replica in replicas if replica in saved}

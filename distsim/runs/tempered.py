@@ -47,7 +47,7 @@ class Tempered:
         ranks: Communicator,
         taus: NDArray[np.float64],
     ) -> None:
-        self.group = common.group
+        self.group, self.alike = common.group, ranks
         self.outcomes: dict[int, Outcome] = {}
         self.ladder = Ladder(taus, common.config.seed)
         self._rungs = [self.ladder.rung.copy()]  # in each round
@@ -55,13 +55,13 @@ class Tempered:
             state = saved[0].ladder
             self.ladder.go_on(state)
             self._rungs = list(state[_RUNGS])
-        self._ranks = ranks
         self._every = interval(common.config, common.network)
         self._members: list[Member] = []
         for replica in replicas:
             before = self._members[0] if self._members else None
             self._members.append(Member(common, replica, saved.get(replica), before))
         self.chain.shard.check_energies("temper")
+        self._over = self._swaps = False
         self._error: str | None = None
 
     @property
@@ -70,15 +70,17 @@ class Tempered:
 
     @property
     def over(self) -> bool:
-        return self._error is not None or all(one.finished for one in self._members)
+        """On all ranks alike."""
+        return self._over
 
     @property
     def error(self) -> str | None:
         return self._error or next((one.lack for one in self._members if one.lack), None)
 
     def advance(self) -> None:
-        """A round: to its end, or the run's, which may be inside."""
-        if self.chain.now() >= (self.ladder.rounds + 1) * self._every:
+        """A round: to its end, or the run's, which may be inside. Where all are at its end they
+        swap, when they go on."""
+        if self._swaps:
             self.ladder.swap(self._energies(), self.chain.shard.unit * 2.0**-REST_BITS)
             self._rungs.append(self.ladder.rung.copy())
         end = (self.ladder.rounds + 1) * self._every
@@ -90,8 +92,14 @@ class Tempered:
                     one.advance()
         except InputError as error:
             self._error = str(error)
-        if self._ranks.maximum(self._error is not None):
+        fails = self._error is not None
+        goes_on = not all(one.finished for one in self._members)
+        inside = any(one.chain.now() < end for one in self._members)
+        found = [self.alike.maximum(int(one)) for one in (fails, goes_on, inside)]
+        if found[0]:
             self._error = self._error or "another group of ranks cannot go on"
+        self._over = bool(found[0]) or not found[1]
+        self._swaps = not found[2]
 
     def _energies(self) -> list[int]:
         """Of all chains, on every rank."""
@@ -101,7 +109,7 @@ class Tempered:
             energy = chain.shard.energy(chain.z, chain.x, self.group)
             words += [chain.config.replica, energy // _WORD, energy % _WORD]
         mine = np.array(words if self.group.rank == 0 else [], np.int64).view(np.uint64)
-        parts, counts, _ = self._ranks.exchange(mine, 0)
+        parts, counts, _ = self.alike.exchange(mine, 0)
         found = [0] * self.ladder.taus.size
         for part, count in zip(parts, counts.tolist(), strict=True):
             for replica, high, low in part[:count].view(np.int64).reshape(-1, 3).tolist():

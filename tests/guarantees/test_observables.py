@@ -446,7 +446,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"observe": "best,energy"},
         r"observe: best and energy given, but no energy exists: W of .* is not symmetric; first "
-        r"pair: W\[\d+, \d+\] = .*, W\[\d+, \d+\] = .*; allowed: the other observables",
+        r"pair: W\[\d+, \d+\] = .*, W\[\d+, \d+\] = .*; allowed: what needs none",
     ),
     (
         ENDLESS,
