@@ -137,10 +137,7 @@ class Boltzmann:
         """The tickets of all visits to local neurons."""
         assert self.scan is not None
         scan, source = tuple(self.scan), (self.scale, self.course.rest)
-        start, steps = window.number, window.steps
-        tickets.fill(
-            lambda: visits(scan, source, start, steps, tuple(tickets.held), tuple(tickets.room))
-        )
+        tickets.fill(visits, scan, source, window.number, window.steps)
 
     def deepen(
         self,

@@ -20,9 +20,10 @@ class Course:
     """What holds now, and until when.
 
     times: the temperatures, as the compiled loops take them, with a change wherever a bias changes;
-    clamped: int64[c], the local neurons that stay as they are, rising; held: bool[n], the same;
-    rest: float64[n], in [-1, 1], of the present biases; lift: int64[N], by how much z is more than
-    W x and the network's own biases; int64[0] without a stimulus.
+    scale: the present one in weight units, 2 tau (MPM) or T (BM); target: events a window that are
+    aimed at now; clamped: int64[c], the local neurons that stay as they are, rising; held: bool[n],
+    the same; rest: float64[n], in [-1, 1], of the present biases; lift: int64[N], by how much z is
+    more than W x and the network's own biases; int64[0] without a stimulus.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Course:
         self._swap = math.inf  # the end of a round of tempering
         self._factor, self._target = factor, target
         self.times = self._times(changes, taus)
-        self._segment = 0
+        self._stand(0)
         local = conditions.clamped - shard.first
         self.clamped = local[(local >= 0) & (local < shard.size)]
         self.held = np.zeros(shard.size, np.bool_)
@@ -58,7 +59,7 @@ class Course:
     def temper(self, tau: float, until: float) -> None:
         """Have this temperature now, and a stretch end at that time, when it may change."""
         self.times = self._times(np.array([0.0, until]), np.array([tau, tau]))
-        self._segment = 0
+        self._stand(0)
         self._swap = until
 
     def _times(self, changes: NDArray[np.float64], taus: NDArray[np.float64]) -> Times:
@@ -72,24 +73,25 @@ class Course:
 
         A clock goes forward, but for a chain that goes on from somewhere.
         """
-        if left_until(clock.high, clock.low, self.times.times[self._segment]) > 0.0:
-            self._segment = 0
-        self._segment = segment_at(self.times.times, self._segment, clock.high, clock.low)
-        return float(self.times.times[self._segment + 1])
+        times = self.times.times
+        if times.size == 2:  # one temperature for ever
+            return math.inf
+        segment = self._segment
+        if left_until(clock.high, clock.low, times[segment]) > 0.0:
+            segment = 0
+        self._stand(segment_at(times, segment, clock.high, clock.low))
+        return float(times[self._segment + 1])
 
-    @property
-    def scale(self) -> float:
-        """The present temperature in weight units: 2 tau (MPM) or T (BM)."""
-        return float(self.times.scales[self._segment])
-
-    @property
-    def target(self) -> int:
-        """Events a window that are aimed at now."""
-        return int(self.times.targets[self._segment])
+    def _stand(self, segment: int) -> None:
+        self._segment = segment
+        self.scale = float(self.times.scales[segment])
+        self.target = int(self.times.targets[segment])
 
     # ------------------------------------------------------------------------------------ biases
     def enter(self, clock: Clock, z: NDArray[Any]) -> None:
         """Have z: int[n], in place, and the rests take the biases that hold now."""
+        if not self.lift.size:
+            return
         turns, shard = self._given.turns, self._shard
         passed = np.count_nonzero((turns - clock.high) - clock.low <= 0.0)
         turn = float(turns[passed - 1]) if passed else -math.inf
@@ -108,6 +110,8 @@ class Course:
     def until(self, time: float) -> float:
         """This time, or what comes before it: the next change of biases, or of a temperature that
         is not known yet."""
+        if not self.lift.size:
+            return min(time, self._swap)
         later = self._given.turns[self._given.turns > self._entered]
         return min(time, self._swap, float(later[0]) if later.size else math.inf)
 

@@ -134,9 +134,11 @@ class McCullochPitts:
             exponent = math.floor(self.octaves_per_neuron - octaves_of(top, self.scale))
             self.clock = self.clock._replace(exponent=exponent)
         width, cap = width_and_cap(top, self.clock.exponent, self.scale)
-        end = end_word(tuple(self.clock), width, change)
-        change = math.inf if end == NO_EVENT else change
-        return Window(self.clock.number, width, 0, self.most, cap, change, np.uint64(end))
+        end = NO_EVENT
+        if change < math.inf:
+            end = np.uint64(end_word(tuple(self.clock), width, change))
+            change = math.inf if end == NO_EVENT else change
+        return Window(self.clock.number, width, 0, self.most, cap, change, end)
 
     def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
         times = np.empty(events.size)
@@ -185,14 +187,10 @@ class McCullochPitts:
                 key: lowest_thresholds(*key),
                 **dict(list(self._tables.items())[:_TABLES]),
             }
-        source = tuple(self._source(window))
+        self._drawn_from = tuple(self._source(window))
         margin = margin_of(self.shard.spread, self.target, self.scale)
         reach = tuple(Reach(self._tables[key], margin, window.cap))
-        tickets.fill(
-            lambda: arrivals(
-                source, reach, z, x, self._bound, tuple(tickets.held), tuple(tickets.room)
-            )
-        )
+        tickets.fill(arrivals, self._drawn_from, reach, z, x, self._bound)
 
     def deepen(
         self,
@@ -202,24 +200,10 @@ class McCullochPitts:
         bounds: Bounds,
         tickets: Tickets,
     ) -> int:
-        """Draw what responses within their bounds may reach. Returns a bound on all s z."""
-        source, within, top = tuple(self._source(window)), tuple(bounds), 0
-
-        def more() -> tuple[int, int, bool]:
-            nonlocal top
-            *drawn, top = more_arrivals(
-                source,
-                window.cap,
-                x,
-                events,
-                within,
-                self._bound,
-                tuple(tickets.held),
-                tuple(tickets.room),
-            )
-            return tuple(drawn)
-
-        tickets.fill(more)
+        """Draw what responses within their bounds may reach, after `draw` for the same window.
+        Returns a bound on all s z."""
+        reached = (self._drawn_from, window.cap, x, events, tuple(bounds), self._bound)
+        *_, top = tickets.fill(more_arrivals, *reached)
         return int(top)
 
     # ---------------------------------------------------------------------------------- a race

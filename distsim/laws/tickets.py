@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,27 +19,26 @@ class Tickets:
         self.room = Drawn(
             np.empty(64, SLOT_KIND), np.empty(64, TICKET_KIND), np.empty(64, np.int64)
         )
-        self._slot_of = np.full(neurons, -1, np.int32)
+        self.held = Held(np.full(neurons, -1, np.int32), 0, 0)
         self._hold(0, 0)
 
-    @property
-    def held(self) -> Held:
-        """How much of the room is in use."""
-        return Held(self._slot_of, self.drawn.slots.size, self.drawn.tickets.size)
-
-    def fill(self, draw: Callable[[], tuple[int, int, bool]]) -> None:
+    def fill(self, draw: Callable[..., tuple[Any, ...]], *arguments: Any) -> tuple[Any, ...]:
         """Have a compiled loop draw more into the room, from `held` on, enlarged as it needs it.
 
-        draw: gives the number of slots, of tickets, and whether there was room for all.
+        draw: from the arguments, what is held and the room it gives the number of slots, of
+        tickets, whether there was room for all, and perhaps more. Returns what it gave last.
         """
-        done = False
-        while not done:
-            slots, tickets, done = draw()
+        while True:
+            given = draw(*arguments, tuple(self.held), tuple(self.room))
+            slots, tickets, done = given[:3]
             if not done:
                 self.room = Drawn(*(np.concatenate([a, np.empty_like(a)]) for a in self.room))
-            self._hold(slots, tickets)
+            if not done or tickets != self.held.tickets or slots != self.held.slots:
+                self._hold(slots, tickets)
+            if done:
+                return given
 
     def _hold(self, slots: int, tickets: int) -> None:
-        self.drawn = Drawn(
-            self.room.slots[:slots], self.room.tickets[:tickets], self.room.order[:tickets]
-        )
+        room = self.room
+        self.held = Held(self.held.slot_of, slots, tickets)
+        self.drawn = Drawn(room.slots[:slots], room.tickets[:tickets], room.order[:tickets])

@@ -51,9 +51,7 @@ def scanned(
     held = np.zeros(rest.size, np.bool_) if clamped is None else clamped
     scan = Scan(np.uint64(SEED), 0, 20, sequential, 5, rest.size, held)
     source = temperature, rest
-    tickets.fill(
-        lambda: visits(tuple(scan), source, start, steps, tuple(tickets.held), tuple(tickets.room))
-    )
+    tickets.fill(visits, tuple(scan), source, start, steps)
     slots, drawn, order = tickets.drawn
     assert tickets.room.tickets.size >= steps
     assert order.tolist() == list(range(drawn.size))

@@ -164,16 +164,7 @@ def test_every_ticket_up_to_the_need_is_drawn(need: int, kind: Any, end: int) ->
     tickets = Tickets(n)
     for part in (np.arange(0, n, 2), np.arange(n)):
         needs = np.full(part.size, need)
-        tickets.fill(
-            lambda part=part, needs=needs: draw_tickets(  # type: ignore[misc]
-                source(exponent, scale, rest, end=end),
-                part,
-                needs,
-                bound,
-                tickets.held,
-                tickets.room,
-            )
-        )
+        tickets.fill(draw_tickets, source(exponent, scale, rest, end=end), part, needs, bound)
     drawn = tickets.drawn.tickets[tickets.drawn.order]
     neurons = tickets.drawn.slots["neuron"][drawn["slot"]]
     found = [
