@@ -10,6 +10,7 @@ from typing import NamedTuple
 from distsim.config.kinds import Number, Text
 from distsim.config.network import GIVEN
 from distsim.config.roles import Role, option
+from distsim.errors import InputError
 
 SCHEDULED = "schedule"  # the tau of a run that has a tau_schedule
 SHAPES = ("geometric", "linear")
@@ -146,17 +147,22 @@ class ConditionOptions:
             if path is not None and path.endswith(".csv") and "=" not in path:
                 yield name, path
 
-    def refusal(self, sources: Mapping[str, str], chains: int) -> tuple[str, str] | None:
-        """A field, and why its value cannot be beside the others."""
+    def check_conditions(self, sources: Mapping[str, str], model: str, chains: int) -> None:
+        """Raise InputError for what cannot be beside the others."""
+        place = sources.get("tau", "tau")
         count = str(self.tau).count(",") + 1
         if count not in (1, chains):
-            return (
-                "tau",
-                f"{count} given for {chains} chains; allowed: one, or one a chain",
+            raise InputError(
+                f"{place}: {count} given for {chains} chains; allowed: one, or one a chain"
             )
-        scheduled, given = self.tau_schedule is not None, "tau" in sources
-        if scheduled and self.tau != SCHEDULED and (given or self.tau != 1.0):
-            return "tau", f"{self.tau} given beside a tau_schedule; allowed: one of the two"
-        if not scheduled and self.tau == SCHEDULED:
-            return "tau", f"{SCHEDULED} given; allowed: with a tau_schedule"
-        return None
+        if self.tau_schedule is not None and self.tau != SCHEDULED:
+            raise InputError(
+                f"{place}: {self.tau} given beside a tau_schedule; allowed: one of the two"
+            )
+        if self.tau_schedule is None and self.tau == SCHEDULED:
+            raise InputError(f"{place}: {SCHEDULED} given; allowed: with a tau_schedule")
+        if model == "mpm" and self.lowest_tau == 0:
+            raise InputError(
+                f"{place}: 0 given; allowed for the mpm: above 0, since its rates "
+                "exp(s z / (2 tau)) diverge at 0 (the bm at 0 is the Hopfield network: model bm)"
+            )

@@ -160,7 +160,9 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
                 self._set(field.name, _converted(field, value, sources))
-        self._check_temperature(sources)
+        if self.tau_schedule is not None and self.tau == 1.0 and "tau" not in sources:
+            self._set("tau", SCHEDULED)
+        self.check_conditions(sources, self.model, self.chains)
         self._check_length(sources)
         self._check_scan(sources)
         self._check_observables(sources)
@@ -185,18 +187,6 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
 
-    def _check_temperature(self, sources: Mapping[str, str]) -> None:
-        refused = self.refusal(sources, self.chains)
-        if refused is not None:
-            raise InputError(f"{_place(refused[0], sources)}: {refused[1]}")
-        if self.tau_schedule is not None:
-            self._set("tau", SCHEDULED)
-        if self.model == "mpm" and self.lowest_tau == 0:
-            raise InputError(
-                f"{_place('tau', sources)}: 0 given; allowed for the mpm: above 0, since its rates "
-                "exp(s z / (2 tau)) diverge at 0 (the bm at 0 is the Hopfield network: model bm)"
-            )
-
     def _check_length(self, sources: Mapping[str, str]) -> None:
         given = [name for name in LENGTHS if getattr(self, name) is not None]
         allowed = LENGTHS_OF[self.model]
@@ -217,9 +207,8 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
             )
         if self.ramp is not None and self.transitions is not None:
             raise InputError(
-                f"{_place('tau', sources)}: {self.tau} given for a run of {self.transitions} "
-                "transitions; allowed: for a length that says when it ends, "
-                f"{' or '.join(allowed[1:])}; or a tau_schedule"
+                f"{_place('tau', sources)}: {self.tau} given for a length in transitions; allowed: "
+                f"{' or '.join(allowed[1:])}, or a tau_schedule"
             )
         if self.lowest_tau == 0 and self.transitions is not None:
             number = f"{self.transitions} given" if given else "none given"

@@ -15,8 +15,8 @@ from distsim.config.network import GIVEN
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
 from distsim.laws.conditions import Conditions
-from distsim.runs.conditions import COLUMNS
-from distsim.runs.conditions import Given as Tables
+from distsim.runs.tables import COLUMNS
+from distsim.runs.tables import Given as Tables
 
 _DOWN = Context(prec=40, rounding=ROUND_DOWN)
 

@@ -7,45 +7,30 @@ temperatures of a ramp are rounded once from exact values, so that they are the 
 
 from __future__ import annotations
 
-import csv
 import decimal
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.config.conditions import FEWEST_STEPS, MOST_STEPS, Ramp
 from distsim.config.kinds import short
-from distsim.config.network import GIVEN
 from distsim.config.options import Config, flag
 from distsim.errors import InputError
 from distsim.laws.conditions import Conditions
 from distsim.ranks.agreement import agreed, gathered
 from distsim.ranks.communicator import Communicator
+from distsim.runs.tables import Given, Row, number_of, read, rows_of
 from distsim.weights.source import Network
 
 MPM_STEPS = 100  # of a ramp
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "temper": ("tau",),
-    "tau_schedule": ("time", "tau"),
-    "clamp": ("neuron", "state"),  # and perhaps, before these, the chain
-    "stimulus": ("start", "stop", "neuron", "bias"),
-}
 _DIGITS = decimal.Context(prec=20)
 
 Schedule = Sequence[tuple[Any, ...]] | Callable[[float], float]
-Given = Mapping[str, Any]  # option -> rows from Python; of tau_schedule also a function
-
-
-class Row(NamedTuple):
-    """A row of a table: what messages call it, and its cells, texts or what Python gave."""
-
-    place: str
-    cells: tuple[Any, ...]
 
 
 def settled(
@@ -83,8 +68,8 @@ def resolved(
     times, taus = resolver.temperatures(given.get("tau_schedule"))
     if config.temper is not None:  # at first the lowest: what a network must allow
         taus = np.array([ladder(config).min()])
-    clamps = resolver.clamps(_rows(config, "clamp", given))
-    stimulus = resolver.stimulus(_rows(config, "stimulus", given))
+    clamps = resolver.clamps(rows_of(config, "clamp", given))
+    stimulus = resolver.stimulus(rows_of(config, "stimulus", given))
 
     def of_chain(chain: int) -> Conditions:
         own = np.array([float(config.tau_of(chain))]) if taus is None else taus
@@ -99,8 +84,8 @@ def ladder(config: Config) -> NDArray[np.float64]:
     first, colon, last = config.temper.partition(":")
     if colon:
         return np.array(steps_of(Ramp(float(first), float(last), "geometric", None), config.chains))
-    rows = _read("temper", config.temper)
-    taus = [_number(row.cells[0]) for row in rows]
+    rows = read("temper", config.temper)
+    taus = [number_of(row.cells[0]) for row in rows]
     for row, tau in zip(rows, taus, strict=True):
         if tau is None or not 0.0 < tau < math.inf:
             raise InputError(
@@ -131,7 +116,7 @@ class _Resolver:
         if callable(given):
             return self._evaluated(given)
         if config.tau_schedule is not None:
-            return self._scheduled(_rows(config, "tau_schedule", {"tau_schedule": given}))
+            return self._scheduled(rows_of(config, "tau_schedule", {"tau_schedule": given}))
         ramp = config.ramp
         if ramp is None:
             return np.zeros(1), None
@@ -191,7 +176,7 @@ class _Resolver:
         return np.array(times), np.array(taus)
 
     def _tau(self, place: str, value: object) -> float:
-        tau, least = _number(value), "0 or more"
+        tau, least = number_of(value), "0 or more"
         if self._config.model == "mpm":
             least = "above 0 (mpm)"
         too_low = tau is None or tau < 0.0 or (tau == 0.0 and self._config.model == "mpm")
@@ -214,9 +199,9 @@ class _Resolver:
         for row in rows:
             *chain, name, state = row.cells
             i = self._neuron(row.place, name)
-            if _number(state) not in (0.0, 1.0):
+            if number_of(state) not in (0.0, 1.0):
                 raise InputError(f"{row.place}: state {short(state)} given; allowed: 0 or 1")
-            only = _number(chain[0]) if chain else None
+            only = number_of(chain[0]) if chain else None
             if chain and only not in range(chains):
                 raise InputError(
                     f"{row.place}: chain {short(chain[0])} given; allowed: 0 to {chains - 1}"
@@ -226,7 +211,7 @@ class _Resolver:
                     raise InputError(
                         f"{row.place}: neuron {short(name)} is clamped already; allowed: each once"
                     )
-                held[one, i] = int(_number(state) or 0)
+                held[one, i] = int(number_of(state) or 0)
 
         def of_chain(chain: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
             clamped = sorted(i for one, i in held if one == chain)
@@ -253,14 +238,14 @@ class _Resolver:
     def _pulse(self, row: Row) -> tuple[float, float, int, float]:
         begin, end, name, added = row.cells
         start = self._time(row.place, "start", begin)
-        last = _number(end) == math.inf
+        last = number_of(end) == math.inf
         stop = math.inf if last else self._time(row.place, "stop", end, inside=False)
         if stop <= start:
             raise InputError(
                 f"{row.place}: stop {short(end)} given; allowed: after its start"
                 + (", in another step" if self._sweep else "")
             )
-        bias = _number(added)
+        bias = number_of(added)
         if bias is None or not math.isfinite(bias):
             raise InputError(f"{row.place}: bias {short(added)} given; allowed: finite numbers")
         return start, stop, self._neuron(row.place, name), bias
@@ -268,7 +253,7 @@ class _Resolver:
     # -------------------------------------------------------------------------------------- cells
     def _time(self, place: str, name: str, value: object, *, inside: bool = True) -> float:
         """In model time or steps."""
-        number = _number(value)
+        number = number_of(value)
         if number is None or not 0.0 <= number < math.inf:
             raise InputError(
                 f"{place}: {name} {short(value)} given; allowed: finite numbers, 0 or more"
@@ -310,62 +295,3 @@ def steps_of(ramp: Ramp, steps: int) -> list[float]:
         for k in range(1, steps - 1)
     )
     return [ramp.first, *map(float, inner), ramp.last]
-
-
-def _rows(config: Config, option: str, given: Given) -> list[Row]:
-    """The rows of an option's table; none where it is not given. Raises InputError."""
-    text = getattr(config, option)
-    if text is None:
-        return []
-    if text == GIVEN:
-        if given.get(option) is None:
-            raise InputError(f"{option}: {GIVEN} given; allowed: a .csv file; rows from Python")
-        place = "tau" if option == "tau_schedule" else option
-        return [Row(f"{place}[{k}]", tuple(row)) for k, row in enumerate(given[option])]
-    if "=" in text:
-        pairs = (pair.rpartition("=") for pair in text.split(","))
-        return [Row(flag(option), (name, state)) for name, _, state in pairs]
-    return _read(option, text)
-
-
-def _read(option: str, path: str) -> list[Row]:
-    """A table with a header."""
-    columns, place = COLUMNS[option], f"{option} {path}"
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file)
-            header = [cell.strip() for cell in next(lines, [])]
-            if option == "clamp" and "chain" in header:
-                columns = ("chain", *columns)
-            if sorted(header) != sorted(columns):
-                raise InputError(
-                    f"{place}: columns {short(','.join(header))} given; allowed: "
-                    f"{','.join(columns)}"
-                )
-            order = [header.index(name) for name in columns]
-            found = []
-            for cells in lines:
-                if not cells:
-                    continue
-                if len(cells) != len(columns):
-                    raise InputError(
-                        f"{place}, line {lines.line_num}: {len(cells)} cells given; allowed: "
-                        f"{len(columns)}"
-                    )
-                row = tuple(cells[k].strip() for k in order)
-                found.append(Row(f"{place}, line {lines.line_num}", row))
-            return found
-    except OSError as error:
-        raise InputError(f"{place}: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{place}: not a table: {error}") from None
-
-
-def _number(value: object) -> float | None:
-    """The number that a cell is or spells, NaN included; None for what is none."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float | np.number | np.bool_):
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None

@@ -22,7 +22,7 @@ from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator, group_of
 from distsim.runs import checkpoint
 from distsim.runs.checkpoint import Checkpoint, Stand
-from distsim.runs.conditions import Given, ladder, settled
+from distsim.runs.conditions import ladder, settled
 from distsim.runs.due import on_root
 from distsim.runs.member import Common
 from distsim.runs.observing import plan
@@ -35,6 +35,7 @@ from distsim.runs.preparation import (
     whereabouts,
 )
 from distsim.runs.results import Summary
+from distsim.runs.tables import Given
 from distsim.runs.team import Group, Team
 from distsim.runs.tempered import Tempered
 from distsim.weights.fitting import check_bytes, check_memory
