@@ -153,7 +153,8 @@ class ConditionOptions:
         count = str(self.tau).count(",") + 1
         if count not in (1, chains):
             raise InputError(
-                f"{place}: {count} given for {chains} chains; allowed: one, or one a chain"
+                f"{place}: {count} given for {chains} chain{'s' * (chains > 1)}; allowed: one, or "
+                "one a chain"
             )
         if self.tau_schedule is not None and self.tau != SCHEDULED:
             raise InputError(

@@ -119,6 +119,8 @@ def _outdated(stored: Mapping[str, object], given: Mapping[str, tuple[object, st
     outdated = {"max_time"}
     if any(name in given and given[name][0] != stored[name] for name in ("device", "engine")):
         outdated.add("exchange")
+    if "tau_schedule" in given:
+        outdated.add("tau")
     if "network" in given and _kind(given["network"][0]) != _kind(stored["network"]):
         outdated.update(DETAILS)
     return outdated

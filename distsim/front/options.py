@@ -38,9 +38,9 @@ class Options(TypedDict, total=False):
     beta: float | None
     chains: int
     replica: int
+    ranks_per_chain: int | None
     temper: str | PathLike[str] | None
     swap_every: float | None
-    ranks_per_chain: int | None
     model: Literal["mpm", "bm"]
     seed: int
     transitions: int | None

@@ -180,9 +180,9 @@ MANY = np.arange(10_000.0)
         (
             W,
             {"tau": np.array([1.0, 2.0])},
-            r"tau: an array of shape \(2,\) given; allowed: a finite",
+            r"tau: 2 given for 1 chain; allowed: one, or one a chain",
         ),
-        (W, {"tau": MANY}, r"tau: an array of shape \(10000,\) given"),
+        (W, {"tau": MANY}, r"tau: 10000 given for 1 chain; allowed: one"),
         (W, {"model": MANY}, r"model: an array of shape \(10000,\) given; allowed: mpm or bm"),
         (W, {"transitions": "x"}, "transitions: 'x' given; allowed: an integer"),
         (W, {"seed": 10**5000}, "seed: an integer of thousands of digits given"),
@@ -193,7 +193,11 @@ MANY = np.arange(10_000.0)
             {"output": "run.h5"},
             "output: 'run.h5' given to simulate; allowed: on the command line",
         ),
-        (W, {"temperture": 1.0}, "temperture: no such option; allowed: network, bias"),
+        (
+            W,
+            {"temperture": 1.0},
+            r"temperture: no such option; did you mean temper\? allowed: network",
+        ),
         (W, {"transition": 1}, r"transition: no such option; did you mean transitions\?"),
         (
             "celegans",

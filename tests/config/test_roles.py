@@ -32,6 +32,8 @@ OTHERS: dict[str, object] = {
     "overwrite": True, "checkpoint": "new.ck", "checkpoint_every": "5 events", "max_time": 5.0,
     "watchdog": 9.0, "observe": "activity,moments", "every": 3.0, "moments_of": "0:3",
     "events": False, "progress": "new.jsonl", "chains": 2, "replica": 1, "ranks_per_chain": 1,
+    "tau_schedule": "t.csv", "clamp": "3=1", "stimulus": "s.csv", "temper": "1.0:2.0",
+    "swap_every": 2.0,
 }  # fmt: skip
 
 
@@ -59,8 +61,11 @@ def test_what_defines_the_events_is_refused_by_name(name: str) -> None:
         with pytest.raises(InputError, match=re.escape("--model: mpm given to resume a run")):
             amend("run.ck", stored, {}, {"model": "mpm"})
         return
+    stored = BEGUN.asdict()
+    if name in ("temper", "swap_every"):  # chains that swap temperatures are several
+        stored = dataclasses.replace(BEGUN, chains=3, temper="1:3").asdict()
     with pytest.raises(InputError, match=f"--{name.replace('_', '-')}: .* defines the events"):
-        resumed(**{name: OTHERS[name]})
+        amend("run.ck", stored, {}, {name: OTHERS[name]})
 
 
 @pytest.mark.parametrize("name", of_role(Role.RECORD))

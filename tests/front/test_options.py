@@ -3,7 +3,7 @@
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import distsim
-from distsim.config import kinds
+from distsim.config import chains, conditions, kinds
 from distsim.config.options import FIELDS, of_role
 from distsim.config.roles import Role
 from distsim.errors import InputError
@@ -59,6 +59,14 @@ def test_types_are_those_of_the_configuration(name: str) -> None:
             assert found == {str, Sequence[str]}
         case kinds.Cells():
             assert found == {str}
+        case conditions.Temperature():
+            assert found == {float, str, Sequence[Any], Callable[[float], float]}
+        case conditions.Clamp():
+            assert found == {str, PathLike[str], Mapping[int | str, Any]}
+        case kinds.Text() if name == "stimulus":
+            assert found == {str, PathLike[str], Sequence[Any]}
+        case chains.Rungs():
+            assert found == {str, PathLike[str]}
         case kinds.Text(number=number):
             assert found == {str, PathLike[str], *([int] if number else [])}
         case _:
