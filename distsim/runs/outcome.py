@@ -200,7 +200,7 @@ def summary(
         applies=sum(one.applies for one in outcomes),
         consistent=all(one.consistent for one in outcomes),
         digest=digest.text(digest.of_chains({one.replica: one.total for one in outcomes})),
-        phases=chain.timer.phases,
+        phases=dict(chain.timer.phases),
         stopped=stopped,
         checkpoint=config.checkpoint,
         populations=len(set(network.population or ())),

@@ -146,7 +146,7 @@ class Meter:
             applies=chain.applies,
             consistent=chain.consistent(final),
             digest=digest.text(recorder.total + digest.of_state(final)),
-            phases=chain.timer.phases,
+            phases=dict(chain.timer.phases),
             stopped=stopped,
             checkpoint=config.checkpoint,
             populations=len(set(network.population or ())),

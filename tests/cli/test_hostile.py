@@ -196,7 +196,7 @@ MANY = np.arange(10_000.0)
         (
             W,
             {"temperture": 1.0},
-            r"temperture: no such option; did you mean temper\? allowed: network",
+            r"temperture: no such option; did you mean temper\? allowed: n",
         ),
         (W, {"transition": 1}, r"transition: no such option; did you mean transitions\?"),
         (
