@@ -4,9 +4,9 @@
     from distsim.dimod import Sampler
     found = Sampler().sample(bqm, num_reads=10, num_sweeps=1000, seed=1)
 
-Parameters have the names of dwave-samplers' SimulatedAnnealingSampler. Each read is a chain of its
-own, exact at every temperature: heat-bath (Gibbs) updates, neuron after neuron, one sweep a
-temperature. In binary variables x and with the model's biases a, b the machine has
+Parameters have the names of dwave-samplers' SimulatedAnnealingSampler. Each read is a chain, a
+replica of the seed, exact at every temperature: heat-bath (Gibbs) updates, neuron after neuron, one
+sweep a temperature. In binary variables x and with the model's biases a, b the machine has
 
     W_ij = -b_ij,   b_i = -a_i,
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from distsim.chains.annealing import anneal
+from distsim.config.chains import MOST_CHAINS
 from distsim.config.kinds import short
 from distsim.errors import InputError
 from distsim.networks.matrices import from_array
@@ -110,6 +111,8 @@ class Sampler(dimod.Sampler, dimod.Initialized):  # type: ignore[misc]
             return dimod.SampleSet.from_samples_bqm(first, bqm, info=info)
         order = list(first.variables)
         states = np.asarray(first.record.sample > 0, np.uint8)
+        if len(states) > MOST_CHAINS:
+            raise InputError(f"num_reads: {len(states)} given; allowed: up to {MOST_CHAINS:,}")
         found = _anneal(bqm, order, seed, states, betas, each)
         spins = (
             2 * found.astype(np.int8) - 1 if bqm.vartype is dimod.SPIN else found.astype(np.int8)
@@ -131,12 +134,7 @@ def _anneal(
     pairs = coo_array((-values, (rows, columns)), shape=(len(order), len(order)))
     weights = (pairs + pairs.T).tocsr()
     network = from_array(weights, -linear)
-    found = np.empty_like(states)
-    for read, start in enumerate(states):
-        # A seed of its own for each read: those of neighbouring seeds have nothing in common.
-        own = int(np.random.SeedSequence((seed, read)).generate_state(1, np.uint64)[0])
-        found[read] = anneal(network, own, start, (1.0 / beta for beta in betas), sweeps)
-    return found
+    return anneal(network, seed, states, [1.0 / beta for beta in betas], sweeps)
 
 
 def _betas(

@@ -71,7 +71,9 @@ def test_one_temperature_is_a_run_of_the_machine() -> None:
     recorder = Recorder(None, 30.0 * 40)
     while not recorder.finished(chain.now()):
         chain.advance(recorder)
-    np.testing.assert_array_equal(anneal(network, 7, states, [2.0] * 10, 3), chain.final())
+    found = anneal(network, 7, np.stack([states, states]), [2.0] * 10, 3)
+    np.testing.assert_array_equal(found[0], chain.final())
+    assert (found[1] != found[0]).any()
 
 
 def test_reads_at_one_temperature_have_its_law() -> None:
