@@ -72,6 +72,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "neurons.csv").write_text(
         "root_id,cell_type\n720575940628857210,Mi1\n720575940626838909,Mi4\n"
     )
+    (tmp_path / "pulses.csv").write_text("start,stop,neuron,bias\n10,12,AVAL,20\n")
     (tmp_path / "config.toml").write_text("transitions = 100\n")
     (tmp_path / "run.toml").write_text("transitions = 100\n")
     (tmp_path / "sweep.toml").write_text(

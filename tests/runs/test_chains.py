@@ -124,6 +124,7 @@ def test_each_chain_is_that_of_its_replica_alone(
     assert summary.observables_digest == found.observables_digest
     assert summary.transitions == found.transitions.sum()
     assert [one["replica"] for one in summary.each] == list(range(count))
+    assert len(set(found.digests)) == count
     assert [one["digest"] for one in summary.each] == list(found.digests)
     assert not list(tmp_path.glob("*.partial"))
 

@@ -239,7 +239,7 @@ def equal(found: dict[str, NDArray[Any]], wanted: Conditions) -> None:
 def test_checkpoints_and_outputs_have_them(tmp_path: Path) -> None:
     """A run under a ramp is prolonged at its last temperature; others are refused."""
     path, saved_at = str(tmp_path / "run.h5"), str(tmp_path / "run.ck")
-    options = {
+    options: dict[str, Any] = {
         "network": "gaussian", "neurons": 30, "tau": "3:1", "time": 6.0, "clamp": "3=1,4=0",
         "stimulus": table(tmp_path, "start,stop,neuron,bias\n1,2,7,3\n"),
     }  # fmt: skip
@@ -266,7 +266,7 @@ def test_checkpoints_and_outputs_have_them(tmp_path: Path) -> None:
 
 def test_those_of_several_chains(tmp_path: Path) -> None:
     path, saved_at = str(tmp_path / "run.h5"), str(tmp_path / "run.ck")
-    options = {"network": "gaussian", "neurons": 20, "time": 3.0}
+    options: dict[str, Any] = {"network": "gaussian", "neurons": 20, "time": 3.0}
     common = Config(**options, chains=2, tau="3:1", output=path, checkpoint=saved_at)
     simulation.run(common, Serial())
     with h5py.File(path) as file:
