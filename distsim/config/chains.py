@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from distsim.config.kinds import Integer, Number, Text
+from distsim.config.kinds import Integer, Number, Text, plain
 from distsim.config.roles import Role, option
 from distsim.errors import InputError
 
@@ -25,7 +25,7 @@ class Rungs:
                 first, last = (Number(positive=True)(end) for end in value.split(":"))
             except ValueError:
                 raise ValueError(str(self)) from None
-            return f"{first!r}:{last!r}"
+            return f"{plain(first)}:{plain(last)}"
         return Text(str(self), ending=".csv")(value)
 
     def __str__(self) -> str:

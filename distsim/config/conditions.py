@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from distsim.config.kinds import Number, Text
+from distsim.config.kinds import Number, Text, plain
 from distsim.config.network import GIVEN
 from distsim.config.roles import Role, option
 from distsim.errors import InputError
@@ -40,7 +40,7 @@ class Temperature:
             value = value.split(",")
         if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
             try:
-                return ",".join(repr(Number()(one)) for one in value)  # type: ignore[attr-defined]
+                return ",".join(plain(Number()(one)) for one in value)  # type: ignore[attr-defined]
             except ValueError:
                 raise ValueError(str(self)) from None
         if not isinstance(value, str) or ":" not in value:
@@ -48,7 +48,7 @@ class Temperature:
         found = ramp(value)
         if found is None:
             raise ValueError(str(self))
-        ends = f"{found.first!r}:{found.last!r}:{found.shape}"
+        ends = f"{plain(found.first)}:{plain(found.last)}:{found.shape}"
         return ends if found.steps is None else f"{ends}:{found.steps}"
 
     def __str__(self) -> str:
@@ -57,6 +57,11 @@ class Temperature:
             f"of them, and perhaps :STEPS, {FEWEST_STEPS} to {MOST_STEPS:,}; geometric from and to "
             "above 0; or NUMBER,..., one a chain"
         )
+
+
+def shown(tau: float | str) -> str:
+    """For people."""
+    return tau if isinstance(tau, str) else f"{tau:g}"
 
 
 def ramp(text: object) -> Ramp | None:

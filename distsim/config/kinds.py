@@ -266,6 +266,11 @@ class Flag:
         return "true, yes, on, 1 or false, no, off, 0"
 
 
+def plain(number: float) -> str:
+    """A number as a text that is read as the same one."""
+    return repr(number).removesuffix(".0")
+
+
 def short(value: object) -> str:
     """A value in a message: never an array, never long."""
     shape = getattr(value, "shape", None)

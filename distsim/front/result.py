@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim import __version__
+from distsim.config.conditions import shown
 from distsim.errors import InputError
 from distsim.exports.units import check_unit
 from distsim.files.events import Events, end
@@ -311,7 +312,7 @@ class Result:
     def __repr__(self) -> str:
         if self._summary is None:
             text = (
-                f"model    {self.config['model']}, tau {self.config['tau']:g}, "
+                f"model    {self.config['model']}, tau {shown(self.config['tau'])}, "
                 f"seed {self.config['seed']}\n"
                 f"network  {self.config['network']}, {self.initial.shape[-1]:,} neurons\n"
                 f"{self._chains()}"

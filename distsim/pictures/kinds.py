@@ -152,7 +152,9 @@ def _kind(name: str, selection: Selection, *, own: bool) -> Kind:
 def described(run: Run) -> str:
     """Which run it is, on one line."""
     network = os.path.basename(run.config["network"])
+    tau = run.config["tau"]
     return (
-        f"{network}, {run.neurons:,} neurons, {run.config['model']}, tau {run.config['tau']:g}"
+        f"{network}, {run.neurons:,} neurons, {run.config['model']}, "
+        f"tau {tau if isinstance(tau, str) else format(tau, 'g')}"
         f"{', partial' * run.partial}"
     )

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from distsim import __version__
-from distsim.config.network import GIVEN
 from distsim.config.options import FIELDS, flag
 from distsim.errors import InputError, OutputError
 from distsim.files import events
@@ -184,20 +183,22 @@ def _again(run: Run) -> Markup:
     """The command, and what else it takes."""
     words: list[str] = []
     config, line = run.config, again.command(run.config)
-    arrays = [name for name in ("network", "initial") if config[name] == GIVEN]
+    arrays = again.arrays(config)
     if line is None:
         line = again.call(config)
-        what = {"network": "W (and bias, if it was given)", "initial": "initial"}
-        needed = " and ".join(what[name] for name in arrays)
+        what = {"network": "W (and bias, if it was given)", "tau_schedule": "tau"}
+        needed = " and ".join(what.get(name, name) for name in arrays)
         words.append(f"Arrays of a Python program are needed, which no file holds: {needed}.")
-    files = [config[name] for name in ("network", "bias", "populations", "patterns", "initial")
-             if config.get(name) and Path(str(config[name])).suffix]  # fmt: skip
+    reads = ("network", "bias", "populations", "patterns", "initial", "tau_schedule", "clamp",
+             "stimulus")  # fmt: skip
+    files = [config[name] for name in reads if config.get(name) and Path(str(config[name])).suffix]
     if files:
         words.append(f"It reads {', '.join(files)}, as named where the run was started.")
     if run.partial:
         words.append("It makes the whole run, whose first events are those of this page.")
     else:
-        words.append("It gives the same digest, on any number of ranks, CPU or GPU.")
+        gpu = ", CPU or GPU" if again.on_gpus(config) else ""
+        words.append(f"It gives the same digest, on any number of ranks{gpu}.")
     return section(
         "To run it again", element("pre", element("code", line)), element("p", " ".join(words))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from distsim.config.conditions import shown
 from distsim.files.events import partial_path
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def summary(run: Summary, output: str | None) -> str:
     exchange = f", exchange {run.exchange}" if run.exchange and run.ranks > 1 else ""
     windows = max(run.windows, 1)
     lines = {
-        "model": f"{run.model}, tau {_tau(run.tau)}, seed {run.seed}",
+        "model": f"{run.model}, tau {shown(run.tau)}, seed {run.seed}",
         "network": _network(run),
         **({"read": "; ".join(run.notes)} if run.notes else {}),
         **({"chains": _chains(run)} if several else {}),
@@ -52,10 +53,6 @@ def stopped(run: Summary) -> str:
     if run.checkpoint is None:
         return f"{run.stopped}; cannot be resumed: no --checkpoint FILE was given"
     return f"{run.stopped}; goes on with: distsim resume {run.checkpoint}"
-
-
-def _tau(tau: float | str) -> str:
-    return tau if isinstance(tau, str) else f"{tau:g}"
 
 
 def _network(run: Summary) -> str:

@@ -32,7 +32,7 @@ OTHERS: dict[str, object] = {
     "overwrite": True, "checkpoint": "new.ck", "checkpoint_every": "5 events", "max_time": 5.0,
     "watchdog": 9.0, "observe": "activity,moments", "every": 3.0, "moments_of": "0:3",
     "events": False, "progress": "new.jsonl", "chains": 2, "replica": 1, "ranks_per_chain": 1,
-    "tau_schedule": "t.csv", "clamp": "3=1", "stimulus": "s.csv", "temper": "1.0:2.0",
+    "tau_schedule": "t.csv", "clamp": "3=1", "stimulus": "s.csv", "temper": "1:2",
     "swap_every": 2.0,
 }  # fmt: skip
 

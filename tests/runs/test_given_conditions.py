@@ -145,7 +145,7 @@ def test_biases_beyond_exact_sums_are_refused() -> None:
         ({"clamp": "A=2"}, "clamp: 'A=2' given; allowed: a .csv file, or NEURON=STATE"),
         ({"clamp": "=1"}, "clamp: '=1' given"),
         ({"stimulus": 3}, "stimulus: 3 given; allowed: FILE.csv"),
-        ({"time": None, "transitions": 9, "tau": "1:2"}, "tau: 1.0:2.0:geometric given for a len"),
+        ({"time": None, "transitions": 9, "tau": "1:2"}, "tau: 1:2:geometric given for a len"),
         (
             {"model": "bm", "time": None, "transitions": 9, "tau": "0,1", "chains": 2},
             "transitions: 9 given at tau 0; allowed there: steps or sweeps",
@@ -261,7 +261,7 @@ def test_checkpoints_and_outputs_have_them(tmp_path: Path) -> None:
         stimulus=[(1, 2, [7], 3.0)],
     )  # fmt: skip
     assert summary.digest == plain.digest == read(path).digest
-    assert summary.tau == "3.0:1.0:geometric"
+    assert summary.tau == "3:1:geometric"
 
 
 def test_those_of_several_chains(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_toml_and_environment(tmp_path: Path) -> None:
     path = table(tmp_path, "time,tau\n0,1\n")
     (tmp_path / "run.toml").write_text('tau = "4:1"\nclamp = "3=1"\n', encoding="utf-8")
     found = gather(str(tmp_path / "run.toml"), {}, {"network": "gaussian", "time": "3"})
-    assert (found.tau, found.clamp) == ("4.0:1.0:geometric", "3=1")
+    assert (found.tau, found.clamp) == ("4:1:geometric", "3=1")
     assert Config(**found.asdict()) == found
     found = gather(None, {"DISTSIM_TAU_SCHEDULE": path}, {"time": "3"})
     assert (found.tau, found.tau_schedule) == ("schedule", path)
