@@ -1,6 +1,5 @@
 """Where the time goes: one stamp after each phase of a window."""
 
-from collections import defaultdict
 from time import perf_counter
 
 
@@ -8,7 +7,7 @@ class Timer:
     """Seconds by phase; a stamp charges the time since the last one to the phase it names."""
 
     def __init__(self) -> None:
-        self.phases: dict[str, float] = defaultdict(float)
+        self.phases: dict[str, float] = {}
         self.stamps = 0  # how many so far, and
         self.phase = "start"  # the last one: what a watchdog looks at
         self._last = perf_counter()
@@ -19,7 +18,7 @@ class Timer:
 
     def stamp(self, phase: str) -> None:
         now = perf_counter()
-        self.phases[phase] += now - self._last
+        self.phases[phase] = self.phases.get(phase, 0.0) + now - self._last
         self.stamps += 1
         self.phase = phase
         self._last = now

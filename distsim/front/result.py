@@ -57,8 +57,7 @@ class Result:
 
     Of R chains arrays have a leading axis: initial, final: uint8[R, N], observables [R, D, ...];
     replicas, digests, observables_digests: of each. Events, with events=True, are of one chain
-    after the other; chain: int64[K], the replica of each. `of_chain` gives one. Chains that Ctrl-C
-    kept from their ends are missing.
+    after the other; chain: int64[K], the replica of each. Chains that Ctrl-C stopped are missing.
 
     Several ranks: events and observables are on the root alone, `root` says where.
     What was not observed, or is not here, raises AbsentError, an InputError and an AttributeError.

@@ -89,6 +89,16 @@ class Conditions:
         """The largest magnitude that is ever added to a bias."""
         return max((float(np.abs(self.added(turn)).max()) for turn in self.turns), default=0.0)
 
+    def counts(self) -> dict[str, int] | None:
+        """How many there are of each kind; None where there is but one temperature."""
+        if self.plain:
+            return None
+        return {
+            "temperatures": self.times.size,
+            "clamped": self.clamped.size,
+            "stimuli": self.start.size,
+        }
+
     def digest(self) -> str:
         """Equal digests, equal conditions."""
         found = hashlib.blake2b(digest_size=8)

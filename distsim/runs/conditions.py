@@ -8,6 +8,7 @@ temperatures of a ramp are rounded once from exact values, so that they are the 
 from __future__ import annotations
 
 import decimal
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from distsim.config.conditions import FEWEST_STEPS, MOST_STEPS, Ramp
 from distsim.config.kinds import short
+from distsim.config.network import GIVEN
 from distsim.config.options import Config, flag
 from distsim.errors import InputError
 from distsim.laws.conditions import Conditions
@@ -28,7 +30,7 @@ from distsim.runs.tables import Given, Row, number_of, read, rows_of
 from distsim.weights.source import Network
 
 MPM_STEPS = 100  # of a ramp
-_DIGITS = decimal.Context(prec=20)
+_DIGITS = decimal.Context(prec=30)
 
 Schedule = Sequence[tuple[Any, ...]] | Callable[[float], float]
 
@@ -51,7 +53,10 @@ def settled(
         before = Conditions.of(saved) if saved else None
         return lambda chain: before or Conditions.constant(config.tau_of(chain))
     of_chain = agreed(ranks, lambda: resolved(config, network, until, given or {}))
-    digests = gathered(ranks, of_chain(0).digest().encode())
+    known = hashlib.blake2b(digest_size=8)
+    for chain in range(config.chains if config.clamp == GIVEN else 1):
+        known.update(of_chain(chain).digest().encode())
+    digests = gathered(ranks, known.hexdigest().encode())
     if len(set(digests)) > 1:
         rank = next(k for k, found in enumerate(digests) if found != digests[0])
         raise InputError(
@@ -195,7 +200,9 @@ class _Resolver:
     ) -> Callable[[int], tuple[NDArray[np.int64], NDArray[np.uint8]]]:
         """Of a chain, clamped: int64[C], rising; held: uint8[C]."""
         chains = self._config.chains
-        held: dict[tuple[int, int], int] = {}
+        of_all: dict[int, int] = {}
+        of_one: dict[int, dict[int, int]] = {}
+        known: set[int] = set()  # clamped in one chain or more
         for row in rows:
             *chain, name, state = row.cells
             i = self._neuron(row.place, name)
@@ -206,17 +213,18 @@ class _Resolver:
                 raise InputError(
                     f"{row.place}: chain {short(chain[0])} given; allowed: 0 to {chains - 1}"
                 )
-            for one in range(chains) if only is None else [int(only)]:
-                if (one, i) in held:
-                    raise InputError(
-                        f"{row.place}: neuron {short(name)} is clamped already; allowed: each once"
-                    )
-                held[one, i] = int(number_of(state) or 0)
+            held = of_all if only is None else of_one.setdefault(int(only), {})
+            if i in held or i in of_all or (only is None and i in known):
+                raise InputError(
+                    f"{row.place}: neuron {short(name)} is clamped already; allowed: each once"
+                )
+            held[i] = int(number_of(state) or 0)
+            known.add(i)
 
         def of_chain(chain: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-            clamped = sorted(i for one, i in held if one == chain)
-            states = [held[chain, i] for i in clamped]
-            return np.array(clamped, np.int64), np.array(states, np.uint8)
+            held = of_all | of_one.get(chain, {})
+            clamped = sorted(held)
+            return np.array(clamped, np.int64), np.array([held[i] for i in clamped], np.uint8)
 
         return of_chain
 
@@ -260,8 +268,8 @@ class _Resolver:
             )
         time = number
         if self._sweep:
-            exact = Fraction(str(value).strip() if isinstance(value, str) else repr(number))
-            time = float(math.ceil(exact * self._sweep))
+            text = str(value).strip() if isinstance(value, str) else repr(number)
+            time = float(math.ceil(Fraction(text) * self._sweep)) if number else 0.0
         if inside and self._until is not None and time >= self._until:
             length = self._until / self._sweep if self._sweep else self._until
             raise InputError(

@@ -200,11 +200,12 @@ def summary(
         applies=sum(one.applies for one in outcomes),
         consistent=all(one.consistent for one in outcomes),
         digest=digest.text(digest.of_chains({one.replica: one.total for one in outcomes})),
-        phases=dict(chain.timer.phases),
+        phases=chain.timer.phases,
         stopped=stopped,
         checkpoint=config.checkpoint,
         populations=len(set(network.population or ())),
         notes=list(network.notes),
+        conditions=chain.conditions.counts(),
         chains=config.chains,
         each=[one.told() for one in outcomes],
     )

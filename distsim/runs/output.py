@@ -23,6 +23,7 @@ from distsim.files.chains import CHAIN
 from distsim.files.events import (
     ATTEMPTS,
     BLOCK,
+    CONDITIONS,
     EVENTS,
     NETWORK,
     OBSERVABLES,
@@ -108,10 +109,11 @@ class EventFile:
         position: Position,
         observation: Observation | None = None,
         where: Mapping[str, Any] | None = None,
+        conditions: Mapping[str, NDArray[Any]] | None = None,
     ) -> EventFile:
         """The file of an earlier run, partial or finished, cut back to its events before
         `position`, and to the samples that `observation` has made. where: what else to say of the
-        attempt.
+        attempt; conditions: their `arrays`, where it has any.
 
         Raises InputError, and leaves the file as it is, if it does not hold these.
         """
@@ -136,6 +138,7 @@ class EventFile:
                     self._check_events(found, position)
                 if observation is not None:
                     self._check_samples(found, observation)
+                self._check_conditions(found, conditions or {})
                 self._cut(config, position, observation)
                 self._describe(config, position.transitions, where or {})
                 self._file.flush()  # to the disk's memory
@@ -269,6 +272,18 @@ class EventFile:
                 f"output {path}: other observables given, digest {digest.text(found)}; allowed: "
                 f"the event file of the run that is resumed, whose first {samples} samples have "
                 f"the digest {digest.text(observation.total)}"
+            )
+
+    def _check_conditions(self, path: str, conditions: Mapping[str, NDArray[Any]]) -> None:
+        """Raise InputError if the file has other ones."""
+        there = self._file.get(CONDITIONS, {})
+        same = set(there) == set(conditions) and all(
+            there[name][:].tobytes() == values.tobytes() for name, values in conditions.items()
+        )
+        if not same:
+            raise InputError(
+                f"output {path}: other conditions given; allowed: the event file of the run that "
+                "is resumed"
             )
 
     def _describe(self, config: Config, transitions: int, where: Mapping[str, Any]) -> None:

@@ -185,7 +185,10 @@ def create_output(
             return _begin(config, initial, observation, where, network, conditions)
         if config.output is None:
             return None
-        return EventFile.reopen(config.output, config, saved.chain.position, observation, where)
+        stood = saved.chain
+        return EventFile.reopen(
+            config.output, config, stood.position, observation, where, stood.conditions
+        )
     except OutputError as error:
         raise InputError(str(error)) from error
 

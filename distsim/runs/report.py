@@ -28,6 +28,7 @@ def summary(run: Summary, output: str | None) -> str:
         "network": _network(run),
         **({"read": "; ".join(run.notes)} if run.notes else {}),
         **({"chains": _chains(run)} if several else {}),
+        **({} if run.conditions is None else {"held": _held(run.conditions)}),
         **({} if run.tempering is None else {"swaps": _swaps(run.tempering)}),
         "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}{exchange}",
         "length": length,
@@ -67,6 +68,16 @@ def _network(run: Summary) -> str:
 def _chains(run: Summary) -> str:
     begun = "" if len(run.each) == run.chains else f", {len(run.each):,} begun"
     return f"{run.chains:,}, replicas 0 to {run.chains - 1:,}{begun}; digest and numbers are of all"
+
+
+def _held(conditions: Mapping[str, int]) -> str:
+    """What held when."""
+    parts = [plural(conditions["temperatures"], "temperature")]
+    if conditions["clamped"]:
+        parts.append(plural(conditions["clamped"], "neuron") + " clamped")
+    if conditions["stimuli"]:
+        parts.append(plural(conditions["stimuli"], "row") + " of stimuli")
+    return ", ".join(parts)
 
 
 def _swaps(tempering: Mapping[str, Any]) -> str:

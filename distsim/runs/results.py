@@ -78,6 +78,7 @@ class Summary:
     activity: float | None = None
     rate: float | None = None
     observables_digest: str | None = None
+    conditions: dict[str, int] | None = None
     tempering: dict[str, Any] | None = None
     populations: int = 0
     notes: list[str] = field(default_factory=list)
@@ -146,11 +147,12 @@ class Meter:
             applies=chain.applies,
             consistent=chain.consistent(final),
             digest=digest.text(recorder.total + digest.of_state(final)),
-            phases=dict(chain.timer.phases),
+            phases=chain.timer.phases,
             stopped=stopped,
             checkpoint=config.checkpoint,
             populations=len(set(network.population or ())),
             notes=list(network.notes),
+            conditions=chain.conditions.counts(),
             **_observed(recorder.observation),
         )
 

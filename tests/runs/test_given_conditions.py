@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from thread_ranks import on_ranks
 
 from distsim import InputError, read, simulate
 from distsim.config.options import Config
@@ -16,9 +17,10 @@ from distsim.config.sources import amend, gather
 from distsim.files import chains
 from distsim.laws.conditions import Conditions
 from distsim.networks.matrices import from_array
-from distsim.ranks.communicator import Serial
+from distsim.ranks.communicator import Communicator, Serial
 from distsim.runs import checkpoint, simulation
 from distsim.runs.conditions import resolved, settled
+from distsim.runs.report import summary as told
 from distsim.weights.source import Network
 
 N = 10
@@ -86,6 +88,8 @@ def test_times_of_tables_are_decimal_numbers(tmp_path: Path) -> None:
     again = conditions({**BM, "tau_schedule": "array"}, tau_schedule=given)
     assert again.digest() == found.digest()
     assert conditions({**MPM, "tau_schedule": table(tmp_path, rows)}).times[1] == 0.1
+    tiny = table(tmp_path, "start,stop,neuron,bias\n1e-30000000,1,1,1\n")
+    assert conditions({**BM, "stimulus": tiny}).start.tolist() == [0.0]
 
 
 def test_a_function_is_evaluated_beforehand() -> None:
@@ -176,6 +180,7 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], match: str)
         ("clamp", "neuron,state\nX,1\n", "line 2: neuron X given; allowed: 0 to 9, or its names"),
         ("clamp", "neuron,state\n10,1\n", "line 2: neuron 10 given; allowed: 0 to 9"),
         ("clamp", "neuron,state\n1,1\nB,1\n", "line 3: neuron 'B' is clamped already; allowed: ea"),
+        ("clamp", "chain,neuron,state\n0,2,1\n0,2,1\n", "line 3: neuron '2' is clamped already"),
         ("clamp", "neuron,state\n1,0.5\n", "line 2: state '0.5' given; allowed: 0 or 1"),
         ("clamp", "chain,neuron,state\n1,2,1\n", "line 2: chain '1' given; allowed: 0 to 0"),
         ("stimulus", "start,stop,neuron,bias\n2,2,1,1\n", "stop '2' given; allowed: after its st"),
@@ -254,7 +259,14 @@ def test_checkpoints_and_outputs_have_them(tmp_path: Path) -> None:
         amend(saved_at, saved.config, {}, {"clamp": "3=1"})
     Path(options["stimulus"]).unlink()  # not read again
     longer = amend(saved_at, saved.config, {}, {"time": 9.0})
+    with h5py.File(path, "r+") as file:
+        file["conditions/taus"][3] = 99.0
+    with pytest.raises(InputError, match=r"output .*run.h5: other conditions given; allowed: the"):
+        simulation.run(longer, Serial(), saved=saved)
+    with h5py.File(path, "r+") as file:
+        file["conditions/taus"][3] = wanted.taus[3]
     summary = simulation.run(longer, Serial(), saved=saved)
+    assert "held     100 temperatures, 2 neurons clamped, 1 row of stimuli\n" in told(summary, None)
     rows = [(t, tau) for t, tau in zip(wanted.times, wanted.taus, strict=True)]
     plain = simulate(
         "gaussian", neurons=30, tau=rows, time=9.0, clamp={3: 1, 4: 0},
@@ -302,6 +314,19 @@ def test_python_and_ranks_give_the_same(tmp_path: Path) -> None:
     alone = simulate(W, time=3.0, tau=[(0, 2.0), (1.5, 1.0)], clamp={"3": 1})
     on = alone.go_on(time=2.0)
     assert on.digest == simulate(W, time=5.0, tau=[(0, 2.0), (1.5, 1.0)], clamp="3=1").digest
+
+
+def test_ranks_that_give_other_clamps_are_refused() -> None:
+    """Also where only a later chain has others."""
+
+    def given(ranks: Communicator) -> bool:
+        config = Config(**MPM, chains=2, clamp="array")
+        rows = [(0, 2, 0), (1, 2, ranks.rank)]
+        with pytest.raises(InputError, match="conditions: rank 1 has others than rank 0"):
+            settled(config, network(), ranks, 8.0, {"clamp": rows})
+        return True
+
+    assert all(on_ranks(2, given))
 
 
 def test_toml_and_environment(tmp_path: Path) -> None:
