@@ -287,7 +287,7 @@ def survive(
     engine, now and then on GPUs if there are any; compare it with one undisturbed. Both of one rank
     that nothing disturbs are in this process and by the quickest engine."""
     transitions = int(1e6 * (spread + 0.01)) * moments  # more than a core makes
-    given = {"network": "gaussian", "neurons": 200, "model": model, "seed": 5}
+    given: dict[str, Any] = {"network": "gaussian", "neurons": 200, "model": model, "seed": 5}
     options = [part for name, value in given.items() for part in (f"--{name}", value)]
     options += ["--transitions", transitions, "--output", "run.h5", "--overwrite"]
     options += ["--checkpoint", "run.ck", "--checkpoint-every", "2000 events"]
