@@ -106,7 +106,7 @@ class McCullochPitts:
         # log2 of the first window's width times its rates, if all N are the largest one.
         self.octaves_per_neuron = self.target.bit_length() - shard.neurons.bit_length()
         self.clock = Clock()
-        self._tables: dict[tuple[int, float], NDArray[np.int64]] = {}
+        self._tables: dict[tuple[int, float], tuple[NDArray[np.int64], int]] = {}
         self._bound = np.empty(shard.size, shard.kind)  # see kernels' draw_tickets
 
     @property
@@ -134,7 +134,7 @@ class McCullochPitts:
             exponent = math.floor(self.octaves_per_neuron - octaves_of(top, self.scale))
             self.clock = self.clock._replace(exponent=exponent)
         width, cap = width_and_cap(top, self.clock.exponent, self.scale)
-        end = end_word(tuple(self.clock), width, change)
+        end = end_word(tuple(self.clock), width, change) if change < math.inf else NO_EVENT
         change = math.inf if end == NO_EVENT else change
         return Window(self.clock.number, width, 0, self.most, cap, change, np.uint64(end))
 
@@ -181,13 +181,13 @@ class McCullochPitts:
         """The tickets of the neurons that may fire if no s z rises by more than the margin."""
         key = window.exponent, self.scale
         if key not in self._tables:
+            margin = margin_of(self.shard.spread, self.target, self.scale)
             self._tables = {
-                key: lowest_thresholds(*key),
+                key: (lowest_thresholds(*key), margin),
                 **dict(list(self._tables.items())[:_TABLES]),
             }
-        source = tuple(self._source(window))
-        margin = margin_of(self.shard.spread, self.target, self.scale)
-        reach = tuple(Reach(self._tables[key], margin, window.cap))
+        source = self._drawn_from = tuple(self._source(window))
+        reach = tuple(Reach(*self._tables[key], window.cap))
         tickets.fill(
             lambda: arrivals(
                 source, reach, z, x, self._bound, tuple(tickets.held), tuple(tickets.room)
@@ -203,7 +203,7 @@ class McCullochPitts:
         tickets: Tickets,
     ) -> int:
         """Draw what responses within their bounds may reach. Returns a bound on all s z."""
-        source, within, top = tuple(self._source(window)), tuple(bounds), 0
+        source, within, top = self._drawn_from, tuple(bounds), 0
 
         def more() -> tuple[int, int, bool]:
             nonlocal top
