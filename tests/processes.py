@@ -13,6 +13,8 @@ from typing import Any
 import launchers
 import pytest
 
+from distsim.files.claim import Claim
+
 SHARED = "/dev/shm/mpich"
 
 
@@ -109,6 +111,17 @@ class Run:
             for path in self._shared:
                 path.unlink(missing_ok=True)
         return Done(self._process.returncode, out, err, time.monotonic() - begin)
+
+
+def wait_until_unclaimed(path: str) -> None:
+    """A rank may outlive its launcher for a moment."""
+    begin = time.monotonic()
+    while True:
+        try:
+            return Claim(path).release()
+        except OSError:
+            assert time.monotonic() - begin < 10
+            time.sleep(0.05)
 
 
 def _descendants(pid: int) -> list[int]:

@@ -286,7 +286,7 @@ def reached(source, cap, x, events, bounds, bound):
     start = 0
     for c in range(source.clamped.size + 1):
         stop = source.clamped[c] if c < source.clamped.size else n
-        for i in range(start, stop):
+        for i in range(np.uint64(start), np.uint64(stop)):  # unsigned: none from the end
             reach = np.int64(high[i]) if x[i] == 0 else -np.int64(low[i])
             top = max(top, reach)
             flags[i] = min(reach, cap) >= bound[i]
@@ -331,7 +331,7 @@ def largest_response(z, x, clamped):
     start = 0
     for c in range(clamped.size + 1):
         stop = clamped[c] if c < clamped.size else z.size
-        for i in range(start, stop):
+        for i in range(np.uint64(start), np.uint64(stop)):
             top = max(top, np.int64(z[i]) if x[i] == 0 else -np.int64(z[i]))
         start = stop + 1
     return top

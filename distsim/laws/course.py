@@ -9,21 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.errors import InputError
-from distsim.kernels.window import Clock, left_until, segment_at
+from distsim.kernels.window import Clock, segment_at
 from distsim.kernels.window import Course as Times
 from distsim.laws.conditions import Conditions
 from distsim.laws.window import target_events
 from distsim.weights.shard import Shard
 
 
+def within(span: tuple[float, float], clock: Clock) -> bool:
+    """Whether the clock stands in [start, end), in plain Python: once or twice a window."""
+    start, end = span
+    return (start - clock.high) - clock.low <= 0.0 < (end - clock.high) - clock.low
+
+
 class Course:
     """What holds now, and until when.
 
-    times: the temperatures, as the compiled loops take them, with a change wherever a bias changes;
-    scale: the present one in weight units, 2 tau (MPM) or T (BM); target: events a window that are
-    aimed at now; clamped: int64[c], the local neurons that stay as they are, rising; held: bool[n],
-    the same; rest: float64[n], in [-1, 1], of the present biases; lift: int64[N], by how much z is
-    more than W x and the network's own biases; int64[0] without a stimulus.
+    scale: the present temperature in weight units, 2 tau (MPM) or T (BM); target: events a window
+    that are aimed at now; times: the temperatures, as the compiled loops take them, with a change
+    wherever a bias changes; clamped: int64[c], the local neurons that stay as they are, rising;
+    held: bool[n], the same; rest: float64[n], in [-1, 1], of the present biases; lift: int64[N], by
+    how much z is more than W x and the network's own biases; int64[0] without a stimulus.
     """
 
     def __init__(
@@ -47,7 +53,11 @@ class Course:
         self.held[self.clamped] = True
         self.rest = shard.rest.copy() if conditions.turns.size else shard.rest
         self.lift = np.zeros(shard.neurons if conditions.turns.size else 0, np.int64)
-        self._entered = -math.inf  # the turn whose biases hold in z
+        # From the turn whose biases hold in z to the next one.
+        self._entered = (
+            -math.inf,
+            float(conditions.turns[0]) if conditions.turns.size else math.inf,
+        )
         most = conditions.largest_bias()
         if not shard.reach + most / shard.unit < 2.0**61:
             raise InputError(
@@ -73,31 +83,24 @@ class Course:
 
         A clock goes forward, but for a chain that goes on from somewhere.
         """
-        times = self.times.times
-        if times.size == 2:  # one temperature for ever
-            return math.inf
-        segment = self._segment
-        if left_until(clock.high, clock.low, times[segment]) > 0.0:
-            segment = 0
-        self._stand(segment_at(times, segment, clock.high, clock.low))
-        return float(times[self._segment + 1])
+        if not within(self._span, clock):
+            self._stand(segment_at(self.times.times, 0, clock.high, clock.low))
+        return self._span[1]
 
     def _stand(self, segment: int) -> None:
-        self._segment = segment
+        self._span = float(self.times.times[segment]), float(self.times.times[segment + 1])
         self.scale = float(self.times.scales[segment])
         self.target = int(self.times.targets[segment])
 
     # ------------------------------------------------------------------------------------ biases
     def enter(self, clock: Clock, z: NDArray[Any]) -> None:
         """Have z: int[n], in place, and the rests take the biases that hold now."""
-        if not self.lift.size:
+        if within(self._entered, clock):
             return
         turns, shard = self._given.turns, self._shard
         passed = np.count_nonzero((turns - clock.high) - clock.low <= 0.0)
         turn = float(turns[passed - 1]) if passed else -math.inf
-        if turn == self._entered:
-            return
-        self._entered = turn
+        self._entered = turn, float(turns[passed]) if passed < turns.size else math.inf
         neurons, _ = self._given.driven
         added = self._given.added(turn) / shard.unit
         lift = np.rint(added)
@@ -110,10 +113,7 @@ class Course:
     def until(self, time: float) -> float:
         """This time, or what comes before it: the next change of biases, or of a temperature that
         is not known yet."""
-        if not self.lift.size:
-            return min(time, self._swap)
-        later = self._given.turns[self._given.turns > self._entered]
-        return min(time, self._swap, float(later[0]) if later.size else math.inf)
+        return min(time, self._swap, self._entered[1])
 
     def own_lift(self) -> NDArray[np.int64]:
         """`lift` of the local neurons, int64[n]; int64[0] without a stimulus."""

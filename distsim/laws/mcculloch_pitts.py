@@ -106,7 +106,7 @@ class McCullochPitts:
         # log2 of the first window's width times its rates, if all N are the largest one.
         self.octaves_per_neuron = self.target.bit_length() - shard.neurons.bit_length()
         self.clock = Clock()
-        self._tables: dict[tuple[int, float], NDArray[np.int64]] = {}
+        self._tables: dict[tuple[int, float], tuple[NDArray[np.int64], int]] = {}
         self._bound = np.empty(shard.size, shard.kind)  # see kernels' draw_tickets
 
     @property
@@ -134,11 +134,9 @@ class McCullochPitts:
             exponent = math.floor(self.octaves_per_neuron - octaves_of(top, self.scale))
             self.clock = self.clock._replace(exponent=exponent)
         width, cap = width_and_cap(top, self.clock.exponent, self.scale)
-        end = NO_EVENT
-        if change < math.inf:
-            end = np.uint64(end_word(tuple(self.clock), width, change))
-            change = math.inf if end == NO_EVENT else change
-        return Window(self.clock.number, width, 0, self.most, cap, change, end)
+        end = end_word(tuple(self.clock), width, change) if change < math.inf else NO_EVENT
+        change = math.inf if end == NO_EVENT else change
+        return Window(self.clock.number, width, 0, self.most, cap, change, np.uint64(end))
 
     def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
         times = np.empty(events.size)
@@ -183,13 +181,13 @@ class McCullochPitts:
         """The tickets of the neurons that may fire if no s z rises by more than the margin."""
         key = window.exponent, self.scale
         if key not in self._tables:
+            margin = margin_of(self.shard.spread, self.target, self.scale)
             self._tables = {
-                key: lowest_thresholds(*key),
+                key: (lowest_thresholds(*key), margin),
                 **dict(list(self._tables.items())[:_TABLES]),
             }
         self._drawn_from = tuple(self._source(window))
-        margin = margin_of(self.shard.spread, self.target, self.scale)
-        reach = tuple(Reach(self._tables[key], margin, window.cap))
+        reach = tuple(Reach(*self._tables[key], window.cap))
         tickets.fill(arrivals, self._drawn_from, reach, z, x, self._bound)
 
     def deepen(

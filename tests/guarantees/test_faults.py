@@ -20,7 +20,7 @@ import launchers
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from processes import Done, Run
+from processes import Done, Run, wait_until_unclaimed
 
 from distsim import simulate
 from distsim.chains import opening
@@ -28,7 +28,6 @@ from distsim.chains.chain import Position
 from distsim.config.options import Config
 from distsim.config.sources import amend
 from distsim.errors import InputError, OutputError
-from distsim.files.claim import Claim
 from distsim.files.events import EVENTS
 from distsim.files.journal import Disk
 from distsim.kernels.window import Clock
@@ -55,17 +54,6 @@ def begun(folder: Path, *arguments: object, saving: bool = True, **how: Any) -> 
     going = Run(folder, *LONG, *(SAVING if saving else ("--output", "run.h5")), *arguments, **how)
     going.wait_for(folder / ("run.ck" if saving else "run.h5.partial"))
     return going
-
-
-def wait_until_unclaimed(path: str) -> None:
-    """A rank may outlive its launcher for a moment."""
-    begin = time.monotonic()
-    while True:
-        try:
-            return Claim(path).release()
-        except OSError:
-            assert time.monotonic() - begin < 10
-            time.sleep(0.05)
 
 
 def assert_resumable(folder: Path, ranks: int = 1) -> None:
