@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from distsim.chains.cpu import HostChain
 from distsim.config.options import Config
+from distsim.engines.engine import NONE
+from distsim.kernels.energy import without_lift
 from distsim.laws.conditions import Conditions
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
@@ -86,3 +88,5 @@ def _rehearse(
         chain.advance(recorder)
     recorder.end(over=True)
     chain.consistent(chain.final())
+    if energies:
+        without_lift(NONE, np.empty(0, np.uint64), NONE)

@@ -42,6 +42,7 @@ class Ladder:
         self._heading = np.full(size, _NOWHERE)
         self._heading[0] = _UP
         self._seed = np.uint64(seed)
+        log_uniforms(self._seed, 0, 0)  # compiled before a run's clock begins
 
     def swap(self, energies: Sequence[int], unit: float) -> None:
         """End a round. energies: of the chains, exact integers (`Shard.energy`); unit: what one of

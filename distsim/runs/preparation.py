@@ -18,6 +18,7 @@ from distsim.errors import InputError, OutputError
 from distsim.files.arrays import ArrayFile
 from distsim.files.claim import Claim
 from distsim.files.events import CONDITIONS
+from distsim.kernels.philox import REPLICA_SHIFT
 from distsim.kernels.window import END_OF_TIME
 from distsim.laws.conditions import Conditions
 from distsim.networks.catalogue import open_network
@@ -36,6 +37,7 @@ from distsim.runs.same_inputs import check_alike
 from distsim.weights.source import Network
 
 _HOST = 64  # bytes of a host's name
+MOST_STEPS = 1 << REPLICA_SHIFT  # more would be named as another replica's
 
 
 class Prepared(NamedTuple):
@@ -149,9 +151,16 @@ def length(config: Config, network: Network) -> tuple[int | None, float | None]:
         raise InputError(
             f"{flag('time')}: {config.time:g} given; allowed: up to 2^1000, {END_OF_TIME:.4g}"
         )
-    if config.sweeps is not None:
-        return None, float(config.sweeps * network.neurons)
-    return config.transitions, config.time if config.steps is None else float(config.steps)
+    steps = config.steps if config.sweeps is None else config.sweeps * network.neurons
+    if steps is None:
+        return config.transitions, config.time
+    if steps > MOST_STEPS:
+        name = "steps" if config.sweeps is None else "sweeps"
+        raise InputError(
+            f"{flag(name)}: {getattr(config, name)} given, {steps:.4g} steps; allowed: up to 2^48 "
+            f"steps, {MOST_STEPS:.4g}"
+        )
+    return None, float(steps)
 
 
 def whereabouts(chain: Chain, ranks: Communicator) -> dict[str, object]:

@@ -20,6 +20,7 @@ from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Communicator, Serial
 from distsim.runs import checkpoint, simulation
 from distsim.runs.conditions import resolved, settled
+from distsim.runs.preparation import length
 from distsim.runs.report import summary as told
 from distsim.weights.source import Network
 
@@ -338,3 +339,12 @@ def test_toml_and_environment(tmp_path: Path) -> None:
     found = gather(None, {"DISTSIM_TAU_SCHEDULE": path}, {"time": "3"})
     assert (found.tau, found.tau_schedule) == ("schedule", path)
     assert Config(**found.asdict()) == found
+
+
+def test_more_steps_than_a_replica_has_names_for_are_refused() -> None:
+    for options, match in (
+        ({"steps": 2**48 + 1}, r"--steps: 281474976710657 given, .* allowed: up to 2\^48 steps"),
+        ({"sweeps": 2**45}, r"--sweeps: 35184372088832 given, 3.518e\+14 steps; allowed"),
+    ):
+        with pytest.raises(InputError, match=match):
+            length(Config(network="array", model="bm", **options), network())  # type: ignore[arg-type]
