@@ -39,17 +39,23 @@ class Temperature:
         if isinstance(value, str) and "," in value:
             value = value.split(",")
         if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
-            try:
-                return ",".join(plain(Number()(one)) for one in value)  # type: ignore[attr-defined]
-            except ValueError:
-                raise ValueError(str(self)) from None
+            values = [self._number(one) for one in value]  # type: ignore[attr-defined]
+            if not values:
+                raise ValueError(str(self))
+            return values[0] if len(values) == 1 else ",".join(map(plain, values))
         if not isinstance(value, str) or ":" not in value:
-            return Number()(value)
+            return self._number(value)
         found = ramp(value)
         if found is None:
             raise ValueError(str(self))
         ends = f"{plain(found.first)}:{plain(found.last)}:{found.shape}"
         return ends if found.steps is None else f"{ends}:{found.steps}"
+
+    def _number(self, value: object) -> float:
+        try:
+            return Number()(value)
+        except ValueError:
+            raise ValueError(str(self)) from None
 
     def __str__(self) -> str:
         return (

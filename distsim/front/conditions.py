@@ -15,6 +15,7 @@ from distsim.config.network import GIVEN
 from distsim.config.options import Config
 from distsim.errors import InputError, OutputError
 from distsim.laws.conditions import Conditions
+from distsim.runs.report import plural
 from distsim.runs.tables import COLUMNS
 from distsim.runs.tables import Given as Tables
 
@@ -43,11 +44,26 @@ def taken(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return values, tables
 
 
+def check_clamp(given: Any, chains: int) -> None:
+    """Raise InputError for states of other chains than there are."""
+    for neuron, states in given.items() if isinstance(given, Mapping) else ():
+        if _several(states) and len(list(states)) != chains:
+            raise InputError(
+                f"clamp: {plural(len(list(states)), 'state')} given for neuron {short(neuron)} and "
+                f"{plural(chains, 'chain')}; allowed: one, or one a chain"
+            )
+
+
+def _several(value: Any) -> bool:
+    """Whether this has parts: neurons, not the name of one."""
+    return np.iterable(value) and not isinstance(value, str)
+
+
 def _pairs(tau: Any) -> bool:
     """Whether this is a sequence of sequences: not of numbers, one a chain."""
-    if isinstance(tau, str) or not hasattr(tau, "__len__") or not len(tau):
+    if isinstance(tau, Mapping) or not (_several(tau) and hasattr(tau, "__len__")):
         return False
-    return hasattr(tau[0], "__len__") and not isinstance(tau[0], str)
+    return _several(next(iter(tau), None))
 
 
 def _row(name: str, number: int, row: Any, parts: int) -> tuple[Any, ...]:
@@ -65,10 +81,10 @@ def _clamped(given: Any) -> Iterable[tuple[Any, ...]]:
             f"clamp: {short(given)} given; allowed: neuron -> state, a text, or a .csv file"
         )
     for neuron, state in given.items():
-        if np.ndim(state) == 0:
-            yield neuron, state
-        else:
+        if _several(state):
             yield from ((chain, neuron, one) for chain, one in enumerate(state))
+        else:
+            yield neuron, state
 
 
 def _stimuli(given: Any) -> Iterable[tuple[Any, ...]]:
@@ -80,9 +96,8 @@ def _stimuli(given: Any) -> Iterable[tuple[Any, ...]]:
         )
     for k, row in enumerate(given):
         start, stop, neurons, bias = _row("stimulus", k, row, 4)
-        several = np.ndim(neurons) > 0 and not isinstance(neurons, str)
-        names = list(neurons) if several else [neurons]
-        biases = list(bias) if np.ndim(bias) else [bias] * len(names)
+        names = list(neurons) if _several(neurons) else [neurons]
+        biases = list(bias) if _several(bias) else [bias] * len(names)
         if len(biases) != len(names):
             raise InputError(
                 f"stimulus[{k}]: {len(biases)} biases given for {len(names)} neurons; allowed: "

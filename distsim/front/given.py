@@ -12,7 +12,7 @@ from distsim.chains.opening import as_states
 from distsim.config.network import GIVEN
 from distsim.config.options import Config
 from distsim.errors import InputError
-from distsim.front.conditions import taken
+from distsim.front.conditions import check_clamp, taken
 from distsim.front.options import settled
 from distsim.front.result import Result
 from distsim.networks.catalogue import finished, open_network
@@ -62,8 +62,8 @@ def given(network: Any, bias: Any, initial: Any, options: Mapping[str, Any], cal
     named = isinstance(network, str | PathLike)
     network, bias = from_dlpack("network", network), from_dlpack("bias", bias)
     initial = from_dlpack("initial", initial)
-    values, sources = settled(options, caller, named=named)
-    values, tables = taken(values)
+    asked, sources = settled(options, caller, named=named)
+    values, tables = taken(asked)
     if "tau" not in values:
         sources.pop("tau", None)
     states = None
@@ -75,10 +75,11 @@ def given(network: Any, bias: Any, initial: Any, options: Mapping[str, Any], cal
         raise InputError(f"initial: {initial!r} given; allowed: zeros|ones|random|FILE.npy")
     if initial is not None:
         values["initial"] = initial if states is None else GIVEN
+    known = {"network": network, "bias": bias} if named else {"network": GIVEN}
+    config = Config(**known, **values, sources=sources)
+    check_clamp(asked.get("clamp"), config.chains)
     if named:
-        config = Config(network=network, bias=bias, **values, sources=sources)
         return Given(config, named, states=states, conditions=tables)
-    config = Config(network=GIVEN, **values, sources=sources)
     return Given(config, named, network, bias, states, tables)
 
 

@@ -45,6 +45,11 @@ def on_gpus(config: Mapping[str, Any]) -> bool:
     return not isinstance(config["tau"], str) and not any(config.get(name) for name in others)
 
 
+def over_length(config: Mapping[str, Any]) -> bool:
+    """Whether its temperature goes, or may go, over the length that the run had at first."""
+    return ":" in str(config["tau"]) or config.get("tau_schedule") == GIVEN
+
+
 def differs(name: str, value: object) -> bool:
     """Whether an option has not its default."""
     return name not in FIELDS or value != DEFAULTS[name]

@@ -199,6 +199,9 @@ def _again(run: Run) -> Markup:
     else:
         gpu = ", CPU or GPU" if again.on_gpus(config) else ""
         words.append(f"It gives the same digest, on any number of ranks{gpu}.")
+    if again.over_length(config):
+        words.append("Not so if the run was prolonged: its temperature then stays where it came to "
+                     "in its first length, and here goes over the whole one.")  # fmt: skip
     return section(
         "To run it again", element("pre", element("code", line)), element("p", " ".join(words))
     )

@@ -286,7 +286,8 @@ class _Resolver:
         if text in self._names:
             return self._names[text]
         known = ", or its names" if self._names else ""
-        raise InputError(f"{place}: neuron {text:.60} given; allowed: 0 to {neurons - 1}{known}")
+        given = f"{text:.60}" if isinstance(name, str) else short(name)
+        raise InputError(f"{place}: neuron {given} given; allowed: 0 to {neurons - 1}{known}")
 
 
 def steps_of(ramp: Ramp, steps: int) -> list[float]:

@@ -177,7 +177,12 @@ def test_its_command_gives_the_same_digests(
     monkeypatch.chdir(tmp_path)
     np.save(HOSTILE, (W + W.T) * (1 - np.eye(NEURONS)))
     lengths = ["--time", "0.5"] if model == "mpm" else ["--sweeps", "7"]
-    options = ["--network", HOSTILE, "--model", model, *lengths, "--tau", "2.5", "--seed", "7"]
+    options = ["--network", HOSTILE, "--model", model, *lengths, "--seed", "7"]
+    if model == "mpm":
+        options += ["--tau", "2.5"]
+    else:
+        Path("s t.csv").write_text("start,stop,neuron,bias\n0.5,3,4,2.5\n", encoding="utf-8")
+        options += ["--tau", "3:0.5", "--clamp", "2=1,5=0", "--stimulus", "s t.csv"]
     options += ["--observe", "energy,samples", "--every", "0.25", "--device", "cpu", "--initial"]
     options += ["ones", "--weight-bits", "16", "--window", "20", "--checkpoint", "it"]
     assert main(["run", *options, "--output", "run.h5"], Launch()) == 0
@@ -189,6 +194,9 @@ def test_its_command_gives_the_same_digests(
     assert rows["1"][1:6] == ["0", distsim.__version__, "1", "walk", "cpu"]
     assert rows["--checkpoint"][0] == "it"
     (command,) = page.inside("pre")
+    said = " ".join(page.inside("p"))
+    assert ("CPU or GPU" in said, "was prolonged" in said) == (model == "mpm", model == "bm")
+    assert ("s t.csv, as named where" in said) == (model == "bm")
     for other in ("--output", "--checkpoint", "--device"):
         assert other not in command
     words = shlex.split(command)
@@ -200,15 +208,19 @@ def test_its_command_gives_the_same_digests(
 
 def test_a_run_of_arrays_says_what_it_needs(tmp_path: Path, undrawn: None) -> None:
     states = np.arange(NEURONS) % 2
+    held: dict[str, Any] = {
+        "tau": [(0, 5.0), (0.1, 2.0)], "clamp": {1: 0}, "stimulus": [(0, 1, 2, 3.0)]
+    }  # fmt: skip
     result = distsim.simulate(
-        W, initial=states, tau=5.0, transitions=20, device="cpu", show_progress=False
+        W, initial=states, transitions=20, device="cpu", show_progress=False, **held
     )
     result.report(str(tmp_path / "it.html"))
     page = Page((tmp_path / "it.html").read_text(encoding="utf-8"))
     (call,) = page.inside("pre")
-    again = eval(call, {"distsim": distsim, "W": W, "initial": states})
+    again = eval(call, {"distsim": distsim, "W": W, "initial": states, **held})
     assert page.facts()["digest"] == again.digest == result.digest
-    assert "W (and bias, if it was given) and initial" in "".join(page.inside("p"))
+    needed = "W (and bias, if it was given) and initial and tau and clamp and stimulus."
+    assert needed in "".join(page.inside("p"))
     assert "was an array of a Python program" in page.facts()["weights"]
     with pytest.raises(InputError, match=r"it\.html: exists"):
         result.report(str(tmp_path / "it.html"))

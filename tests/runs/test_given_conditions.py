@@ -58,6 +58,12 @@ def test_one_temperature_is_plain() -> None:
     assert found.digest() == Conditions.constant(2.5).digest()
 
 
+def test_a_list_of_one_temperature_is_that_one() -> None:
+    """So that a run with it is resumed as one without a list."""
+    forms: list[Any] = [[2.0], np.array([2.0]), ("2",), 2]
+    assert [Config(**MPM, tau=tau).tau for tau in forms] == [2.0] * 4
+
+
 def test_a_geometric_ramp_is_rounded_from_exact_values() -> None:
     """Each the double nearest to FROM (TO / FROM)^(k / (S - 1)); a step a sweep."""
     found = conditions({**BM, "tau": "3:0.1"})
@@ -222,11 +228,24 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
         ({"tau": lambda t: 1.0, "time": None, "transitions": 5}, "tau: a function given for a run"),
         ({"clamp": [1, 2]}, r"clamp: \[1, 2\] given; allowed: neuron -> state"),
         ({"clamp": {12: 1}}, r"clamp\[0\]: neuron 12 given; allowed: 0 to 9"),
-        ({"clamp": {1: np.ones(3)}}, r"clamp\[1\]: chain 1 given; allowed: 0 to 0"),
+        (
+            {"clamp": {1: np.ones(3)}},
+            r"clamp: 3 states given for neuron 1 and 1 chain; allowed: on",
+        ),
+        ({"clamp": {"1": [0, 1]}, "chains": 3}, r"clamp: 2 states .* neuron '1' and 3 chains; all"),
+        ({"clamp": {1: [[0], [1, 0]]}, "chains": 2}, r"clamp\[0\]: state \[0\] given; allowed: 0"),
         ({"stimulus": 3}, r"stimulus: 3 given; allowed: \(start, stop, neurons, bias\) rows"),
         ({"stimulus": [(0, 1, 2)]}, r"stimulus\[0\]: \(0, 1, 2\) given; allowed: \(start, stop"),
         ({"stimulus": [(0, 1, [1, 2], [1])]}, r"stimulus\[0\]: 1 biases given for 2 neurons"),
-        ({"stimulus": [(0, 1, W, 1)]}, r"stimulus\[0\]: neuron .* given; allowed: 0 to 9"),
+        ({"stimulus": [(0, 1, W, 1)]}, r"neuron an array of shape \(10,\) given; allowed: 0 to 9"),
+        (
+            {"stimulus": [(0, 1, [[1], [2, 3]], 1)]},
+            r"stimulus\[0\]: neuron \[1\] given; allowed: 0",
+        ),
+        ({"tau": []}, r"tau: \[\] given; allowed: a finite number, 0 or more, or FROM:TO"),
+        ({"tau": np.array(1.0)}, r"tau: array\(1.0?\) given; allowed: a finite number"),
+        ({"tau": {1.0, 2.0}}, r"tau: \{1.0, 2.0\} given; allowed: a finite number"),
+        ({"tau": "3-1"}, r"tau: '3-1' given; allowed: a finite number, 0 or more, or FROM:TO"),
     ],
 )
 def test_what_python_gives_is_refused(options: dict[str, Any], match: str) -> None:
