@@ -9,6 +9,7 @@ import pytest
 
 from distsim.config.options import Config
 from distsim.errors import InputError
+from distsim.laws.conditions import Conditions
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Serial
 from distsim.recording.recorder import Recorder
@@ -27,7 +28,8 @@ def gpu() -> Iterator[tuple[fake_cupy.Gpu, Any]]:
 def _open(chains: Any, bias: float = 0.0, **options: Any) -> Any:
     network = from_array(np.zeros((50, 50)), np.full(50, bias))
     config = Config(network="array", transitions=100, **options)
-    return chains.DeviceChain(network, config, Serial(), np.zeros(50, np.uint8))
+    constant = Conditions.constant(config.tau)
+    return chains.DeviceChain(network, config, Serial(), np.zeros(50, np.uint8), constant)
 
 
 @pytest.mark.parametrize("case", [*CASES, *({**case, "observe": "energy"} for case in CASES)])

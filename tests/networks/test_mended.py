@@ -80,7 +80,7 @@ def test_the_way_out_is_named_and_leads_out(tmp_path: Path) -> None:
     network = opened(path, "bm")
     with pytest.raises(InputError, match=r"or with --symmetrize, which takes \(W \+ W'\) / 2"):
         check_model(network, "bm", 0, 7)
-    with pytest.raises(InputError, match=r"the other observables; or with --symmetrize, which"):
+    with pytest.raises(InputError, match=r"what needs none; or with --symmetrize, which"):
         check_energy(network, "energy", 0, 7)
     network = opened(path, "bm", symmetrize=True)
     check_energy(network, "energy", 0, 7)

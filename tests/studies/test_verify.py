@@ -3,14 +3,17 @@
 import io
 import math
 import re
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import launchers
+import numpy as np
 import pytest
 
 from distsim.cli import main as cli
 from distsim.cli.launch import Launch
 from distsim.laws.boltzmann import Boltzmann
+from distsim.laws.conditions import Conditions
 from distsim.laws.mcculloch_pitts import McCullochPitts
 from distsim.laws.window import Window
 from distsim.ranks.communicator import Serial
@@ -108,8 +111,9 @@ def test_a_wrong_temperature_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def hotter(law: Any) -> Any:
         true_init = law.__init__
 
-        def init(self: Any, shard: Any, tau: float, *rest: Any) -> None:
-            true_init(self, shard, QUICK.control(tau), *rest)
+        def init(self: Any, shard: Any, conditions: Conditions, *rest: Any) -> None:
+            taus = np.array([QUICK.control(tau) for tau in conditions.taus])
+            true_init(self, shard, replace(conditions, taus=taus), *rest)
 
         return init
 
