@@ -1,5 +1,6 @@
 """Ranks that are threads of one process: the contract of `ranks.communicator`, for tests."""
 
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.errors import InputError
-from distsim.ranks.communicator import Communicator
+from distsim.ranks.communicator import Communicator, Serial
 
 T = TypeVar("T")
 
@@ -99,3 +100,20 @@ def on_ranks(size: int, action: Callable[[Communicator], T]) -> list[T]:
     if errors:
         raise errors[0]
     return [results[rank] for rank in range(size)]
+
+
+def on(size: int, action: Callable[[Communicator], T]) -> T:
+    """What `action` returns on the root of so many ranks."""
+    return action(Serial()) if size == 1 else on_ranks(size, action)[0]
+
+
+class Moment:
+    """A signal that is there at so manieth look."""
+
+    def __init__(self, looks: int) -> None:
+        self._looks = looks
+
+    @property
+    def received(self) -> int:
+        self._looks -= 1
+        return signal.SIGTERM if self._looks <= 0 else 0

@@ -1,9 +1,15 @@
 """Which neurons a text of `kinds.Indices` selects, of so many and with such names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from distsim.config.kinds import indices
 from distsim.errors import InputError
+
+
+def index_of(text: str, neurons: int, by_name: Mapping[str, int]) -> int | None:
+    """The neuron that a text names: an index below N, else a name; None if there is none."""
+    index = int(text) if text.isdecimal() and len(text) < 19 else neurons
+    return index if index < neurons else by_name.get(text)
 
 
 def selected(place: str, text: str, neurons: int, names: Sequence[str] | None) -> Sequence[int]:
@@ -24,11 +30,9 @@ def selected(place: str, text: str, neurons: int, names: Sequence[str] | None) -
     by_name = {name: i for i, name in enumerate(names or ())}
     found: dict[int, str] = {}
     for one in chosen:
-        index = int(one) if one.isdecimal() and len(one) < 19 else neurons
-        if index >= neurons:
-            if one not in by_name:
-                raise absent(one)
-            index = by_name[one]
+        index = index_of(one, neurons, by_name)
+        if index is None:
+            raise absent(one)
         if index in found:
             raise InputError(f"{place}: {found[index]} and {one} given; allowed: each neuron once")
         found[index] = one

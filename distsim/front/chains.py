@@ -22,7 +22,6 @@ from distsim.ranks.watchdog import Watchdog
 from distsim.recording import digest
 from distsim.runs import loading
 from distsim.runs.crew import Crew
-from distsim.runs.due import Due
 from distsim.runs.many import follow
 from distsim.runs.observing import check_rows
 from distsim.runs.outcome import EVENTS_OF, ROWS_OF, Outcome
@@ -53,16 +52,7 @@ def chains_of(asked: Given, ranks: Communicator, show: Display | None) -> Result
         interrupts = held.enter_context(Interrupts(launched=ranks.size > 1))
         if watchdog is not None:
             watchdog.look_at(crew.moves, crew.doing)
-        due = Due(
-            config,
-            ranks,
-            lambda: crew.team.error is not None,
-            group=crew.team.alike,
-            watchdog=watchdog,
-            signals=interrupts,
-            begun=monotonic(),
-            transitions=0,
-        )
+        due = crew.due(watchdog, interrupts, monotonic())
         try:
             ended = follow(crew, due, watchdog, [] if show is None else [show])
         finally:

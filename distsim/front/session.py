@@ -192,5 +192,5 @@ class Session:
     def stand(self) -> Stand:
         """After the last part."""
         observed = {} if self.observation is None else self.observation.state()
-        held = {} if self.chain.conditions.plain else self.chain.conditions.arrays()
+        held = self.chain.conditions.kept()
         return Stand(self.given, self.network, self.digest, self.position, observed, held)

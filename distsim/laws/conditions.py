@@ -89,6 +89,10 @@ class Conditions:
         """The largest magnitude that is ever added to a bias."""
         return max((float(np.abs(self.added(turn)).max()) for turn in self.turns), default=0.0)
 
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """`arrays`, for who goes on later; none where there is but one temperature."""
+        return {} if self.plain else self.arrays()
+
     def counts(self) -> dict[str, int] | None:
         """How many there are of each kind; None where there is but one temperature."""
         if self.plain:

@@ -22,6 +22,7 @@ from distsim.config.conditions import FEWEST_STEPS, MOST_STEPS, Ramp
 from distsim.config.kinds import short
 from distsim.config.network import GIVEN
 from distsim.config.options import Config, flag
+from distsim.config.selection import index_of
 from distsim.errors import InputError
 from distsim.laws.conditions import Conditions
 from distsim.ranks.agreement import agreed, gathered
@@ -269,7 +270,7 @@ class _Resolver:
         time = number
         if self._sweep:
             text = str(value).strip() if isinstance(value, str) else repr(number)
-            time = float(math.ceil(Fraction(text) * self._sweep)) if number else 0.0
+            time = in_steps(text, self._sweep) if number else 0.0
         if inside and self._until is not None and time >= self._until:
             length = self._until / self._sweep if self._sweep else self._until
             raise InputError(
@@ -280,14 +281,17 @@ class _Resolver:
 
     def _neuron(self, place: str, name: object) -> int:
         neurons, text = self._network.neurons, str(name).strip()
-        index = int(text) if text.isdecimal() and len(text) < 19 else neurons
-        if index < neurons:
+        index = index_of(text, neurons, self._names)
+        if index is not None:
             return index
-        if text in self._names:
-            return self._names[text]
         known = ", or its names" if self._names else ""
         given = f"{text:.60}" if isinstance(name, str) else short(name)
         raise InputError(f"{place}: neuron {given} given; allowed: 0 to {neurons - 1}{known}")
+
+
+def in_steps(sweeps: str, neurons: int) -> float:
+    """A decimal number of sweeps, read exactly, as the steps that are not fewer."""
+    return float(math.ceil(Fraction(sweeps) * neurons))
 
 
 def steps_of(ramp: Ramp, steps: int) -> list[float]:

@@ -20,10 +20,11 @@ from distsim.files.places import check_disk, check_writable
 from distsim.laws.conditions import Conditions
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator, group_of
+from distsim.ranks.watchdog import Watchdog
 from distsim.runs import checkpoint
 from distsim.runs.checkpoint import Checkpoint, Stand
 from distsim.runs.conditions import ladder, settled
-from distsim.runs.due import on_root
+from distsim.runs.due import Asked, Due, on_root
 from distsim.runs.member import Common
 from distsim.runs.observing import plan
 from distsim.runs.outcome import EVENTS_OF, ROWS_OF, Outcome, gathered, of_each, summary
@@ -126,6 +127,19 @@ class Crew:
                     checkpoint.remove(self._config.checkpoint)
                 except OutputError as error:
                     raise InputError(str(error)) from error
+
+    def due(self, watchdog: Watchdog | None, signals: Asked | None, begun: float) -> Due:
+        """What is due between stretches, on all ranks alike."""
+        return Due(
+            self._config,
+            self.ranks,
+            lambda: self.team.error is not None,
+            group=self.team.alike,
+            watchdog=watchdog,
+            signals=signals,
+            begun=begun,
+            transitions=self.state().transitions,
+        )
 
     def moves(self) -> object:
         """For the watchdog: changes as long as windows are made, or decisions."""

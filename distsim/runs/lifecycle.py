@@ -179,5 +179,5 @@ def stand(chain: Chain, recorder: Recorder, position: Position) -> Stand:
         cut = position.transitions < recorder.transitions
         time = recorder.last if cut else chain.now()
     observed = {} if recorder.observation is None else recorder.observation.state()
-    held = {} if chain.conditions.plain else chain.conditions.arrays()
+    held = chain.conditions.kept()
     return Stand(position, recorder.transitions, time, observed, conditions=held)

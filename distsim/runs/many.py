@@ -58,16 +58,7 @@ def run(
                 config, ranks, lambda group: open_checked(config, ranks, saved, group), saved
             )
         watchdog.look_at(crew.moves, crew.doing)
-        due = Due(
-            config,
-            ranks,
-            lambda: crew.team.error is not None,
-            group=crew.team.alike,
-            watchdog=watchdog,
-            signals=signals,
-            begun=begun,
-            transitions=crew.state().transitions,
-        )
+        due = crew.due(watchdog, signals, begun)
         try:
             with watched(config, ranks, saved, None, show) as lines:
                 tellers = [one for one in (show, lines) if one is not None]

@@ -8,10 +8,8 @@ A round is a whole number of stretches, on every rank alike, so that all meet wh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from distsim.kernels.observe import REST_BITS
 from distsim.laws.tempering import Ladder
 from distsim.ranks.communicator import Communicator
 from distsim.runs.checkpoint import Stand
+from distsim.runs.conditions import in_steps
 from distsim.runs.member import Common, Member
 from distsim.runs.outcome import Outcome
 from distsim.weights.source import Network
@@ -177,4 +176,4 @@ def interval(config: Config, network: Network) -> float:
     assert config.swap_every is not None
     if config.model == "mpm":
         return config.swap_every
-    return float(math.ceil(Fraction(repr(config.swap_every)) * network.neurons))
+    return in_steps(repr(config.swap_every), network.neurons)

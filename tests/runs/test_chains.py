@@ -1,8 +1,6 @@
 """Many chains: each has the stream of its replica alone, on any ranks, stopped and resumed."""
 
 import json
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import h5py
 import launchers
 import numpy as np
 import pytest
-from thread_ranks import on_ranks
+from thread_ranks import Moment, on, on_ranks
 
 from distsim.chains.cpu import HostChain
 from distsim.cli import main as cli
@@ -38,18 +36,6 @@ CASES: dict[str, dict[str, Any]] = {
     "events": {**NETWORK, "transitions": 400},
 }  # fmt: skip
 MOST = 7
-
-
-class Moment:
-    """A signal that is there at so manieth look."""
-
-    def __init__(self, looks: int) -> None:
-        self._looks = looks
-
-    @property
-    def received(self) -> int:
-        self._looks -= 1
-        return signal.SIGTERM if self._looks <= 0 else 0
 
 
 @pytest.fixture
@@ -97,10 +83,6 @@ def same(found: chains.Chains, wanted: list[events.Events], *, recorded: bool) -
     if observed:
         totals = {r: int(one, 16) for r, one in enumerate(observed)}
         assert found.observables_digest == digest.text(digest.of_chains(totals))
-
-
-def on(ranks: int, action: Callable[[Communicator], Summary]) -> Summary:
-    return action(Serial()) if ranks == 1 else on_ranks(ranks, action)[0]
 
 
 @pytest.mark.parametrize("name", CASES)

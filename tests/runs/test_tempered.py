@@ -1,13 +1,11 @@
 """Chains that swap temperatures: the same on any ranks, stopped and resumed; what is told of it."""
 
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from thread_ranks import on_ranks
+from thread_ranks import Moment, on
 
 from distsim import simulate
 from distsim.config.options import Config
@@ -34,22 +32,6 @@ CASES: dict[str, dict[str, Any]] = {
         "observe": "energy,activity", "clamp": "0=1,7=0",
     },
 }  # fmt: skip
-
-
-class Moment:
-    """A signal that is there at so manieth look."""
-
-    def __init__(self, looks: int) -> None:
-        self._looks = looks
-
-    @property
-    def received(self) -> int:
-        self._looks -= 1
-        return signal.SIGTERM if self._looks <= 0 else 0
-
-
-def on(ranks: int, action: Callable[[Communicator], Summary]) -> Summary:
-    return action(Serial()) if ranks == 1 else on_ranks(ranks, action)[0]
 
 
 def equal(one: chains.Chains, other: chains.Chains) -> None:
