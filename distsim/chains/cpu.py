@@ -63,8 +63,9 @@ class HostChain:
             kind = np.int64
         if kind is not None:
             self.shard = replace(self.shard, kind=kind)
-        alone = "walk" if ranks.size == 1 else "relax"
-        self.engine = alone if config.engine == "auto" else config.engine
+        self.engine = config.engine
+        if config.engine == "auto":
+            self.engine = "walk" if ranks.side_by_side() else "relax"
         self._engine = self._open_engine(config.energies)
         self._begin(config, states, conditions)
 

@@ -1,6 +1,7 @@
 """The chain that a configuration asks for: the one place that knows CPU and GPU."""
 
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,19 +81,19 @@ def open_on_host(
         raise InputError(
             f"exchange {config.exchange} given on the CPU; allowed: on GPUs (--device gpu), or auto"
         )
-    if config.engine == "walk" and ranks.size > 1:
-        raise _no_walk(f"{ranks.size} ranks")
+    if config.engine == "walk" and ranks.minimum(ranks.here()[1]) < ranks.size:
+        raise _no_walk("several hosts")
     start = _start(config, network.neurons, ranks, states, conditions)
     if before is not None:
         return before.another(config, *start)
     chain = HostChain(network, config, ranks, *start)
-    rehearse(config, chain.shard.kind, several_ranks=ranks.size > 1)
+    rehearse(replace(config, engine=chain.engine), chain.shard.kind, several_ranks=ranks.size > 1)
     return chain
 
 
 def _no_walk(where: str) -> InputError:
     return InputError(
-        f"engine walk given on {where}; allowed: on one rank's CPU, or auto, relax or race"
+        f"engine walk given on {where}; allowed: on the CPUs of one host, or auto, relax or race"
     )
 
 

@@ -72,7 +72,8 @@ def _rehearse(
     weights = np.random.default_rng(1).normal(0.0, 1.0, (_NEURONS, _NEURONS))
     if model == "bm":
         weights = np.triu(weights, 1) + np.triu(weights, 1).T
-    ranks = _Pair() if several_ranks else Serial()
+    pair = several_ranks and engine != "walk"  # which has the same kernels on one rank
+    ranks = _Pair() if pair else Serial()
     states = np.zeros(_NEURONS, np.uint8)
     kind = np.int64 if wide else np.int32
     constant = Conditions.constant(config.tau)

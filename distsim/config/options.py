@@ -75,7 +75,7 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
         "auto",
         Choice(("auto", "walk", "relax", "race")),
         Role.CONDUCT,
-        "walk: one rank's CPU; relax: many transitions a collective; race: one.",
+        "walk: CPUs of one host; relax: many transitions a collective; race: one.",
     )
     device: str = option("auto", Choice(("auto", "cpu", "gpu")), Role.CONDUCT, "Where to run.")
     exchange: str = option(

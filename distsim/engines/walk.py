@@ -1,5 +1,5 @@
-"""One rank that needs no other: tickets in order of time, columns pushed at once, many windows a
-call. `kernels.walk` and `kernels.walk_visits` say why the stream is the one of `race`."""
+"""The ranks of one host: tickets in order of time, columns pushed at once, many windows a call.
+`kernels.walk` and `kernels.walk_visits` say why the stream is the one of `race`."""
 
 from time import perf_counter
 from typing import Any
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from distsim.engines.engine import NONE, Stretch, take_back
 from distsim.engines.timer import Timer
 from distsim.kernels import walk_room, walk_visits
+from distsim.kernels.meeting import make_places, room_of
 from distsim.kernels.memory import aligned
 from distsim.kernels.walk import Ends, Log, walk
 from distsim.kernels.walk_room import Rule, make_queue, make_tables, make_tickets
@@ -36,12 +37,13 @@ class Walk:
         timer: Timer,
         energies: bool = False,
     ) -> None:
-        """`ranks`: there is only one."""
+        """`ranks`: all on one host."""
         self.energies = energies
         self.shard = shard
+        self.ranks = ranks
         self.timer = timer
         self._windows = 1  # of the next stretch
-        self._log = _log(_EVENTS + 4 * LARGEST_TARGET)
+        self._open_log(0, shared=False)
         self._y = aligned((shard.size,), shard.kind)
         self._c = aligned((shard.size,), shard.kind)
         self._tables = make_tables(shard.size, shard.kind)
@@ -53,7 +55,10 @@ class Walk:
     ) -> Stretch:
         law.open(z, x)  # may refuse to; sets the exponent of the first window
         begin = perf_counter()
-        ends = Ends(min(events, _EVENTS), until, self._windows)
+        room = _EVENTS + max(law.most, 4 * LARGEST_TARGET)
+        if self._log.event.size < room:
+            self._open_log(room, shared=law.scan is not None)
+        ends = Ends(min(events, _EVENTS), until, self.ranks.maximum(self._windows))
         step = self._walk if law.scan is None else self._visit
         stretch, law.clock = step(law, z, x, ends)
         self._pace(perf_counter() - begin, stretch.windows)
@@ -65,7 +70,15 @@ class Walk:
     ) -> tuple[Stretch, Clock]:
         """Of an MPM."""
         course = law.course
-        rule = Rule(*law.names, course.times, course.rest, course.clamped, self.shard.spread)
+        rule = Rule(
+            *law.names,
+            course.times,
+            course.rest,
+            course.clamped,
+            self.shard.first,
+            self.shard.spread,
+            self._places,
+        )
         full, windows = True, 0
         while full and not windows:
             log = self._log
@@ -85,21 +98,21 @@ class Walk:
                 take_back(self.shard, log.event[done:made], z, x)  # of a window that was not ended
                 queue = make_queue(2 * self._tickets.queue.key.size)
                 self._tickets = self._tickets._replace(queue=queue)
-                self._log = _log(2 * log.event.size)
+                self._open_log(2 * log.event.size, shared=False)
         return self._stretch(log, done, first, Clock(*before), windows), Clock(*after)
 
     def _visit(
         self, law: Law, z: NDArray[Any], x: NDArray[np.uint8], ends: Ends
     ) -> tuple[Stretch, Clock]:
         """Of a BM."""
-        if self._log.event.size < law.most:
-            self._log = _log(_EVENTS + law.most)
         columns, course = self.shard.storage.columns, law.course
         windows, done, first, before, after = walk_visits.walk_visits(
             law.scan,
             course.times,
             law.most,
-            walk_visits.Motion(columns, z, x, course.rest, course.held),
+            walk_visits.Motion(
+                columns, z, x, course.rest, course.held, self.shard.first, self._places
+            ),
             tuple(law.clock),
             ends,
             self._chunk,
@@ -111,6 +124,17 @@ class Walk:
         """Choose how many windows the next stretch may have."""
         pace = min(max(_SECONDS / max(seconds, 1e-6), 0.25), 4.0)
         self._windows = max(1, int(windows * pace))
+
+    def _open_log(self, events: int, *, shared: bool) -> None:
+        """Make room for so many events, and for the ranks to meet. shared: each rank makes some of
+        the events, for all."""
+        ranks = self.ranks
+        meeting = room_of(ranks.size)
+        memory = ranks.share(meeting + shared * 3 * events)
+        self._places = make_places(memory, ranks.size, ranks.rank)
+        room = memory[meeting:] if shared else np.empty(3 * events, np.uint64)
+        parts = room.reshape(3, events)
+        self._log = Log(parts[0], parts[1].view(np.float64), parts[2].view(np.int64))
 
     def _stretch(self, log: Log, done: int, first: int, before: Clock, windows: int) -> Stretch:
         """What a walk made; it had no passes."""
@@ -125,7 +149,3 @@ class Walk:
             replays=0,
             applies=0,
         )
-
-
-def _log(room: int) -> Log:
-    return Log(np.empty(room, np.uint64), np.empty(room), np.empty(room, np.int64))

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distsim.kernels.mcculloch_pitts import BINS
+from distsim.kernels.meeting import Places
 from distsim.kernels.memory import aligned
 from distsim.kernels.window import Course
 
@@ -15,15 +16,18 @@ _NO_TABLE = 1 << 40  # no width's exponent
 
 class Rule(NamedTuple):
     """What the windows of an MPM follow from: seed: uint64; replica: its bits; the course of its
-    conditions; rest: float64[n], of the bias; clamped: int64[c], rising; spread: of weights, in
-    units: it decides speed only."""
+    conditions; rest: float64[n], of the bias; clamped: int64[c], rising, of the local neurons, the
+    first of which is `first`; spread: of weights, in units: it decides speed only; places: where
+    the ranks meet."""
 
     seed: Any
     replica: int
     course: Course
     rest: Any
     clamped: Any
+    first: int
     spread: float
+    places: Places
 
 
 class Here(NamedTuple):
@@ -83,7 +87,8 @@ class Lanes(NamedTuple):
 
 
 class Tickets(NamedTuple):
-    """What tickets are drawn from and into: words: uint32[n + 4], `first_word` of each neuron."""
+    """What tickets are drawn from and into: words: uint32[n + 8], `first_word` of each neuron,
+    after up to three of neurons before the first."""
 
     words: Any
     following: Next
@@ -116,7 +121,7 @@ def make_tickets(n: int, room: int) -> Tickets:
     lanes = n + LANES
     words = (np.int64, np.uint64, np.uint64, np.int64, np.float64, np.float64, np.uint64, np.int64)
     return Tickets(
-        np.empty(n + 4, np.uint32),
+        np.empty(n + 8, np.uint32),
         Next(np.empty(n, np.int32), np.empty(n), np.empty(n), np.empty(n, np.uint64)),
         Lanes(*(aligned((lanes,), word) for word in words)),
         make_queue(room),

@@ -6,7 +6,7 @@ s z >= b iff y >= 0 (armed) or y < 0 (refractory). As long as s z < b, tickets t
 cannot fire; where y changes its sign, `deepen` draws more. Of most neurons only the high half of
 ticket 0's level is drawn: then b is a bound on its threshold from below.
 
-All the local neurons are the network's, those from 0 on. It has no twin yet.
+It has no twin yet.
 """
 
 import numpy as np
@@ -44,17 +44,18 @@ def pivot(b, state):
 
 
 @njit(**UNCOUNTED)
-def _draw(seed, window, lanes, count):
+def _draw(rule, window, lanes, count):
     """level (out): steps, standard exponentials; key (out)."""
+    seed, first = rule.seed, rule.first
     neuron, depth, word, _, level, _, key, _ = lanes
     whole = (count + LANES - 1) & -LANES
     for q in range(count, whole):
         neuron[q] = depth[q] = word[q] = 0
     for q in range(whole):
-        a, b, c, d = draw(seed, neuron[q], window, depth[q], TICKET)
+        a, b, c, d = draw(seed, first + neuron[q], window, depth[q], TICKET)
         a = word[q] if depth[q] == 0 else a
         level[q] = exponential(uniform(a, b))
-        key[q] = arrival_key(c, d, neuron[q])
+        key[q] = arrival_key(c, d, first + neuron[q])
 
 
 @njit(**UNCOUNTED)
@@ -104,28 +105,36 @@ def _screen(motion, words, table, margin, clamped, candidates, flags):
     return found
 
 
+@njit(inline="always")
+def _words(rule, window, words, n):
+    """Draw `first_word` of the n local neurons into `words`: the part that is theirs."""
+    before = rule.first & 3
+    first_words(rule.seed, window, rule.first >> 2, (n + before + 3) >> 2, words)
+    return words[before : before + n]
+
+
 @njit(cache=True, error_model="numpy")
 def begin(rule, here, motion, kept, tickets):
     """Draw the tickets that neurons have reached at the window's start, and put them in order.
 
     y: z before, z - c after. Returns how many, or -1 if there is no room for them.
     """
-    seed, _, _, rest, clamped, _ = rule
+    rest = rule.rest
     window, exponent, scale, cap, end, _, margin = here
     y, c, x = motion
     exponents, scales, tables, flags = kept
-    words, following, lanes, queue = tickets
+    drawn, following, lanes, queue = tickets
     depths, levels, thetas, keys = following
     neuron, depth, word, need, level, theta, key, _ = lanes
     queue_key, queue_threshold, order = queue
     kind = y.dtype.type
     limit = limit_of(y)
-    first_words(seed, window, 0, (x.size + 3) >> 2, words)
+    words = _words(rule, window, drawn, x.size)
     at = exponent % TABLES
     if exponents[at] != exponent or scales[at] != scale:
         _make_table(exponent, scale, cap, limit, tables[at])
         exponents[at], scales[at] = exponent, scale
-    left = _screen(motion, words, tables[at], margin, clamped, neuron, flags)
+    left = _screen(motion, words, tables[at], margin, rule.clamped, neuron, flags)
     depths[:] = -1
     for q in range(left):
         i = neuron[q]
@@ -138,7 +147,7 @@ def begin(rule, here, motion, kept, tickets):
     while left:
         if count + left > queue_key.size:
             return -1
-        _draw(seed, window, lanes, left)
+        _draw(rule, window, lanes, left)
         for q in range(left):
             level[q] += levels[neuron[q]]
         _thresholds(exponent, scale, level, theta, left)
@@ -176,7 +185,6 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
     the tick of the present one is its neuron's own, and comes after it. Returns how many tickets
     there are, or -1 if there is no room for them.
     """
-    seed, _, _, rests, _, _ = rule
     window, exponent, scale, cap, end, _, margin = here
     y, c, x = motion
     words, following, lanes, queue = tickets
@@ -185,7 +193,7 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
     kind = y.dtype.type
     z = np.int64(y[i]) + np.int64(c[i])
     need = min(cap, (-z if x[i] else z) + margin // 2)
-    rest = rests[i]
+    rest = rule.rest[i]
     depth = np.int64(depths[i])
     total = 0.0
     if depth >= 0:
@@ -196,8 +204,8 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
         for q in range(LANES):
             neuron[q] = i
             depth_of[q] = depth + 1 + q
-            word_of[q] = words[i]
-        _draw(seed, window, lanes, LANES)
+            word_of[q] = words[i + (rule.first & 3)]
+        _draw(rule, window, lanes, LANES)
         for q in range(LANES):
             total += level[q]
             level[q] = total

@@ -1,4 +1,4 @@
-"""The walk of a BM on a rank that needs no other: visit by visit, many windows in one call.
+"""The walk of a BM on the ranks of one host: visit by visit, many windows in one call.
 
 A visit's ticket is drawn by its step alone, so that thresholds are drawn in vectors, before the
 dynamics. Then
@@ -6,6 +6,9 @@ dynamics. Then
     eager     a flip's column is added to all of z at once: small networks, and the random scan
     blocks    some visits of the sequential scan decide on a copy of their part of z, which alone
               has their flips' columns added; then all of z has, twelve columns a pass
+
+Of several ranks each visits its own neurons, when their turn has come; the others add the columns
+of its flips, which it puts where all see them, to their parts of z meanwhile.
 
 At each visit z is exact: of its own neuron's z all earlier flips are in the part or in z. Windows
 only cut the steps; here they are counted as the other engines count them. It has no twin.
@@ -21,6 +24,7 @@ from distsim.kernels.boltzmann import visited
 from distsim.kernels.dense import column
 from distsim.kernels.elementary import exponential, ln, uniform
 from distsim.kernels.events import event_word, to_threshold
+from distsim.kernels.meeting import Places, meet, tell, told, wait
 from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.philox import UPDATE, draw
 from distsim.kernels.walk import goes_on
@@ -28,18 +32,21 @@ from distsim.kernels.window import after_steps, segment_at, steps_of
 
 _CHUNK = 256  # visits whose thresholds are drawn together
 _PART = 64  # neurons that a block may visit
+_PULLS = 8  # passes of flips of other ranks that are added at once
 _EAGER = 4096  # bytes of a column up to which flips are added at once
 
 
 class Motion(NamedTuple):
     """The network in motion: its columns; z: int[n]; x: uint8[n]; rest: float64[n], of the bias;
-    clamped: bool[n]."""
+    clamped: bool[n]; first: of the local neurons; places: where the ranks meet."""
 
     columns: Any
     z: Any
     x: Any
     rest: Any
     clamped: Any
+    first: int
+    places: Places
 
 
 class Chunk(NamedTuple):
@@ -53,8 +60,8 @@ class Chunk(NamedTuple):
 
 
 class Visits(NamedTuple):
-    """A chunk of visits: neuron: int64; up: int64, the least z that leads to state 1 (to stay
-    there, at T = 0), of logit: float64; part: int64, z of a block."""
+    """A chunk of visits: neuron: int64, local; up: int64, the least z that leads to state 1 (to
+    stay there, at T = 0), of logit: float64; part: int64, z of a block."""
 
     neuron: Any
     up: Any
@@ -73,20 +80,20 @@ def make_visits() -> Visits:
 
 @njit(**UNCOUNTED)
 def _draw(scan, rest, chunk, visits):
-    """Draw the visits of a chunk."""
+    """Draw the visits of a chunk, which are all to local neurons."""
     neuron, up, logit, _ = visits
-    seed, replica, neurons, sequential, _, _, _ = scan
+    seed, replica, neurons, sequential, first, _, _ = scan
     count, step, _, scale = chunk
     if sequential:
         i = step % neurons
         for q in range(count):
-            neuron[q] = i
+            neuron[q] = i - first
             i = i + 1 if i + 1 < neurons else 0
     else:
         for q in range(count):
-            neuron[q] = visited(seed, replica, step + q, neurons, False)
+            neuron[q] = visited(seed, replica, step + q, neurons, False) - first
     for q in range(count):
-        a, b, _, _ = draw(seed, neuron[q], (step + q) | replica, 0, UPDATE)
+        a, b, _, _ = draw(seed, first + neuron[q], (step + q) | replica, 0, UPDATE)
         u = uniform(a, b)
         logit[q] = ln(u) + exponential(u)
     for q in range(count):
@@ -127,7 +134,7 @@ def _eager(motion, visits, chunk, log, made):
 
     Returns how many events there are.
     """
-    columns, z, x, rest, clamped = motion
+    columns, z, x, rest, clamped, first, _ = motion
     neuron, ups, _, _ = visits
     count, step, tick, scale = chunk
     for q in range(count):
@@ -137,57 +144,103 @@ def _eager(motion, visits, chunk, log, made):
         new = np.uint8(total >= _least(ups[q], scale, rest[i], state))
         if new != state and not clamped[i]:
             x[i] = new
-            _note(log, made, i, new, total, tick + q, step + q + 1)
+            _note(log, made, first + i, new, total, tick + q, step + q + 1)
             made += 1
-            _push(z, column(columns, i), new == 1)
+            _push(z, column(columns, first + i), new == 1)
     return made
 
 
 @njit(cache=True, error_model="numpy")
 def _blocks(motion, visits, chunk, log, made):
     """As `_eager`, for visits of the sequential scan, by blocks of up to twelve flips."""
-    columns, z, x, rest, clamped = motion
+    columns, z, x, rest, clamped, first, _ = motion
     neuron, ups, _, part = visits
     count, step, tick, scale = chunk
     at = 0
     while at < count:
-        first = neuron[at]
-        size = min(_PART, count - at, x.size - first)
+        start = neuron[at]
+        size = min(_PART, count - at, x.size - start)
         for k in range(size):
-            part[k] = z[first + k]
+            part[k] = z[start + k]
         begin = made
         k = 0
         while k < size and made - begin < PASS:
-            i = first + k
+            i = start + k
             state = x[i]
             new = np.uint8(part[k] >= _least(ups[at + k], scale, rest[i], state))
             if new != state and not clamped[i]:
                 x[i] = new
-                _note(log, made, i, new, part[k], tick + at + k, step + at + k + 1)
+                _note(log, made, first + i, new, part[k], tick + at + k, step + at + k + 1)
                 made += 1
-                w = column(columns, i)
+                w = column(columns, first + i)
                 if new:
                     for m in range(k + 1, size):
-                        part[m] += np.int64(w[np.uint64(first + m)])
+                        part[m] += np.int64(w[np.uint64(start + m)])
                 else:
                     for m in range(k + 1, size):
-                        part[m] -= np.int64(w[np.uint64(first + m)])
+                        part[m] -= np.int64(w[np.uint64(start + m)])
             k += 1
         accumulate(columns, log.event[begin:made], z)
         at += k
     return made
 
 
-@njit(cache=True, error_model="numpy")
+@njit(inline="always")
+def _run(scan, step, most):
+    """How many visits from `step` on, at most so many, are all to local neurons or all to others;
+    whether to local ones."""
+    if not scan.sequential:
+        own = _is_local(scan, step)
+        count = 1
+        while count < most and _is_local(scan, step + count) == own:
+            count += 1
+        return count, own
+    i = step % scan.neurons
+    if scan.first <= i < scan.first + scan.size:
+        return min(most, scan.first + scan.size - i), True
+    until = scan.first - i if i < scan.first else scan.neurons - i
+    return min(most, until), False
+
+
+@njit(inline="always")
+def _is_local(scan, step):
+    i = visited(scan.seed, scan.replica, step, scan.neurons, False)
+    return scan.first <= i < scan.first + scan.size
+
+
+@njit(**UNCOUNTED)
+def _listen(motion, log, step, pulled):
+    """Until the run has come to `step`; the flips of other ranks are added to z, those before
+    `pulled` have been. Returns how many there are."""
+    spins = 0
+    while True:
+        now, made = told(motion.places)
+        if made >= pulled + PASS or (now >= step and made > pulled):
+            made = min(made, pulled + PASS * _PULLS)
+            accumulate(motion.columns, log.event[pulled:made], motion.z)
+            pulled, spins = made, 0
+        elif now >= step:
+            return pulled
+        else:
+            spins = wait(spins)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def walk_visits(scan, course, most, motion, clock, ends, visits, log):
     """Walk through windows, z and x in place; log: room for as many events as visits (out). clock:
     `window.Clock`'s fields; most: steps of a window.
 
-    Returns what `walk` does: (windows; events; index of the last one's first event; the clock
-    before the last one, and after it).
+    Of several ranks the log is the same memory for all. Returns what `walk` does: (windows; events;
+    index of the last one's first event; the clock before the last one, and after it).
     """
-    made = first = windows = segment = 0
+    made = pulled = first = windows = segment = 0
     before = clock
+    places = motion.places
+    several = places.ranks > 1
+    if several:  # once all have left the last walk, and before any has begun this one
+        if places.rank == 0:
+            tell(places, clock[0], 0)
+        meet(places, np.uint64(0), 0)
     small = motion.x.size * motion.columns.itemsize <= _EAGER or not scan.sequential
     while goes_on(ends, log.time, first, made, windows, clock[1]):
         number, high, low, _ = clock
@@ -198,16 +251,31 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
         before, first = clock, made
         done = 0
         while done < size:
-            if scan.sequential and motion.clamped[(number + done) % scan.neurons]:
-                done += 1
-                continue
-            chunk = Chunk(min(_CHUNK, size - done), number + done, done + 1, course.scales[segment])
-            _draw(scan, motion.rest, chunk, visits)
-            if small:
-                made = _eager(motion, visits, chunk, log, made)
-            else:
-                made = _blocks(motion, visits, chunk, log, made)
-            done += chunk.visits
+            run, own = size - done, True
+            if several:
+                run, own = _run(scan, number + done, run)
+                pulled = _listen(motion, log, number + done + (0 if own else run), pulled)
+                made = pulled
+            stop = done + run
+            while own and done < stop:
+                at = number + done
+                if scan.sequential and motion.clamped[at % scan.neurons - motion.first]:
+                    done += 1
+                else:
+                    chunk = Chunk(min(_CHUNK, stop - done), at, done + 1, course.scales[segment])
+                    _draw(scan, motion.rest, chunk, visits)
+                    if small:
+                        made = _eager(motion, visits, chunk, log, made)
+                    else:
+                        made = _blocks(motion, visits, chunk, log, made)
+                    done += chunk.visits
+                if several:
+                    tell(places, number + done, made)
+            pulled, done = made, stop
+        if several:  # another may be in the next window
+            made = first
+            while made < pulled and log.time[made] <= number + size:
+                made += 1
         clock = after_steps(clock, size, made - first, course.targets[segment], most)
         windows += 1
     return windows, made, first, before, clock

@@ -14,6 +14,10 @@ One contract, two implementations:
 | gather(states) | uint8[n] of every rank, concatenated in order of rank |
 | agree(error) | raises InputError on every rank alike if any rank has an error message |
 | here() | (rank, size) among the ranks of this host |
+| side_by_side() | whether they are of one host, where each rank, of other groups too, may have a |
+| | core of its own |
+| share(words) | uint64[words], the same memory on all ranks, which are of one host: zeros at |
+| | first. Who asks again gets it again as it was left, unless he asks for more |
 | groups(size) | this one's group, where each has `size` consecutive ranks, which divides how many |
 | | there are |
 | barrier(), abort(status) | wait for all ranks; end all ranks at once |
@@ -29,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.errors import InputError
+from distsim.kernels.memory import aligned
 from distsim.ranks.mpi import Mpi
 
 # The number of ranks that a launcher promises, the nearest launcher first: MPICH and PMI-2,
@@ -52,6 +57,8 @@ class Communicator(Protocol):
     def gather(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
     def agree(self, error: str | None) -> None: ...
     def here(self) -> tuple[int, int]: ...
+    def side_by_side(self) -> bool: ...
+    def share(self, words: int) -> NDArray[np.uint64]: ...
     def groups(self, size: int) -> "Communicator": ...
     def barrier(self) -> None: ...
     def abort(self, status: int) -> NoReturn: ...
@@ -90,6 +97,14 @@ class Serial:
 
     def here(self) -> tuple[int, int]:
         return 0, 1
+
+    def side_by_side(self) -> bool:
+        return True
+
+    def share(self, words: int) -> NDArray[np.uint64]:
+        memory: NDArray[np.uint64] = aligned((words,), np.uint64)
+        memory[:] = 0
+        return memory
 
     def groups(self, size: int) -> "Communicator":
         return self

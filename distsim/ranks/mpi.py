@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from time import sleep
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 
+_CORES = 8192  # a host's, at most
 _LAST_WORDS = 0.25  # seconds in which a launcher passes on what was printed before an abort
 
 
@@ -22,8 +24,9 @@ class Mpi:
     global lock while it blocks, and then no watchdog could end the rank.
     """
 
-    def __init__(self, group: Any = None) -> None:
-        """group: an MPI communicator; the world without one."""
+    def __init__(self, group: Any = None, roomy: bool | None = None) -> None:
+        """group: an MPI communicator; the world without one. roomy: whether the world's hosts have
+        a core a rank, where that is known."""
         from mpi4py import MPI
 
         self._mpi = MPI
@@ -35,6 +38,8 @@ class Mpi:
         self._number = np.zeros(2, np.int64)
         self._value = np.zeros(2, np.float64)
         self._resize(64)
+        self._roomy = roomy
+        self._memory = np.zeros(0, np.uint64)  # that all ranks see
         self._groups: dict[int, Mpi] = {}  # kept: a library has room for some thousands only
 
     def _resize(self, capacity: int) -> None:
@@ -94,9 +99,39 @@ class Mpi:
         host.Free()
         return place
 
+    def side_by_side(self) -> bool:
+        return self.here()[1] == self.size and self._cores_suffice()
+
+    def _cores_suffice(self) -> bool:
+        """Whether each host of this world, of which a group has a part, has a core a rank."""
+        if self._roomy is None:
+            host = self._world.Split_type(self._mpi.COMM_TYPE_SHARED)
+            may_use = np.zeros((host.Get_size(), _CORES), np.uint8)
+            mine = np.zeros(_CORES, np.uint8)
+            mine[[core % _CORES for core in _cores()]] = 1
+            host.Allgather(mine, may_use)
+            host.Free()
+            suffice = may_use.any(axis=0).sum() >= len(may_use)
+            self._roomy = self.minimum(int(suffice)) == 1
+        return self._roomy
+
+    def share(self, words: int) -> NDArray[np.uint64]:
+        if self._memory.size < words:  # on every rank alike; who has the old one keeps it
+            size = 2 * 8 * words
+            root = self.rank == 0
+            window = self._mpi.Win.Allocate_shared(size if root else 0, 1, comm=self._world)
+            shared: Any = window.Shared_query(0)[0]
+            self._memory = np.frombuffer(shared, np.uint64)
+            if root:
+                self._memory[:] = 0
+            self.barrier()
+        return self._memory[:words]
+
     def groups(self, size: int) -> Mpi:
         if size not in self._groups:
-            self._groups[size] = Mpi(self._world.Split(self.rank // size, self.rank))
+            self._groups[size] = Mpi(
+                self._world.Split(self.rank // size, self.rank), roomy=self._cores_suffice()
+            )
         return self._groups[size]
 
     def barrier(self) -> None:
@@ -108,3 +143,11 @@ class Mpi:
         sleep(_LAST_WORDS)
         self._world.Abort(status)
         os._exit(status)
+
+
+def _cores() -> Iterable[int]:
+    """Those on which this process may run."""
+    try:
+        return os.sched_getaffinity(0)
+    except AttributeError:  # not on Linux
+        return range(os.cpu_count() or 1)

@@ -1,10 +1,12 @@
 """The walk: the stream of race, whatever the case; stretches that end where they should."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from thread_ranks import on
 
 from distsim import simulate
 from distsim.chains.chain import Position
@@ -13,7 +15,7 @@ from distsim.config.options import Config
 from distsim.engines import walk
 from distsim.errors import InputError
 from distsim.networks.matrices import from_array
-from distsim.ranks.communicator import Serial
+from distsim.ranks.communicator import Communicator, Serial
 from distsim.recording.recorder import Recorder
 
 
@@ -62,6 +64,28 @@ def test_the_stream_is_that_of_race(part: int) -> None:
         assert (walked.digest, walked.windows) == (raced.digest, raced.windows), (part, number)
 
 
+def walked(
+    ranks: Communicator, weights: NDArray[Any], bias: NDArray[Any] | None, options: dict[str, Any]
+) -> tuple[int, int, list[int]]:
+    """The digest's sum, how many windows, the final states."""
+    config = Config(network="array", engine="walk", **options)
+    chain = open_chain(from_array(weights, bias), config, ranks)
+    recorder = Recorder(config.transitions, config.steps, None)
+    while not recorder.finished(chain.now()):
+        chain.advance(recorder)
+    assert chain.consistent(chain.final())
+    return recorder.total % 2**64, chain.windows, chain.final().tolist()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_stream_of_several_ranks_is_that_of_one(size: int) -> None:
+    for number in range(25):
+        weights, bias, options = case(np.random.default_rng([7, number]))
+        alone = walked(Serial(), weights, bias, options)
+        walk_on = partial(walked, weights=weights, bias=bias, options=options)
+        assert on(size, walk_on) == alone, number
+
+
 @pytest.mark.parametrize("bits", [8, 32])
 def test_blocks_of_visits_make_the_stream_of_race(bits: int) -> None:
     options: dict[str, Any] = {"model": "bm", "weight_bits": bits, "steps": 12_000}
@@ -79,12 +103,16 @@ def test_room_grows(window: int | None, monkeypatch: pytest.MonkeyPatch) -> None
     """A window for which there is no room is taken back, and walked through again."""
     options: dict[str, Any] = {"neurons": 50, "tau": 0.2, "transitions": 5000, "window": window}
     wanted = simulate("gaussian", **options, engine="walk").digest
+    weights = np.random.default_rng(5).normal(0.0, 0.14, (50, 50))
+    several = {"tau": 0.2, "transitions": 5000, "window": window, "device": "cpu"}
+    alone = walked(Serial(), weights, None, several)
     monkeypatch.setattr(walk, "_TICKETS", 1)
     monkeypatch.setattr(walk, "_EVENTS", 1)
     monkeypatch.setattr(walk, "LARGEST_TARGET", 0)
     result = simulate("gaussian", **options, engine="walk")
     assert result.summary.consistent
     assert result.digest == wanted
+    assert on(2, lambda ranks: walked(ranks, weights, None, several)) == alone
 
 
 def ended(engine: str, options: dict[str, Any], until: float | None) -> tuple[Position, bool]:
@@ -131,18 +159,32 @@ def test_a_stretch_ends_with_the_window_that_makes_its_events(model: str) -> Non
         assert chain.windows < windows + 3  # a window may have no event
 
 
-def test_auto_walks_where_a_rank_needs_no_other() -> None:
+def test_auto_walks_where_each_rank_of_one_host_has_a_core() -> None:
     class Two(Serial):
+        """On one host, with a core each or not; or on two."""
+
         size = 2
+
+        def __init__(self, here: int, *, roomy: bool) -> None:
+            self._here, self._roomy = here, roomy
+
+        def here(self) -> tuple[int, int]:
+            return 0, self._here
+
+        def side_by_side(self) -> bool:
+            return self._roomy
 
     network = from_array(np.zeros((3, 3)))
     for engine, ranks, chosen in (
         ("auto", Serial(), "walk"),
-        ("auto", Two(), "relax"),
+        ("auto", Two(2, roomy=False), "relax"),
+        ("auto", Two(2, roomy=True), "walk"),
         ("race", Serial(), "race"),
     ):
         config = Config(network="array", engine=engine, transitions=1, device="cpu")
         assert open_chain(network, config, ranks).engine == chosen
     config = Config(network="array", engine="walk", transitions=1, device="cpu")
-    with pytest.raises(InputError, match="engine walk given on 2 ranks; allowed: on one rank's"):
-        open_chain(network, config, Two())
+    with pytest.raises(
+        InputError, match="engine walk given on several hosts; allowed: on the CPUs"
+    ):
+        open_chain(network, config, Two(1, roomy=False))

@@ -7,11 +7,13 @@ import pytest
 
 from distsim.kernels.events import to_threshold
 from distsim.kernels.mcculloch_pitts import largest_response, level_threshold, ticket
-from distsim.kernels.walk import push
+from distsim.kernels.meeting import make_places, room_of
 from distsim.kernels.walk_room import Here, Motion, Rule, make_tables, make_tickets
 from distsim.kernels.walk_tickets import begin
+from distsim.kernels.walk_window import push
 from distsim.kernels.window import Course, width_and_cap
 
+ALONE = make_places(np.zeros(room_of(1), np.uint64), 1, 0)
 KINDS: list[tuple[type[Any], type[Any]]] = [
     (np.int8, np.int32),
     (np.int16, np.int32),
@@ -44,9 +46,9 @@ def test_a_push_adds_a_column_and_finds_the_signs_that_change(
 
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
 @pytest.mark.parametrize("margin", [0, 2**40, 300])
-@pytest.mark.parametrize("scale", [37.0, 300.0])
+@pytest.mark.parametrize(("scale", "first"), [(37.0, 0), (300.0, 7)])
 def test_tickets_that_are_reached_are_in_the_queue_by_time(
-    kind: type[Any], margin: int, scale: float
+    kind: type[Any], margin: int, scale: float, first: int
 ) -> None:
     random = np.random.default_rng(3)
     n, seed = 83, np.uint64(12345)
@@ -60,7 +62,7 @@ def test_tickets_that_are_reached_are_in_the_queue_by_time(
     motion = Motion(z.copy(), np.empty(n, kind), x)
     tickets = make_tickets(n, 1)
     course = Course(np.array([0.0, np.inf]), np.array([scale]), np.array([16]))
-    rule = Rule(seed, 0, course, rest, clamped, 1.0)
+    rule = Rule(seed, 0, course, rest, clamped, first, 1.0, ALONE)
     tables = make_tables(n, kind)
     while True:
         count = begin(rule, here, motion, tables, tickets)
@@ -83,7 +85,7 @@ def test_tickets_that_are_reached_are_in_the_queue_by_time(
             assert b == 2**30 if kind is np.int32 else 2**61
             continue
         while True:
-            step, key = ticket(seed, here.number, i, k)
+            step, key = ticket(seed, here.number, first + i, k)
             level += step
             theta = level_threshold(level, exponent, scale)
             low = int(to_threshold(theta - abs(rest[i])))
