@@ -46,6 +46,7 @@ class Walk:
         self._open_log(0, shared=False)
         self._y = aligned((shard.size,), shard.kind)
         self._c = aligned((shard.size,), shard.kind)
+        self._diagonal = shard.storage.diagonal(shard.first)
         self._tables = make_tables(shard.size, shard.kind)
         self._tickets = make_tickets(shard.size, _TICKETS)
         self._chunk = make_visits()
@@ -76,6 +77,7 @@ class Walk:
             course.rest,
             course.clamped,
             self.shard.first,
+            self._diagonal,
             self.shard.spread,
             self._places,
         )

@@ -18,7 +18,10 @@ _intrinsic: Any = intrinsic  # its calls lack the first argument
 
 _WORDS = LINE // 8  # of a cache line
 _LINES = 2  # of a rank: one for every other meeting
-_MEETINGS = 3  # index of a word of a rank's line 0: how many there were
+# Indices of words of a rank's line: what may follow its word; of line 0: how many meetings there
+# were.
+_FOLLOWING, _MEETINGS = 3, 4
+_BRIEF = 1 << 8  # looks without a pause, which takes longer on some processors than a word does
 _SPINS = 1 << 12  # looks, some hundred microseconds, after which a rank that waits yields its core
 # By the machine's name: LLVM's intrinsic for it, and its operands.
 _X86: tuple[str, tuple[int, ...]] = ("llvm.x86.sse2.pause", ())
@@ -104,19 +107,19 @@ def _yield(typing):
 @njit(**UNCOUNTED)
 def wait(spins):
     """For a moment, after so many others; how many there are then."""
-    if spins < _SPINS:
-        _pause()
-    else:
+    if spins >= _SPINS:
         _yield()
+    elif spins >= _BRIEF:
+        _pause()
     return spins + 1
 
 
 @njit(**UNCOUNTED)
-def meet(places, word, number):
-    """All ranks' least word and its number, and the least but one (or the largest there is).
+def meet(places, word, number, following):
+    """All ranks' least word and its number, and the least of all their other words.
 
-    Each rank gives a word, uint64, and a number, int64. A word that two give has the number of
-    either.
+    Each rank gives a word, uint64, its number, int64, and a word that may follow it. A word that
+    two give has the number of either.
     """
     words, ranks, rank = places
     own = rank * _LINES * _WORDS
@@ -125,8 +128,9 @@ def meet(places, word, number):
     line = np.int64(meeting & np.uint64(1)) * _WORDS
     words[own + line + 1] = word
     words[own + line + 2] = np.uint64(number)
+    words[own + line + _FOLLOWING] = following
     _store(words, own + line, meeting)
-    least, its, second = word, number, ~np.uint64(0)
+    least, its, second = word, number, following
     for other in range(ranks):
         if other == rank:
             continue
@@ -135,10 +139,9 @@ def meet(places, word, number):
         while _load(words, place) < meeting:
             spins = wait(spins)
         found = words[place + 1]
+        second = min(second, words[place + _FOLLOWING], max(found, least))
         if found < least:
-            least, its, second = found, np.int64(words[place + 2]), least
-        elif found < second:
-            second = found
+            least, its = found, np.int64(words[place + 2])
     return least, its, second
 
 

@@ -85,7 +85,7 @@ def _top(rule, y, x):
     top = largest_response(y, x, rule.clamped)
     if rule.places.ranks == 1:
         return top
-    word, _, _ = meet(rule.places, np.uint64(_HIGHEST - top), 0)
+    word, _, _ = meet(rule.places, np.uint64(_HIGHEST - top), 0, NO_EVENT)
     return _HIGHEST - np.int64(word)
 
 

@@ -17,8 +17,8 @@ _NO_TABLE = 1 << 40  # no width's exponent
 class Rule(NamedTuple):
     """What the windows of an MPM follow from: seed: uint64; replica: its bits; the course of its
     conditions; rest: float64[n], of the bias; clamped: int64[c], rising, of the local neurons, the
-    first of which is `first`; spread: of weights, in units: it decides speed only; places: where
-    the ranks meet."""
+    first of which is `first`; diagonal: int[n], W[i, i]; spread: of weights, in units: it decides
+    speed only; places: where the ranks meet."""
 
     seed: Any
     replica: int
@@ -26,6 +26,7 @@ class Rule(NamedTuple):
     rest: Any
     clamped: Any
     first: int
+    diagonal: Any
     spread: float
     places: Places
 

@@ -23,7 +23,7 @@ from distsim.kernels.apply import PASS, accumulate
 from distsim.kernels.boltzmann import visited
 from distsim.kernels.dense import column
 from distsim.kernels.elementary import exponential, ln, uniform
-from distsim.kernels.events import event_word, to_threshold
+from distsim.kernels.events import NO_EVENT, event_word, to_threshold
 from distsim.kernels.meeting import Places, meet, tell, told, wait
 from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.philox import UPDATE, draw
@@ -240,7 +240,7 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
     if several:  # once all have left the last walk, and before any has begun this one
         if places.rank == 0:
             tell(places, clock[0], 0)
-        meet(places, np.uint64(0), 0)
+        meet(places, NO_EVENT, 0, NO_EVENT)
     small = motion.x.size * motion.columns.itemsize <= _EAGER or not scan.sequential
     while goes_on(ends, log.time, first, made, windows, clock[1]):
         number, high, low, _ = clock

@@ -74,8 +74,8 @@ def _signs(y, w, up, start, stop, crossed, found):
 
 @njit(**UNCOUNTED)
 def _fires_next(motion, queue, position, count, first):
-    """The next ticket that fires if nothing changes: (its place in the order, its event's word or
-    NO_EVENT, s z)."""
+    """The first ticket from `position` on that fires if nothing changes: (its place in the order,
+    its event's word or NO_EVENT, s z)."""
     y, c, x = motion
     key, threshold, order = queue
     for o in range(position, count):
@@ -164,12 +164,15 @@ def together(rule, here, columns, motion, tickets, log, count, made):
     o, word, sz = _fires_next(motion, queue, position, count, first)
     while True:
         i = neuron_of(word) - first if o < count else 0
-        number = -2 * sz - np.int64(column(columns, first + i)[i]) if o < count else 0
+        number = -2 * sz - np.int64(rule.diagonal[i]) if o < count else 0
         if lifted:
             word = _EARLY
         if count < 0:
             word = _NO_ROOM
-        event, number, second = meet(places, word, number)
+        following = NO_EVENT
+        if large:
+            _, following, _ = _fires_next(motion, queue, o + 1, count, first)
+        event, number, following = meet(places, word, number, following)
         if event == NO_EVENT:
             return made, False, False
         if event <= _EARLY:
@@ -187,10 +190,7 @@ def together(rule, here, columns, motion, tickets, log, count, made):
             while position < count and key[order[position]] < event:
                 position += 1
         w = column(columns, neuron_of(event))
-        ahead = event
-        if large:
-            _, ahead, _ = _fires_next(motion, queue, position, count, first)
-        found = push(y, w, up == 1, _follower(columns, min(ahead, second), w), large, crossed)
+        found = push(y, w, up == 1, _follower(columns, following, w), large, crossed)
         if own:
             z = np.int64(y[i]) + np.int64(c[i])
             b = pivot(np.int64(c[i]), 1 - up)

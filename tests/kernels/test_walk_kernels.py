@@ -62,7 +62,7 @@ def test_tickets_that_are_reached_are_in_the_queue_by_time(
     motion = Motion(z.copy(), np.empty(n, kind), x)
     tickets = make_tickets(n, 1)
     course = Course(np.array([0.0, np.inf]), np.array([scale]), np.array([16]))
-    rule = Rule(seed, 0, course, rest, clamped, first, 1.0, ALONE)
+    rule = Rule(seed, 0, course, rest, clamped, first, z, 1.0, ALONE)
     tables = make_tables(n, kind)
     while True:
         count = begin(rule, here, motion, tables, tickets)
