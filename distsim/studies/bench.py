@@ -145,8 +145,8 @@ def _ways(setting: Setting) -> list[tuple[str, str]]:
         from distsim.studies import bench_gpu
 
         return bench_gpu.ways(setting.ranks)
-    alone = [("walk", "auto")] if setting.ranks.size == 1 else []
-    return [("race", "auto"), ("relax", "auto"), *alone]
+    walk = [("walk", "auto")] if setting.ranks.side_by_side() else []
+    return [("race", "auto"), ("relax", "auto"), *walk]
 
 
 def _loop(setting: Setting, bits: int) -> dict[str, Any] | None:

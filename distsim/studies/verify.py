@@ -101,16 +101,17 @@ def run(
         for check in stage.checks():
             say(str(check))
             right &= check.passed
+    several = ranks.side_by_side()
     by = "race, relax and walk"
     if ranks.size > 1:
-        by = f"race and relax on 1 and {ranks.size} ranks, walk on 1"
+        by += f" on 1 and {ranks.size} ranks" if several else f" on 1, race and relax on {ranks.size}"
     for name, (length, count, options) in STREAMS.items():
         begin()
         digests = set()
         for engine, device in ENGINES.items():
             settings = {**options, length: count // effort.part, "engine": engine}
             config = Config(network="gaussian", neurons=100, device=device, **settings)
-            places = [Serial()] if engine == "walk" else [Serial(), ranks]
+            places = [Serial(), ranks] if several or engine != "walk" else [Serial()]
             digests |= {simulation.run(config, here).digest for here in places}
         equal = len(digests) == 1
         verdict = "equal" if equal else "FAILED"
