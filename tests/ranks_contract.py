@@ -53,6 +53,25 @@ def check(ranks: Communicator) -> None:
     assert ranks.total(1 << 4 * place) == sum(1 << 4 * r for r in everyone)  # each its own place
     ranks.barrier()
 
+    assert ranks.minimum(int(ranks.side_by_side())) == ranks.maximum(int(ranks.side_by_side()))
+    for words in (size, 5, 1000):
+        memory = ranks.share(words)
+        assert (memory.size, memory.dtype) == (words, np.uint64)
+        ranks.barrier()
+        memory[rank % words] = rank + words
+        ranks.barrier()
+        if words >= size:
+            assert memory[:size].tolist() == [r + words for r in everyone]
+        ranks.barrier()
+    before, after = ranks.share(1000), ranks.share(100_000)
+    assert not after[1000:].any()
+    if rank == 0:
+        before[999] = 7
+        after[999] = 8
+    ranks.barrier()
+    assert (int(before[999]), int(after[999])) == (7, 8)  # who has the old one keeps it
+    ranks.barrier()
+
     for each in (one for one in range(1, size + 1) if size % one == 0):
         for group in (ranks.groups(each), group_of(ranks, each)):
             assert (group.rank, group.size) == (rank % each, each)

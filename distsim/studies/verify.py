@@ -104,7 +104,9 @@ def run(
     several = ranks.side_by_side()
     by = "race, relax and walk"
     if ranks.size > 1:
-        by += f" on 1 and {ranks.size} ranks" if several else f" on 1, race and relax on {ranks.size}"
+        by += (
+            f" on 1 and {ranks.size} ranks" if several else f" on 1, race and relax on {ranks.size}"
+        )
     for name, (length, count, options) in STREAMS.items():
         begin()
         digests = set()

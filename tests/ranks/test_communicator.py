@@ -14,7 +14,7 @@ from distsim.ranks.mpi import Mpi
 SCRIPT = f"{launchers.TESTS}/ranks_contract.py"
 MEMBERS = {
     "rank", "size", "library", "minimum", "maximum", "largest", "total", "exchange", "gather",
-    "agree", "here", "groups", "barrier", "abort",
+    "agree", "here", "side_by_side", "share", "groups", "barrier", "abort",
 }  # fmt: skip
 
 
