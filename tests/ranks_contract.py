@@ -56,7 +56,8 @@ def check(ranks: Communicator) -> None:
     assert ranks.minimum(int(ranks.side_by_side())) == ranks.maximum(int(ranks.side_by_side()))
     for words in (size, 5, 1000):
         memory = ranks.share(words)
-        assert (memory.size, memory.dtype) == (words, np.uint64)
+        assert memory.size == words
+        assert memory.dtype == np.uint64
         ranks.barrier()
         memory[rank % words] = rank + words
         ranks.barrier()

@@ -104,9 +104,8 @@ def run(
     several = ranks.side_by_side()
     by = "race, relax and walk"
     if ranks.size > 1:
-        by += (
-            f" on 1 and {ranks.size} ranks" if several else f" on 1, race and relax on {ranks.size}"
-        )
+        others = "and" if several else "race and relax on"
+        by += f" on 1 {others} {ranks.size} ranks"
     for name, (length, count, options) in STREAMS.items():
         begin()
         digests = set()
