@@ -24,9 +24,11 @@ from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
-from distsim.weights.fitting import check_memory
-from distsim.weights.shard import load
+from distsim.weights.fitting import check_memory, sparse_entries
+from distsim.weights.shard import Shard, load
 from distsim.weights.source import Network
+from distsim.weights.sparse import SparseColumns
+from distsim.weights.storage import HostStorage
 
 _SOLVERS: dict[str, type[Race] | type[Relax]] = {"race": Race, "relax": Relax}
 
@@ -52,13 +54,9 @@ class HostChain:
         """states: of all neurons, uint8[N]; kind: of z, where another network has the say."""
         self.ranks = ranks
         self.timer = Timer()
-        check_memory(network.name, network.neurons, config.weight_bits, ranks)
-        self.shard = load(
-            network,
-            config.weight_bits,
-            ranks,
-            lambda *shape: agreed(ranks, lambda: DenseColumns(*shape)),  # room for the weights
-        )
+        entries = sparse_entries(config.storage, network, ranks)
+        check_memory(network, config.weight_bits, ranks, entries)
+        self.shard = _load(network, config.weight_bits, ranks, sparse=entries is not None)
         if kind is None and self.shard.reach + conditions.largest_bias() / self.shard.unit >= 2**30:
             kind = np.int64
         if kind is not None:
@@ -184,3 +182,11 @@ class HostChain:
 
     def abandon(self) -> None:
         """As `close`."""
+
+
+def _load(network: Network, bits: int, ranks: Communicator, *, sparse: bool) -> Shard[HostStorage]:
+    """This rank's rows, all of their weights or those that are not zero."""
+    if sparse:
+        return load(network, bits, ranks, SparseColumns, SparseColumns.store_sparse)
+    # Room for the weights, on all ranks or on none.
+    return load(network, bits, ranks, lambda *shape: agreed(ranks, lambda: DenseColumns(*shape)))

@@ -44,7 +44,7 @@ def pivot(b, state):
 
 
 @njit(**UNCOUNTED)
-def _draw(seed, window, lanes, count):
+def draw_levels(seed, window, lanes, count):
     """level (out): steps, standard exponentials; key (out)."""
     neuron, depth, word, _, level, _, key, _ = lanes
     whole = (count + LANES - 1) & -LANES
@@ -58,7 +58,7 @@ def _draw(seed, window, lanes, count):
 
 
 @njit(**UNCOUNTED)
-def _thresholds(exponent, scale, level, theta, count):
+def thresholds(exponent, scale, level, theta, count):
     """theta (out), of the levels."""
     for q in range((count + LANES - 1) & -LANES):
         theta[q] = level_threshold(level[q], exponent, scale)
@@ -138,10 +138,10 @@ def begin(rule, here, motion, kept, tickets):
     while left:
         if count + left > queue_key.size:
             return -1
-        _draw(seed, window, lanes, left)
+        draw_levels(seed, window, lanes, left)
         for q in range(left):
             level[q] += levels[neuron[q]]
-        _thresholds(exponent, scale, level, theta, left)
+        thresholds(exponent, scale, level, theta, left)
         more = 0
         for q in range(left):
             i = neuron[q]
@@ -197,11 +197,11 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
             neuron[q] = i
             depth_of[q] = depth + 1 + q
             word_of[q] = words[i]
-        _draw(seed, window, lanes, LANES)
+        draw_levels(seed, window, lanes, LANES)
         for q in range(LANES):
             total += level[q]
             level[q] = total
-        _thresholds(exponent, scale, level, theta, LANES)
+        thresholds(exponent, scale, level, theta, LANES)
         for q in range(LANES):
             depth += 1
             low = to_threshold(theta[q] - abs(rest))

@@ -26,7 +26,7 @@ from distsim.kernels.philox import UPDATE, draw
 from distsim.kernels.walk import goes_on
 from distsim.kernels.window import after_steps, segment_at, steps_of
 
-_CHUNK = 256  # visits whose thresholds are drawn together
+CHUNK = 256  # visits whose thresholds are drawn together
 _PART = 64  # neurons that a block may visit
 _EAGER = 4096  # bytes of a column up to which flips are added at once
 
@@ -64,15 +64,15 @@ class Visits(NamedTuple):
 
 def make_visits() -> Visits:
     return Visits(
-        neuron=np.empty(_CHUNK, np.int64),
-        up=np.empty(_CHUNK, np.int64),
-        logit=np.empty(_CHUNK),
+        neuron=np.empty(CHUNK, np.int64),
+        up=np.empty(CHUNK, np.int64),
+        logit=np.empty(CHUNK),
         part=np.empty(_PART, np.int64),
     )
 
 
 @njit(**UNCOUNTED)
-def _draw(scan, rest, chunk, visits):
+def draw_visits(scan, rest, chunk, visits):
     """Draw the visits of a chunk."""
     neuron, up, logit, _ = visits
     seed, replica, neurons, sequential, _, _, _ = scan
@@ -94,7 +94,7 @@ def _draw(scan, rest, chunk, visits):
 
 
 @njit(inline="always")
-def _least(up, scale, rest, state):
+def least(up, scale, rest, state):
     """The least z at which a neuron takes state 1; at T = 0 it keeps its own where z u + b is 0."""
     if scale > 0.0:
         return up
@@ -114,7 +114,7 @@ def _push(z, w, up):
 
 
 @njit(inline="always")
-def _note(log, made, neuron, new, z, tick, step):
+def note(log, made, neuron, new, z, tick, step):
     """Event number `made`: a neuron takes the state `new` at this z."""
     log.event[made] = event_word(tick, neuron) | np.uint64(new)
     log.time[made] = np.float64(step)
@@ -134,10 +134,10 @@ def _eager(motion, visits, chunk, log, made):
         i = neuron[q]
         state = x[i]
         total = np.int64(z[i])
-        new = np.uint8(total >= _least(ups[q], scale, rest[i], state))
+        new = np.uint8(total >= least(ups[q], scale, rest[i], state))
         if new != state and not clamped[i]:
             x[i] = new
-            _note(log, made, i, new, total, tick + q, step + q + 1)
+            note(log, made, i, new, total, tick + q, step + q + 1)
             made += 1
             _push(z, column(columns, i), new == 1)
     return made
@@ -160,10 +160,10 @@ def _blocks(motion, visits, chunk, log, made):
         while k < size and made - begin < PASS:
             i = first + k
             state = x[i]
-            new = np.uint8(part[k] >= _least(ups[at + k], scale, rest[i], state))
+            new = np.uint8(part[k] >= least(ups[at + k], scale, rest[i], state))
             if new != state and not clamped[i]:
                 x[i] = new
-                _note(log, made, i, new, part[k], tick + at + k, step + at + k + 1)
+                note(log, made, i, new, part[k], tick + at + k, step + at + k + 1)
                 made += 1
                 w = column(columns, i)
                 if new:
@@ -201,8 +201,8 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
             if scan.sequential and motion.clamped[(number + done) % scan.neurons]:
                 done += 1
                 continue
-            chunk = Chunk(min(_CHUNK, size - done), number + done, done + 1, course.scales[segment])
-            _draw(scan, motion.rest, chunk, visits)
+            chunk = Chunk(min(CHUNK, size - done), number + done, done + 1, course.scales[segment])
+            draw_visits(scan, motion.rest, chunk, visits)
             if small:
                 made = _eager(motion, visits, chunk, log, made)
             else:

@@ -200,6 +200,8 @@ def summary(
         applies=sum(one.applies for one in outcomes),
         consistent=all(one.consistent for one in outcomes),
         digest=digest.text(digest.of_chains({one.replica: one.total for one in outcomes})),
+        storage=chain.shard.storage.name,
+        bytes_of_weights=chain.shard.storage.bytes,
         phases=chain.timer.phases,
         stopped=stopped,
         checkpoint=config.checkpoint,

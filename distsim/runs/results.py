@@ -67,6 +67,8 @@ class Summary:
     consistent: bool
     digest: str
     exchange: str | None = None  # between GPUs
+    storage: str = "dense"
+    bytes_of_weights: int = 0  # on the root
     phases: dict[str, float] = field(default_factory=dict)
     stopped: str | None = None
     checkpoint: str | None = None
@@ -147,6 +149,8 @@ class Meter:
             applies=chain.applies,
             consistent=chain.consistent(final),
             digest=digest.text(recorder.total + digest.of_state(final)),
+            storage=chain.shard.storage.name,
+            bytes_of_weights=chain.shard.storage.bytes,
             phases=chain.timer.phases,
             stopped=stopped,
             checkpoint=config.checkpoint,

@@ -6,7 +6,7 @@ Sums of such integers are exact in any order.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -21,11 +21,13 @@ from distsim.ranks.communicator import Communicator
 from distsim.recording import digest
 from distsim.recording.observation import Start
 from distsim.weights.source import Network
+from distsim.weights.sparse import Parts, Rows
 from distsim.weights.storage import Storage
 
 _TILE = 1 << 20  # elements of W read at a time
 
 AnyStorage = TypeVar("AnyStorage", bound=Storage, covariant=True)
+Filled = TypeVar("Filled", bound=Storage)
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,12 @@ def load(
     bits: int,
     ranks: Communicator,
     kind: Callable[[int, int, int], AnyStorage],
+    sparse: Callable[[AnyStorage, Parts], None] | None = None,
 ) -> Shard[AnyStorage]:
     """Read this rank's rows of a network and round them to integers of 8, 16 or 32 bits.
 
-    kind: of N, n and bits, the storage that is to hold them.
+    kind: of N, n and bits, the storage that is to hold them; sparse: has it take what is not zero
+    alone, of a network that gives its rows so.
     Raises InputError, on every rank alike, for NaN or infinity, an unreadable file, or weights
     and biases too large for exact sums.
     """
@@ -121,7 +125,7 @@ def load(
     peak = agreed(ranks, lambda: network.peak(first, stop))
     unit = _unit(ranks.largest(peak), bits)
     storage = kind(network.neurons, stop - first, bits)
-    agreed(ranks, lambda: _fill(network, first, unit, storage))
+    agreed(ranks, lambda: _fill(network, first, unit, storage, sparse))
     absolute, squares = storage.magnitudes()
 
     with np.errstate(over="ignore"):  # what overflows is refused below
@@ -160,8 +164,19 @@ def _unit(peak: float, bits: int) -> float:
     return math.ldexp(1.0, max(exponent, -1000))
 
 
-def _fill(network: Network, first: int, unit: float, storage: Storage) -> None:
+def _fill(
+    network: Network,
+    first: int,
+    unit: float,
+    storage: Filled,
+    sparse: Callable[[Filled, Parts], None] | None,
+) -> None:
     """Read rows in tiles, round, and store them; or have a formula's made in place."""
+    entries = network.entries(first, first + storage.size)
+    if sparse is not None and entries is not None:
+        step = max(1, _TILE * storage.size // max(1, entries))
+        sparse(storage, lambda: _parts(network, first, unit, storage, step))
+        return
     if network.formula is not None:
         storage.generate(network.formula, first, unit)
         return
@@ -171,3 +186,16 @@ def _fill(network: Network, first: int, unit: float, storage: Storage) -> None:
         rows = network.rows(start, min(stop, start + step))
         rows /= unit
         storage.store_rows(np.rint(rows, out=rows).astype(f"int{storage.bits}"), start - first)
+
+
+def _parts(
+    network: Network, first: int, unit: float, storage: Storage, step: int
+) -> Iterator[Rows]:
+    """Sparse rows, so many at a time, rounded."""
+    for start in range(first, first + storage.size, step):
+        rows = network.sparse_rows(start, min(start + step, first + storage.size))
+        assert rows is not None
+        row, source, weights = rows
+        weights /= unit
+        whole = np.rint(weights, out=weights).astype(f"int{storage.bits}")
+        yield Rows(start - first, row, source, whole)
