@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from distsim.files import arrays
 from distsim.networks.matrices import Dense, Sparse, as_entries
+from distsim.networks.sparse_file import SparseFile
 
 if TYPE_CHECKING:
     from distsim.weights.source import Offence, SparseRows
@@ -29,7 +30,9 @@ class Mended:
 
     formula = None
 
-    def __init__(self, matrix: Dense | Sparse, *, symmetrize: bool, diagonal_to_bias: bool) -> None:
+    def __init__(
+        self, matrix: Dense | Sparse | SparseFile, *, symmetrize: bool, diagonal_to_bias: bool
+    ) -> None:
         self.name, self.names, self.neurons = matrix.name, matrix.names, matrix.neurons
         self.population = matrix.population
         self.maxcut = matrix.maxcut

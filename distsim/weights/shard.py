@@ -25,6 +25,7 @@ from distsim.weights.sparse import Parts, Rows
 from distsim.weights.storage import Storage
 
 _TILE = 1 << 20  # elements of W read at a time
+_ENTRIES = 1 << 17  # and of sparse ones
 
 AnyStorage = TypeVar("AnyStorage", bound=Storage, covariant=True)
 Filled = TypeVar("Filled", bound=Storage)
@@ -174,7 +175,7 @@ def _fill(
     """Read rows in tiles, round, and store them; or have a formula's made in place."""
     entries = network.entries(first, first + storage.size)
     if sparse is not None and entries is not None:
-        step = max(1, _TILE * storage.size // max(1, entries))
+        step = max(1, _ENTRIES * storage.size // max(1, entries))
         sparse(storage, lambda: _parts(network, first, unit, storage, step))
         return
     if network.formula is not None:

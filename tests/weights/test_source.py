@@ -56,26 +56,6 @@ def first_offence(w: NDArray[np.float64], start: int, stop: int) -> Offence | No
     return None
 
 
-def check_sparse(network: Network, start: int, stop: int, rows: NDArray[np.float64]) -> None:
-    """What is given sparsely is `rows`."""
-    given, count = network.sparse_rows(start, stop), network.entries(start, stop)
-    assert (given is None) == (count is None)
-    if given is None or count is None:
-        return
-    row, source, weights = given
-    assert row.dtype == np.int64
-    assert weights.dtype == np.float64
-    assert row[0] == 0
-    assert weights.size == source.size == row[-1] <= count
-    made = np.zeros_like(rows)
-    for k in range(stop - start):
-        part = slice(row[k], row[k + 1])
-        assert (np.diff(source[part].astype(np.int64)) > 0).all()
-        made[k, source[part]] = weights[part]
-    np.testing.assert_array_equal(made, rows)
-    weights[:] = 99.0  # the caller's own
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_holds_the_contract(name: str, tmp_path: Path) -> None:
     network = NETWORKS[name](tmp_path)
@@ -96,7 +76,7 @@ def test_every_network_holds_the_contract(name: str, tmp_path: Path) -> None:
         assert rows.dtype == np.float64
         assert rows.flags.c_contiguous
         np.testing.assert_array_equal(rows, whole[start:stop])
-        check_sparse(network, start, stop, rows)
+        made_networks.check_sparse(network, start, stop, rows)
         rows[:] = 99.0  # the caller's own
         assert network.peak(start, stop) >= np.abs(whole[start:stop]).max(initial=0.0)
         assert network.asymmetry(start, stop) == first_offence(whole, start, stop)
@@ -113,4 +93,4 @@ def test_names_are_there_where_the_ids_are_no_numbers(tmp_path: Path) -> None:
 
 def test_all_that_fulfil_the_contract_are_tested(tmp_path: Path) -> None:
     kinds = {type(make(tmp_path)).__name__ for make in NETWORKS.values()}
-    assert kinds == {"Dense", "Sparse", "Gaussian", "Hopfield"}
+    assert kinds == {"Dense", "Sparse", "SparseFile", "Gaussian", "Hopfield"}
