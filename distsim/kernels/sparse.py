@@ -101,6 +101,13 @@ def magnitudes(columns, absolute):
 
 
 @njit(cache=True)
+def degrees(target, onto):
+    """onto: int64[n] += how many weights there are onto each neuron."""
+    for i in target:
+        onto[i] += 1
+
+
+@njit(cache=True)
 def digest(columns, first, n):
     """As `dense.digest`, of the n neurons from `first` on."""
     factors = np.empty(n, np.uint64)

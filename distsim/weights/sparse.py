@@ -88,8 +88,9 @@ class SparseColumns:
         return absolute, float(squares)
 
     def degrees(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        onto = np.bincount(self.columns.target, minlength=self.size)
-        return onto.astype(np.int64), np.diff(self.columns.start)
+        onto = np.zeros(self.size, np.int64)
+        sparse.degrees(self.columns.target, onto)
+        return onto, np.diff(self.columns.start)
 
     def multiply(self, states: NDArray[np.uint8], z: NDArray[Any]) -> None:
         sparse.multiply(self.columns, states, z)
