@@ -164,9 +164,6 @@ class HostChain:
     def network_digest(self) -> str:
         return self.shard.digest(self.ranks)
 
-    def connections(self) -> tuple[int, int]:
-        return self.shard.connections(self.ranks)
-
     def final(self) -> NDArray[np.uint8]:
         return self.ranks.gather(self.x)
 

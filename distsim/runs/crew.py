@@ -124,7 +124,8 @@ class Crew:
     def _check_files(self, saved: Checkpoint | None) -> None:
         """Nothing else is in the way of the files; earlier checkpoints of a new run go."""
         if saved is not None:
-            check_same(saved, self._digest, self.network, self._config)
+            connections = self.team.chain.shard.connections
+            check_same(saved, self._digest, self.network, self._config, connections)
         if self.ranks.rank == 0:
             if saved is not None:
                 check_own(self._config)

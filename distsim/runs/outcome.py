@@ -169,7 +169,6 @@ def summary(
     stopped: str | None,
 ) -> Summary:
     """Of all chains; chain: the last one of this rank, for what they share."""
-    connections, unconnected = chain.connections()
     time = max((one.time for one in outcomes), default=0.0)
     steps = None
     rate = None
@@ -181,8 +180,8 @@ def summary(
         model=config.model,
         network=network.name,
         neurons=network.neurons,
-        connections=connections,
-        unconnected=unconnected,
+        connections=chain.shard.connections,
+        unconnected=chain.shard.unconnected,
         named=network.names is not None,
         tau=config.temper or config.tau,
         seed=config.seed,

@@ -94,7 +94,6 @@ class Meter:
     def __init__(self, chain: Chain, recorder: Recorder) -> None:
         self._chain = chain
         self._recorder = recorder
-        self._connections, self._unconnected = chain.connections()
         self._before, self._since = recorder.transitions, chain.now()
         self._resumed = recorder.fraction(self._since)
         self._begin = self._end = perf_counter()
@@ -129,8 +128,8 @@ class Meter:
             model=config.model,
             network=network.name,
             neurons=network.neurons,
-            connections=self._connections,
-            unconnected=self._unconnected,
+            connections=chain.shard.connections,
+            unconnected=chain.shard.unconnected,
             named=network.names is not None,
             tau=config.tau,
             seed=config.seed,

@@ -39,7 +39,8 @@ class Shard(Generic[AnyStorage]):
     that a weight of 1 stands for; storage: the integers; bias: int64[n], in units, rounded; rest:
     float64[n], what rounding left of the bias, in [-1/2, 1/2]; kind: int32 or int64, the integer
     of z; reach: a bound on |z|, in units; strength: mean |W| over all N^2 weights; spread: root
-    mean square of this rank's weights, in units.
+    mean square of this rank's weights, in units; connections: how many of all weights are not zero
+    as integers; unconnected: how many neurons have none of them.
     """
 
     neurons: int
@@ -52,6 +53,8 @@ class Shard(Generic[AnyStorage]):
     reach: float
     strength: float
     spread: float
+    connections: int
+    unconnected: int
 
     @property
     def size(self) -> int:
@@ -91,14 +94,6 @@ class Shard(Generic[AnyStorage]):
         doubled = -int((z[own].astype(np.int64) + self.bias[own]).sum())
         rests = -int(np.rint(self.rest[own] * 2.0**REST_BITS).astype(np.int64).sum())
         return ranks.total((doubled << REST_BITS - 1) + rests)
-
-    def connections(self, ranks: Communicator) -> tuple[int, int]:
-        """How many weights are not zero as integers, and how many neurons have none of them."""
-        onto, out = self.storage.degrees()
-        connected = out > 0
-        connected[self.first : self.first + self.size] |= onto > 0
-        of_ranks = ranks.gather(connected.view(np.uint8)).reshape(ranks.size, self.neurons)
-        return ranks.total(int(onto.sum())), int(self.neurons - of_ranks.any(axis=0).sum())
 
     def digest(self, ranks: Communicator) -> str:
         """The digest of the network as integers: the same on any number of ranks."""
@@ -140,6 +135,7 @@ def load(
             "the biases are too large beside the weights"
         )
     bias = np.rint(in_units)
+    connections, unconnected = _connections(storage, first, ranks)
     return Shard(
         neurons=network.neurons,
         first=first,
@@ -151,7 +147,18 @@ def load(
         reach=reach,
         strength=ranks.total(int(absolute.sum(dtype=object))) * unit / network.neurons**2,
         spread=math.sqrt(squares / max(1, network.neurons * (stop - first))),
+        connections=connections,
+        unconnected=unconnected,
     )
+
+
+def _connections(storage: Storage, first: int, ranks: Communicator) -> tuple[int, int]:
+    """How many weights of all ranks are not zero, and how many neurons have none of them."""
+    onto, out = storage.degrees()
+    connected = out > 0
+    connected[first : first + storage.size] |= onto > 0
+    of_ranks = ranks.gather(connected.view(np.uint8)).reshape(ranks.size, storage.neurons)
+    return ranks.total(int(onto.sum())), int(storage.neurons - of_ranks.any(axis=0).sum())
 
 
 def _unit(peak: float, bits: int) -> float:
