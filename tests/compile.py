@@ -12,12 +12,15 @@ import numpy as np
 from distsim.chains.rehearsal import Kind, rehearse
 from distsim.config.options import Config
 
-TYPES: list[tuple[int, Kind]] = [(16, np.int32), (8, np.int32), (32, np.int64)]
+TYPES: list[tuple[int, Kind, str]] = [
+    (16, np.int32, "dense"), (8, np.int32, "dense"), (32, np.int64, "dense"),
+    (32, np.int64, "sparse"),
+]  # fmt: skip
 
-for (bits, kind), engine in itertools.product(TYPES, ("walk", "relax", "race")):
+for (bits, kind, storage), engine in itertools.product(TYPES, ("walk", "relax", "race")):
     config = Config(
         network="array", model=sys.argv[1], engine=engine, weight_bits=bits, device="cpu",
         observe="energy", transitions=1,
     )  # fmt: skip
     for several_ranks in (False, True)[: 1 if engine == "walk" else 2]:
-        rehearse(config, kind, several_ranks=several_ranks)
+        rehearse(config, kind, storage, several_ranks=several_ranks)

@@ -36,6 +36,26 @@ def states(neurons: int) -> NDArray[np.float64]:
     return np.array(list(itertools.product([0.0, 1.0], repeat=neurons)))
 
 
+def check_sparse(network: Network, start: int, stop: int, rows: NDArray[np.float64]) -> None:
+    """What is given sparsely is `rows`."""
+    given, count = network.sparse_rows(start, stop), network.entries(start, stop)
+    assert (given is None) == (count is None)
+    if given is None or count is None:
+        return
+    row, source, weights = given
+    assert row.dtype == np.int64
+    assert weights.dtype == np.float64
+    assert row[0] == 0
+    assert weights.size == source.size == row[-1] <= count
+    made = np.zeros_like(rows)
+    for k in range(stop - start):
+        part = slice(row[k], row[k + 1])
+        assert (np.diff(source[part].astype(np.int64)) > 0).all()
+        made[k, source[part]] = weights[part]
+    np.testing.assert_array_equal(made, rows)
+    weights[:] = 99.0  # the caller's own
+
+
 def energy(network: Network, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """E(x) = -x'Wx/2 - b'x of each row of x."""
     quadratic: NDArray[np.float64] = np.einsum("si,ij,sj->s", x, matrix(network), x)
@@ -77,6 +97,16 @@ def save_sparse(path: Path, w: NDArray[Any]) -> Network:
     return opened(path / "w.npz")
 
 
+def save_sparse_rows(path: Path, w: NDArray[Any]) -> Network:
+    scipy.sparse.save_npz(path / "w.npz", scipy.sparse.csr_array(w), compressed=False)
+    return opened(path / "w.npz")
+
+
+def save_sparse_rows_compressed(path: Path, w: NDArray[Any]) -> Network:
+    scipy.sparse.save_npz(path / "w.npz", scipy.sparse.csr_matrix(w))
+    return opened(path / "w.npz")
+
+
 def save_edges(path: Path, w: NDArray[Any]) -> Network:
     edges = [f"{j},{i},{float(w[i, j])!r}" for i, j in np.ndindex(w.shape) if w[i, j]]
     lines(path / "w.csv", "source,target,weight", *edges)
@@ -98,6 +128,8 @@ SOURCES: list[Source] = [
     save_compressed,
     save_fortran_compressed,
     save_sparse,
+    save_sparse_rows,
+    save_sparse_rows_compressed,
     save_edges,
     in_memory,
     in_memory_sparse,

@@ -9,7 +9,8 @@ MOST_ARGUMENTS, MOST_LINES = 8, 340
 # What a contract is for: nobody asks which one it has, but the place that opens them.
 FULFILLED = {
     "McCullochPitts", "Boltzmann", "Race", "Relax", "HostChain", "DeviceChain", "DenseColumns",
-    "DeviceColumns", "Dense", "Sparse", "Mended", "Gaussian", "Hopfield", "Serial", "Mpi",
+    "DeviceColumns", "SparseColumns", "Dense", "Sparse", "SparseFile", "Mended", "Gaussian",
+    "Hopfield", "Serial", "Mpi",
 }  # fmt: skip
 
 

@@ -19,7 +19,6 @@ Once it is open, nothing of it is left to load or to compile.
 | position(recorder) | where it would be resumed, on all ranks: the start of a window |
 | final() | states of all neurons, uint8[N], at the end |
 | consistent(final) | whether z == W x + b holds exactly on every rank |
-| connections() | how many weights are not zero as simulated; how many neurons have none |
 | network_digest() | of the weights and biases that are simulated: the same for any ranks |
 | close() | gives back what it holds, on all ranks alike |
 | abandon() | the same instead of it after an error, as far as it goes without the other ranks |
@@ -86,8 +85,6 @@ class Chain(Protocol):
     def final(self) -> NDArray[np.uint8]: ...
 
     def consistent(self, final: NDArray[np.uint8]) -> bool: ...
-
-    def connections(self) -> tuple[int, int]: ...
 
     def network_digest(self) -> str: ...
 

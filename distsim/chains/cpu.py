@@ -15,6 +15,7 @@ from distsim.engines.relax import Relax
 from distsim.engines.timer import Timer
 from distsim.engines.walk import Walk
 from distsim.engines.windows import Windows
+from distsim.errors import InputError
 from distsim.kernels.energy import without_lift
 from distsim.kernels.states import commit, undoing
 from distsim.kernels.window import END_OF_TIME
@@ -24,9 +25,11 @@ from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.dense import DenseColumns
-from distsim.weights.fitting import check_memory
-from distsim.weights.shard import load
+from distsim.weights.fitting import check_memory, sparse_entries
+from distsim.weights.shard import Shard, load
 from distsim.weights.source import Network
+from distsim.weights.sparse import SparseColumns
+from distsim.weights.storage import HostStorage
 
 _SOLVERS: dict[str, type[Race] | type[Relax]] = {"race": Race, "relax": Relax}
 
@@ -52,20 +55,22 @@ class HostChain:
         """states: of all neurons, uint8[N]; kind: of z, where another network has the say."""
         self.ranks = ranks
         self.timer = Timer()
-        check_memory(network.name, network.neurons, config.weight_bits, ranks)
-        self.shard = load(
-            network,
-            config.weight_bits,
-            ranks,
-            lambda *shape: agreed(ranks, lambda: DenseColumns(*shape)),  # room for the weights
-        )
+        entries = sparse_entries(config.storage, network, ranks)
+        check_memory(network, config.weight_bits, ranks, entries)
+        self.shard = _load(network, config.weight_bits, ranks, sparse=entries is not None)
         if kind is None and self.shard.reach + conditions.largest_bias() / self.shard.unit >= 2**30:
             kind = np.int64
         if kind is not None:
             self.shard = replace(self.shard, kind=kind)
         self.engine = config.engine
+        together = ranks.size == 1 or self.shard.storage.together
         if config.engine == "auto":
-            self.engine = "walk" if ranks.side_by_side() else "relax"
+            self.engine = "walk" if together and ranks.side_by_side() else "relax"
+        elif config.engine == "walk" and not together:
+            raise InputError(
+                f"engine walk given on {ranks.size} ranks with {self.shard.storage.name} weights; "
+                "allowed: on one rank, with dense weights, or auto, relax or race"
+            )
         self._engine = self._open_engine(config.energies)
         self._begin(config, states, conditions)
 
@@ -167,9 +172,6 @@ class HostChain:
     def network_digest(self) -> str:
         return self.shard.digest(self.ranks)
 
-    def connections(self) -> tuple[int, int]:
-        return self.shard.connections(self.ranks)
-
     def final(self) -> NDArray[np.uint8]:
         return self.ranks.gather(self.x)
 
@@ -185,3 +187,11 @@ class HostChain:
 
     def abandon(self) -> None:
         """As `close`."""
+
+
+def _load(network: Network, bits: int, ranks: Communicator, *, sparse: bool) -> Shard[HostStorage]:
+    """This rank's rows, all of their weights or those that are not zero."""
+    if sparse:
+        return load(network, bits, ranks, SparseColumns, SparseColumns.store_sparse)
+    # Room for the weights, on all ranks or on none.
+    return load(network, bits, ranks, lambda *shape: agreed(ranks, lambda: DenseColumns(*shape)))

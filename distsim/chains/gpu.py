@@ -285,10 +285,6 @@ class DeviceChain:
             total=int(state[left + "digest"]),
         )
 
-    def connections(self) -> tuple[int, int]:
-        """How many weights are not zero as simulated, and how many neurons have none."""
-        return self.shard.connections(self.ranks)
-
     def network_digest(self) -> str:
         """The digest of the weights and biases that are simulated: the same for any ranks."""
         return self.shard.digest(self.ranks)

@@ -11,7 +11,7 @@ from distsim.gpu.layout import MOST_RANKS, PEERS
 from distsim.gpu.peers import NO_HANDLE, Peers
 from distsim.kernels.events import LIMIT
 from distsim.laws.law import Law
-from distsim.laws.window import LARGEST_TARGET
+from distsim.laws.window import few_weights, largest_target
 from distsim.ranks.agreement import gathered
 from distsim.ranks.communicator import Communicator
 from distsim.weights.shard import Shard
@@ -59,7 +59,9 @@ def choose_exchange(config: Config, ranks: Communicator) -> str:
 def check_fit(network: Network, config: Config, ranks: Communicator) -> None:
     """Refuse a network that does not fit, before anything is allocated."""
     neurons, bits, size = network.neurons, config.weight_bits, ranks.size
-    window = config.window or LARGEST_TARGET
+    entries = network.entries(0, neurons)  # of a matrix that is held dense nobody knows yet
+    few = entries is not None and few_weights(neurons, entries)
+    window = config.window or largest_target(neurons, few=few)
     wanted = capacity.bytes_on_gpu(neurons, bits, window, size)
     free = ranks.minimum(free_memory())
     if wanted <= free:

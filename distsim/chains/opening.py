@@ -87,7 +87,12 @@ def open_on_host(
     if before is not None:
         return before.another(config, *start)
     chain = HostChain(network, config, ranks, *start)
-    rehearse(replace(config, engine=chain.engine), chain.shard.kind, several_ranks=ranks.size > 1)
+    rehearse(
+        replace(config, engine=chain.engine),
+        chain.shard.kind,
+        chain.shard.storage.name,
+        several_ranks=ranks.size > 1,
+    )
     return chain
 
 
@@ -116,10 +121,11 @@ def _start(
 def _device(config: Config, conditions: Conditions | None) -> str:
     """Where the chain may run. Raises InputError for what GPUs cannot do yet."""
     plain = conditions is None or conditions.plain
-    if plain and not config.replica:
+    if plain and not config.replica and config.storage != "sparse":
         return config.device
     if config.device == "gpu":
-        what = f"replica {config.replica}" if plain else "conditions"
+        what = f"replica {config.replica}" if config.replica else "sparse storage"
+        what = what if plain else "conditions"
         raise InputError(f"device gpu: given with {what}; allowed: cpu or auto")
     return "cpu"
 

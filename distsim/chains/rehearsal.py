@@ -43,10 +43,10 @@ class _Pair(Serial):
         return np.concatenate([states, np.zeros_like(states)])
 
 
-def rehearse(config: Config, kind: Kind, *, several_ranks: bool) -> None:
+def rehearse(config: Config, kind: Kind, storage: str, *, several_ranks: bool) -> None:
     """Run a small chain with this configuration's model, engine, bits and observables, and this
-    kind of z."""
-    kernels = (config.model, config.engine, config.weight_bits, kind is np.int64)
+    kind of z and storage."""
+    kernels = (config.model, config.engine, config.weight_bits, kind is np.int64, storage)
     _rehearse(*kernels, several_ranks, config.observe is not None, config.energies)
 
 
@@ -56,6 +56,7 @@ def _rehearse(
     engine: str,
     bits: int,
     wide: bool,
+    storage: str,
     several_ranks: bool,
     observed: bool,
     energies: bool,
@@ -66,6 +67,7 @@ def _rehearse(
         model=model,
         engine=engine,
         weight_bits=bits,
+        storage=storage,
         transitions=_TRANSITIONS,
         observe=names,
     )

@@ -85,6 +85,9 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
         "Between GPUs: peer memory of one host, or NCCL.",
     )
     weight_bits: int = option(32, Choice((8, 16, 32)), Role.STREAM, "Bits of a stored weight.")
+    storage: str = option(
+        "auto", Choice(("auto", "dense", "sparse")), Role.CONDUCT, "Which weights are held."
+    )
     scan: str | None = option(
         None,
         Choice(("sequential", "random")),

@@ -120,6 +120,14 @@ class ArrayFile:
         """The whole of a vector."""
         return self._read(self.shape[0], 0, 1, 0, self.shape[0]).reshape(-1)
 
+    def part(self, start: int, stop: int) -> NDArray[Any]:
+        """array[start:stop] of a vector."""
+        return self._read(self.shape[0], 0, 1, start, stop).reshape(-1)
+
+    def scalar(self) -> Any:
+        """The one element of an array without dimensions."""
+        return self._read(1, 0, 1, 0, 1).reshape(())[()]
+
     def verify(self) -> None:
         """Compare an archive's checksum of the array: reads all of it. A .npy file has none."""
         if self._checked is None:

@@ -51,6 +51,7 @@ class Options(TypedDict, total=False):
     device: Literal["auto", "cpu", "gpu"]
     exchange: Literal["auto", "nccl", "peer"]
     weight_bits: Literal[8, 16, 32]
+    storage: Literal["auto", "dense", "sparse"]
     scan: Literal["sequential", "random"] | None
     window: int | None
     observe: str | Iterable[str] | None

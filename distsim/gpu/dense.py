@@ -21,6 +21,8 @@ _PARTS = 64  # into which these cut the columns
 class DeviceColumns:
     """Column j at columns[j * stride], int8/16/32; zeros follow its n weights."""
 
+    name = "dense"
+
     def __init__(self, neurons: int, size: int, bits: int) -> None:
         self.neurons, self.size, self.bits = neurons, size, bits
         self.stride = stride(size, bits)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from distsim.kernels.dense import column, weight
+from distsim.kernels.columns import weight
+from distsim.kernels.dense import column
 from distsim.kernels.events import neuron_of, sign_of
 from distsim.kernels.memory import LINE, prefetch
 from distsim.kernels.order import difference
@@ -33,7 +34,7 @@ def moved(columns, events, i):
     """By how much events move z of local neuron i."""
     total = np.int64(0)
     for event in events:
-        total += sign_of(event) * np.int64(weight(columns, np.uint64(i), neuron_of(event)))
+        total += sign_of(event) * weight(columns, np.uint64(i), neuron_of(event))
     return total
 
 
@@ -247,7 +248,7 @@ def crossing(local, events, bounds, cap, clamped):
         state = x[i]
         for e in range(best):
             j = neuron_of(events[e])
-            total += sign_of(events[e]) * np.int64(weight(columns, i, j))
+            total += sign_of(events[e]) * weight(columns, i, j)
             if j == first + i:
                 state = 1 - state
             if (total if state == 0 else -total) > cap:

@@ -75,7 +75,7 @@ def degrees(columns, onto, out):
 
 
 @njit(inline="always")
-def _factor(k):
+def factor(k):
     """The k-th of a sequence of odd numbers without a pattern."""
     return mix(np.uint64(k) * GOLDEN) | ONE
 
@@ -90,12 +90,12 @@ def digest(columns, first):
     width = columns.shape[1]
     factors = np.empty(width, np.uint64)
     for i in range(width):
-        factors[i] = _factor(2 * (first + i) + 1)
+        factors[i] = factor(2 * (first + i) + 1)
     total = np.uint64(0)
     for j in range(columns.shape[0]):
         w = columns[j]
         total_of_column = np.uint64(0)
         for i in range(width):
             total_of_column += np.uint64(np.int64(w[i])) * factors[i]
-        total += total_of_column * _factor(2 * j + 2)
+        total += total_of_column * factor(2 * j + 2)
     return total

@@ -7,7 +7,7 @@ is 0. `events.cuh` is the twin, with its constants from here.
 
 Symbols of all kernels, for a rank that owns n of the N neurons, the first being `first`:
 
-    columns                     the rank's rows of W, reached by `dense.weight` and `dense.column`
+    columns                     the rank's rows of W, dense or sparse: `columns.py`
     z: int32/64[n]              linear responses with the integer part of the bias, in weight units
     rest: float64[n]            the rest of the bias in weight units, in [-1/2, 1/2]
     x: uint8[n]                 states; s = 1 - 2 x

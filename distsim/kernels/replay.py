@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from distsim.kernels.apply import PASS, Marks, moved
-from distsim.kernels.dense import weight
+from distsim.kernels.columns import weight
 from distsim.kernels.events import LIMIT, NO_EVENT, ONE, neuron_of, sign_of
 
 
@@ -209,7 +209,7 @@ def unsettled(local, bounds, drawn, known, changes, events, early):
         state = x[i]
         e = 0
         while e < events.size and events[e] < key:
-            total += sign_of(events[e]) * np.int64(weight(columns, i, neuron_of(events[e])))
+            total += sign_of(events[e]) * weight(columns, i, neuron_of(events[e]))
             if neuron_of(events[e]) == first + i:
                 state = np.uint8(events[e] & ONE)
             e += 1

@@ -6,9 +6,8 @@
 import numpy as np
 from numba import njit
 
-from distsim.kernels.dense import column
+from distsim.kernels.columns import add_row, add_to, ask_for
 from distsim.kernels.events import neuron_of, sign_of
-from distsim.kernels.memory import LINE, prefetch
 
 _AHEAD = 4  # visits for which a sweep prefetches
 
@@ -40,9 +39,7 @@ def sweep(local, sequential, drawn, remote):
         a = tickets[t].slot
         key = tickets[t].key
         if in_a_row and t + _AHEAD < tickets.size:
-            w = column(columns, neuron_of(tickets[t + _AHEAD].key))
-            for i in range(neurons[t + _AHEAD], neurons[-1] + 1, LINE // w.itemsize):
-                prefetch((w,), i)  # type: ignore[call-arg]
+            ask_for(columns, neuron_of(tickets[t + _AHEAD].key), neurons[t + _AHEAD], neurons[-1])
         while pushed < remote.size and remote[pushed] < key:
             _push(columns, remote[pushed], neurons, a, in_a_row, sums)
             pushed += 1
@@ -59,13 +56,7 @@ def sweep(local, sequential, drawn, remote):
 @njit(inline="always")
 def _push(columns, event, neurons, present, in_a_row, sums):
     """Add an event's column to the sums; slots in a row are done before the present one."""
-    w = column(columns, neuron_of(event))
-    s = sign_of(event)
     if in_a_row:
-        part = w[neurons[0] + present : neurons[0] + neurons.size]
-        to = sums[present:]
-        for k in range(part.size):
-            to[k] += s * np.int64(part[k])
+        add_row(columns, neuron_of(event), sign_of(event), neurons[0] + present, sums[present:])
     else:
-        for a in range(neurons.size):
-            sums[a] += s * np.int64(w[neurons[a]])
+        add_to(columns, neuron_of(event), sign_of(event), neurons, sums)

@@ -44,7 +44,7 @@ def pivot(b, state):
 
 
 @njit(**UNCOUNTED)
-def _draw(rule, window, lanes, count):
+def draw_levels(rule, window, lanes, count):
     """level (out): steps, standard exponentials; key (out)."""
     seed, first = rule.seed, rule.first
     neuron, depth, word, _, level, _, key, _ = lanes
@@ -59,7 +59,7 @@ def _draw(rule, window, lanes, count):
 
 
 @njit(**UNCOUNTED)
-def _thresholds(exponent, scale, level, theta, count):
+def thresholds(exponent, scale, level, theta, count):
     """theta (out), of the levels."""
     for q in range((count + LANES - 1) & -LANES):
         theta[q] = level_threshold(level[q], exponent, scale)
@@ -147,10 +147,10 @@ def begin(rule, here, motion, kept, tickets):
     while left:
         if count + left > queue_key.size:
             return -1
-        _draw(rule, window, lanes, left)
+        draw_levels(rule, window, lanes, left)
         for q in range(left):
             level[q] += levels[neuron[q]]
-        _thresholds(exponent, scale, level, theta, left)
+        thresholds(exponent, scale, level, theta, left)
         more = 0
         for q in range(left):
             i = neuron[q]
@@ -205,11 +205,11 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
             neuron[q] = i
             depth_of[q] = depth + 1 + q
             word_of[q] = words[i + (rule.first & 3)]
-        _draw(rule, window, lanes, LANES)
+        draw_levels(rule, window, lanes, LANES)
         for q in range(LANES):
             total += level[q]
             level[q] = total
-        _thresholds(exponent, scale, level, theta, LANES)
+        thresholds(exponent, scale, level, theta, LANES)
         for q in range(LANES):
             depth += 1
             low = to_threshold(theta[q] - abs(rest))

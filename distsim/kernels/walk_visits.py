@@ -30,7 +30,7 @@ from distsim.kernels.philox import UPDATE, draw
 from distsim.kernels.walk import goes_on
 from distsim.kernels.window import after_steps, segment_at, steps_of
 
-_CHUNK = 256  # visits whose thresholds are drawn together
+CHUNK = 256  # visits whose thresholds are drawn together
 _PART = 64  # neurons that a block may visit
 _PULLS = 8  # passes of flips of other ranks that are added at once
 _EAGER = 4096  # bytes of a column up to which flips are added at once
@@ -71,15 +71,15 @@ class Visits(NamedTuple):
 
 def make_visits() -> Visits:
     return Visits(
-        neuron=np.empty(_CHUNK, np.int64),
-        up=np.empty(_CHUNK, np.int64),
-        logit=np.empty(_CHUNK),
+        neuron=np.empty(CHUNK, np.int64),
+        up=np.empty(CHUNK, np.int64),
+        logit=np.empty(CHUNK),
         part=np.empty(_PART, np.int64),
     )
 
 
 @njit(**UNCOUNTED)
-def _draw(scan, rest, chunk, visits):
+def draw_visits(scan, rest, chunk, visits):
     """Draw the visits of a chunk, which are all to local neurons."""
     neuron, up, logit, _ = visits
     seed, replica, neurons, sequential, first, _, _ = scan
@@ -101,7 +101,7 @@ def _draw(scan, rest, chunk, visits):
 
 
 @njit(inline="always")
-def _least(up, scale, rest, state):
+def least(up, scale, rest, state):
     """The least z at which a neuron takes state 1; at T = 0 it keeps its own where z u + b is 0."""
     if scale > 0.0:
         return up
@@ -121,7 +121,7 @@ def _push(z, w, up):
 
 
 @njit(inline="always")
-def _note(log, made, neuron, new, z, tick, step):
+def note(log, made, neuron, new, z, tick, step):
     """Event number `made`: a neuron takes the state `new` at this z."""
     log.event[made] = event_word(tick, neuron) | np.uint64(new)
     log.time[made] = np.float64(step)
@@ -141,10 +141,10 @@ def _eager(motion, visits, chunk, log, made):
         i = neuron[q]
         state = x[i]
         total = np.int64(z[i])
-        new = np.uint8(total >= _least(ups[q], scale, rest[i], state))
+        new = np.uint8(total >= least(ups[q], scale, rest[i], state))
         if new != state and not clamped[i]:
             x[i] = new
-            _note(log, made, first + i, new, total, tick + q, step + q + 1)
+            note(log, made, first + i, new, total, tick + q, step + q + 1)
             made += 1
             _push(z, column(columns, first + i), new == 1)
     return made
@@ -167,10 +167,10 @@ def _blocks(motion, visits, chunk, log, made):
         while k < size and made - begin < PASS:
             i = start + k
             state = x[i]
-            new = np.uint8(part[k] >= _least(ups[at + k], scale, rest[i], state))
+            new = np.uint8(part[k] >= least(ups[at + k], scale, rest[i], state))
             if new != state and not clamped[i]:
                 x[i] = new
-                _note(log, made, first + i, new, part[k], tick + at + k, step + at + k + 1)
+                note(log, made, first + i, new, part[k], tick + at + k, step + at + k + 1)
                 made += 1
                 w = column(columns, first + i)
                 if new:
@@ -262,8 +262,8 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
                 if scan.sequential and motion.clamped[at % scan.neurons - motion.first]:
                     done += 1
                 else:
-                    chunk = Chunk(min(_CHUNK, stop - done), at, done + 1, course.scales[segment])
-                    _draw(scan, motion.rest, chunk, visits)
+                    chunk = Chunk(min(CHUNK, stop - done), at, done + 1, course.scales[segment])
+                    draw_visits(scan, motion.rest, chunk, visits)
                     if small:
                         made = _eager(motion, visits, chunk, log, made)
                     else:

@@ -74,7 +74,8 @@ class Course:
 
     def _times(self, changes: NDArray[np.float64], taus: NDArray[np.float64]) -> Times:
         shard, given = self._shard, self._target
-        targets = [given or target_events(shard.neurons, shard.strength, tau) for tau in taus]
+        matrix = shard.neurons, shard.connections, shard.strength
+        targets = [given or target_events(*matrix, tau) for tau in taus]
         scales = self._factor * taus / shard.unit
         return Times(np.append(changes, math.inf), scales, np.array(targets, np.int64))
 

@@ -1,11 +1,13 @@
 """The window rule: how much of the chain is relaxed at a time, and where a window ends.
 
-    target = the power of two nearest to 4 sqrt(M), at least 16 and at most 1024,
-    M = N min(1, 0.4 / c),   c = mean|W| sqrt(N) / (2 tau)
+    target = the power of two nearest to 4 N sqrt(M / k), at least 16 and at most 1024,
+    M = min(1, 0.4 / c),   c = sum|W| / (N sqrt(k) 2 tau)
 
-events a window are aimed at: c is how strongly the inputs of a neuron move its log rate. With more
-events their tickets depend on more of each other, and rounds multiply; with fewer what is done once
-a window weighs more: a draw for every neuron, an exchange. The width is a power of two that follows
+events a window are aimed at, of k weights a neuron: c is how strongly the inputs of a neuron move
+its log rate. With more events their tickets depend on more of each other, and rounds multiply; with
+fewer what is done once a window weighs more: a draw for every neuron, an exchange. Of more than
+N^2 / 4 weights k counts as N. Of fewer events may be up to N / 4, as most have nothing to do with
+each other. The rule is of the matrix, however it is held. The width is a power of two that follows
 the number of events of the last window. It depends on nothing else: not on the number of ranks, on
 buffers, on the device or on the rounds that were needed. (A window of a BM only cuts its steps, so
 that its longest is free.) Its arithmetic: `kernels/window.py`.
@@ -19,14 +21,28 @@ import numpy as np
 from distsim.kernels.events import NO_EVENT
 
 SMALLEST_TARGET, LARGEST_TARGET = 16, 1024
+RULE = 2  # its version: the first was the same for all matrices
 
 
-def target_events(neurons: int, strength: float, tau: float) -> int:
-    """Events a window to aim at, from N, mean |W| and the temperature."""
-    moved = strength * math.sqrt(neurons)
+def few_weights(neurons: int, connections: int) -> bool:
+    """Whether windows are longer since so few weights are not zero."""
+    return 4 * connections <= neurons**2
+
+
+def largest_target(neurons: int, *, few: bool) -> int:
+    """A power of two."""
+    return max(LARGEST_TARGET, 2 ** max(0, (neurons // 4).bit_length() - 1) if few else 0)
+
+
+def target_events(neurons: int, connections: int, strength: float, tau: float) -> int:
+    """Events a window to aim at, from N, how many weights are not zero, mean |W| and tau."""
+    few = few_weights(neurons, connections)
+    spread = math.sqrt(neurons**2 / max(1, connections)) if few else 1.0  # sqrt(N / k)
+    moved = strength * math.sqrt(neurons) * spread
     moving = float(neurons) if moved <= 0.8 * tau else neurons * 0.8 * tau / moved
-    events = max(4.0 * math.sqrt(moving), 1.0)
-    return int(min(max(2 ** round(math.log2(events)), SMALLEST_TARGET), LARGEST_TARGET))
+    events = max(4.0 * math.sqrt(moving) * spread, 1.0)
+    largest = largest_target(neurons, few=few)
+    return int(min(max(2 ** round(math.log2(events)), SMALLEST_TARGET), largest))
 
 
 class Window(NamedTuple):

@@ -28,6 +28,7 @@ from distsim.networks.maxcut import is_rudy, read_rudy
 from distsim.networks.mended import Mended
 from distsim.networks.populations import read_populations
 from distsim.networks.sonata import read_sonata
+from distsim.networks.sparse_file import SparseFile
 from distsim.weights.source import Network
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def open_network(config: Config) -> Network:
     return finished(matrix, config)
 
 
-def finished(matrix: Dense | Sparse, config: Config) -> Network:
+def finished(matrix: Dense | Sparse | SparseFile, config: Config) -> Network:
     """A matrix as the options of any network want it. Raises InputError."""
     network: Network = matrix
     if config.symmetrize or config.diagonal_to_bias:
@@ -109,7 +110,7 @@ def _generated(config: Config) -> Network:
     return Gaussian(_neurons(config), coupling, config.network_seed or 0, symmetric)
 
 
-def _matrix(config: Config) -> Dense | Sparse:
+def _matrix(config: Config) -> Dense | Sparse | SparseFile:
     path = config.network
     if path == "celegans":
         return celegans(symmetric=config.model == "bm")

@@ -4,7 +4,7 @@
 |---|---|---|
 | .npy | W, N x N | Dense, read in tiles |
 | .npz | `weights`, perhaps `bias` | Dense, read in tiles |
-| .npz | what scipy.sparse.save_npz writes, perhaps `bias` | Sparse |
+| .npz | what scipy.sparse.save_npz writes, perhaps `bias` | SparseFile, of csr; or Sparse |
 | .mtx | MatrixMarket: W | Sparse, or Dense in memory |
 | .graphml | a graph, if NetworkX is installed: `networks.graphml` | Sparse |
 | .h5, .hdf5, .sonata | edges of SONATA: `networks.sonata` | Sparse |
@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from distsim.errors import InputError
 from distsim.files.arrays import ArrayFile, check_real, open_npy, open_npz, reading
 from distsim.limits import MOST_NEURONS
-from distsim.networks.checks import check_neurons
+from distsim.networks.checks import as_bias, check_neurons
 from distsim.networks.hopfield import check_patterns
 from distsim.networks.matrices import Dense, Sparse
+from distsim.networks.sparse_file import SparseFile, by_rows
 from distsim.networks.text import number, open_text, shown
 
 _SPARSE = {"format", "shape", "data", "indices", "indptr", "row", "col", "offsets", "_is_array"}
@@ -38,7 +39,7 @@ def read_npy(path: str) -> Dense:
     return Dense(path, open_npy(path))
 
 
-def read_npz(path: str) -> Dense | Sparse:
+def read_npz(path: str) -> Dense | Sparse | SparseFile:
     """W, and the bias if there is one, of a .npz file."""
     members = open_npz(path)
     found = set(members) - {"bias"}
@@ -46,7 +47,11 @@ def read_npz(path: str) -> Dense | Sparse:
     if found == {"weights"}:
         return Dense(path, members["weights"], bias)
     if "format" in found and found <= _SPARSE:
-        return Sparse(path, _load_sparse(path), bias)
+        row = by_rows(members)
+        if row is None:
+            return Sparse(path, _load_sparse(path), bias)
+        given = np.zeros(row.size - 1) if bias is None else as_bias(path, bias, row.size - 1)
+        return SparseFile(path, row, members, given, lambda: Sparse(path, _load_sparse(path)))
     raise InputError(
         f"{path}: arrays {', '.join(sorted(members)) or 'none'} given; allowed: weights, or what "
         "scipy.sparse.save_npz writes, either with or without bias"

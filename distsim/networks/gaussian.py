@@ -46,6 +46,12 @@ class Gaussian:
         rows: NDArray[np.float64] = gaussian_rows(self.formula, start, stop, self.neurons)
         return rows
 
+    def entries(self, start: int, stop: int) -> None:
+        """All weights are held alike."""
+
+    def sparse_rows(self, start: int, stop: int) -> None:
+        """As `entries`."""
+
     def peak(self, start: int, stop: int) -> float:
         """A bound instead of the largest magnitude: a deviate made of 32-bit words is limited, so
         the bound is known without generating all weights once more, and is less than twice the

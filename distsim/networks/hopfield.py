@@ -66,6 +66,12 @@ class Hopfield:
         rows *= 4.0 / self.neurons
         return rows
 
+    def entries(self, start: int, stop: int) -> None:
+        """All weights are held alike."""
+
+    def sparse_rows(self, start: int, stop: int) -> None:
+        """As `entries`."""
+
     def peak(self, start: int, stop: int) -> float:
         """Largest magnitude in these rows."""
         rows = (self.rows(i, i + 1) for i in range(start, stop))

@@ -19,7 +19,7 @@ from distsim.networks.checks import as_bias, as_numbers, check_square, not_finit
 from distsim.networks.text import shown
 
 if TYPE_CHECKING:
-    from distsim.weights.source import Offence
+    from distsim.weights.source import Offence, SparseRows
 
 
 def from_array(weights: Any, bias: Any = None) -> Dense | Sparse:
@@ -72,6 +72,15 @@ class Dense:
         for i in range(0, self.neurons, 64):
             found[i : i + 64] = self._weights[i : i + 64, i : i + 64].diagonal()
         return found
+
+    def entries(self, start: int, stop: int) -> None:
+        """All weights are held alike."""
+
+    def sparse_rows(self, start: int, stop: int) -> None:
+        """As `entries`."""
+
+    def mirrored_rows(self, start: int, stop: int) -> Any:
+        """As `entries`."""
 
     def peak(self, start: int, stop: int) -> float:
         """Largest magnitude in these rows. Whoever has the last row verifies the file's checksum,
@@ -159,6 +168,18 @@ class Sparse:
         rows: NDArray[np.float64] = self._weights[start:stop].toarray()
         return rows
 
+    def entries(self, start: int, stop: int) -> int:
+        """How many there are in these rows."""
+        return int(self._weights.indptr[stop] - self._weights.indptr[start])
+
+    def sparse_rows(self, start: int, stop: int) -> SparseRows:
+        """Where each row begins, sources, weights."""
+        return as_entries(self._weights[start:stop])
+
+    def mirrored_rows(self, start: int, stop: int) -> Any:
+        """These rows of W', as scipy.sparse.csr_array."""
+        return self._by_column[:, start:stop].T.tocsr()
+
     @cached_property
     def _by_column(self) -> Any:
         return self._weights.tocsc()
@@ -198,6 +219,11 @@ class Sparse:
         k = np.lexsort((j, i))[0]
         a, b = int(i[k]), int(j[k])
         return a, b, float(rows[a - start, b]), float(mirrored[a - start, b])
+
+
+def as_entries(rows: Any) -> SparseRows:
+    """A scipy.sparse.csr_array as `sparse_rows` gives it: its weights are copied."""
+    return rows.indptr.astype(np.int64), rows.indices, rows.data.copy()
 
 
 def _canonical(name: str, weights: Any) -> Any:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.files import arrays
-from distsim.networks.matrices import Dense, Sparse
+from distsim.networks.matrices import Dense, Sparse, as_entries
+from distsim.networks.sparse_file import SparseFile
 
 if TYPE_CHECKING:
-    from distsim.weights.source import Offence
+    from distsim.weights.source import Offence, SparseRows
 
 
 class Mended:
@@ -29,7 +30,9 @@ class Mended:
 
     formula = None
 
-    def __init__(self, matrix: Dense | Sparse, *, symmetrize: bool, diagonal_to_bias: bool) -> None:
+    def __init__(
+        self, matrix: Dense | Sparse | SparseFile, *, symmetrize: bool, diagonal_to_bias: bool
+    ) -> None:
         self.name, self.names, self.neurons = matrix.name, matrix.names, matrix.neurons
         self.population = matrix.population
         self.maxcut = matrix.maxcut
@@ -51,11 +54,38 @@ class Mended:
             rows[i, start + i] = 0.0
         return rows
 
+    def entries(self, start: int, stop: int) -> int | None:
+        """At most so many, of a sparse matrix."""
+        count = self._matrix.entries(start, stop)
+        if count is not None and self._symmetrize:
+            count += int(self._matrix.mirrored_rows(start, stop).nnz)
+        return count
+
+    def sparse_rows(self, start: int, stop: int) -> SparseRows | None:
+        """As `rows`, of a sparse matrix."""
+        given = self._matrix.sparse_rows(start, stop)
+        if given is None:
+            return None
+        from scipy.sparse import csr_array
+
+        row, source, weights = given
+        rows = csr_array((weights, source, row), shape=(stop - start, self.neurons))
+        if self._symmetrize:
+            rows = rows / 2 + self._matrix.mirrored_rows(start, stop) / 2
+            rows.sort_indices()
+        if self._moved:
+            i = np.repeat(np.arange(start, stop), np.diff(rows.indptr))
+            rows.data[rows.indices == i] = 0.0
+        return as_entries(rows)
+
     def peak(self, start: int, stop: int) -> float:
         """Largest magnitude in these rows, as they are given out."""
         largest = self._matrix.peak(start, stop)  # refuses what is no number, and damage
         if largest == 0.0 and not self._symmetrize:
             return 0.0
+        given = self.sparse_rows(start, stop)
+        if given is not None:
+            return float(np.abs(given[2]).max(initial=0.0))
         step = max(1, arrays.TILE_BYTES // (8 * self.neurons))
         parts = (self.rows(i, min(stop, i + step)) for i in range(start, stop, step))
         return max((float(np.abs(part).max()) for part in parts), default=0.0)

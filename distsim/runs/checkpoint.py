@@ -40,6 +40,7 @@ from distsim.errors import InputError, OutputError
 from distsim.files.places import PREVIOUS
 from distsim.files.whole import WRITING, sync, whole
 from distsim.kernels.window import Clock
+from distsim.laws.window import RULE
 from distsim.ranks.agreement import broadcast
 from distsim.ranks.communicator import Communicator
 
@@ -74,7 +75,7 @@ class Checkpoint:
     """A run to go on with.
 
     config: its options; network: the digest of its network; chains: those that have begun, by
-    replica.
+    replica; rule: the version of the window rule (`laws.window`).
     """
 
     config: dict[str, Any]
@@ -82,6 +83,7 @@ class Checkpoint:
     neurons: int
     chains: dict[int, Stand]
     version: str = __version__
+    rule: int = RULE
 
     @property
     def chain(self) -> Stand:
@@ -142,7 +144,7 @@ def unpack(data: bytes, path: str) -> Checkpoint:
     if "position" in header:
         chains[header["config"].get("replica", 0)] = unpack_chain(content, header["neurons"])
     common = {name: header[name] for name in ("config", "network", "neurons", "version")}
-    return Checkpoint(**common, chains=chains)
+    return Checkpoint(**common, chains=chains, rule=header.get("rule", 1))
 
 
 def unpack_chain(content: bytes, neurons: int) -> Stand:

@@ -39,7 +39,7 @@ from distsim.runs.results import Summary
 from distsim.runs.tables import Given
 from distsim.runs.team import Group, Team
 from distsim.runs.tempered import Tempered
-from distsim.weights.fitting import check_bytes, check_memory
+from distsim.weights.fitting import check_bytes, check_memory, sparse_entries
 from distsim.weights.source import Network
 
 EVENT = 25  # bytes
@@ -95,7 +95,13 @@ class Crew:
         agreed(ranks, lambda: check_room(config, network) if ranks.rank == 0 else None)
         agreed(
             ranks,
-            lambda: check_memory(network.name, network.neurons, config.weight_bits, group, here),
+            lambda: check_memory(
+                network,
+                config.weight_bits,
+                group,
+                sparse_entries(config.storage, network, group),
+                here,
+            ),
         )
         replicas = range(ranks.rank // group.size, config.chains, groups)
         stands = {} if saved is None else saved.chains
@@ -118,7 +124,8 @@ class Crew:
     def _check_files(self, saved: Checkpoint | None) -> None:
         """Nothing else is in the way of the files; earlier checkpoints of a new run go."""
         if saved is not None:
-            check_same(saved, self._digest, self.network, self._config)
+            connections = self.team.chain.shard.connections
+            check_same(saved, self._digest, self.network, self._config, connections)
         if self.ranks.rank == 0:
             if saved is not None:
                 check_own(self._config)

@@ -169,7 +169,6 @@ def summary(
     stopped: str | None,
 ) -> Summary:
     """Of all chains; chain: the last one of this rank, for what they share."""
-    connections, unconnected = chain.connections()
     time = max((one.time for one in outcomes), default=0.0)
     steps = None
     rate = None
@@ -181,8 +180,8 @@ def summary(
         model=config.model,
         network=network.name,
         neurons=network.neurons,
-        connections=connections,
-        unconnected=unconnected,
+        connections=chain.shard.connections,
+        unconnected=chain.shard.unconnected,
         named=network.names is not None,
         tau=config.temper or config.tau,
         seed=config.seed,
@@ -200,6 +199,8 @@ def summary(
         applies=sum(one.applies for one in outcomes),
         consistent=all(one.consistent for one in outcomes),
         digest=digest.text(digest.of_chains({one.replica: one.total for one in outcomes})),
+        storage=chain.shard.storage.name,
+        bytes_of_weights=chain.shard.storage.bytes,
         phases=chain.timer.phases,
         stopped=stopped,
         checkpoint=config.checkpoint,

@@ -21,6 +21,7 @@ from distsim.files.events import CONDITIONS
 from distsim.kernels.philox import REPLICA_SHIFT
 from distsim.kernels.window import END_OF_TIME
 from distsim.laws.conditions import Conditions
+from distsim.laws.window import RULE, few_weights
 from distsim.networks.catalogue import open_network
 from distsim.ranks.agreement import agreed, gathered
 from distsim.ranks.communicator import Communicator
@@ -66,7 +67,7 @@ def prepare(config: Config, ranks: Communicator, saved: Checkpoint | None) -> Pr
     recorder = Recorder(limit, until, observation=observation, look=saves)
     digest = "" if config.checkpoint is None and saved is None else chain.network_digest()
     if saved is not None:
-        agreed(ranks, lambda: check_same(saved, digest, network, config))
+        agreed(ranks, lambda: check_same(saved, digest, network, config, chain.shard.connections))
         position = saved.chain.position
         chain.go_on(position)
         recorder.go_on(position.transitions, position.last, position.total)
@@ -273,12 +274,22 @@ def open_checked(
     return network
 
 
-def check_same(saved: Checkpoint, digest: str, network: Network, config: Config) -> None:
-    """Refuse to resume with another network, or to a length that is passed already."""
+def check_same(
+    saved: Checkpoint, digest: str, network: Network, config: Config, connections: int
+) -> None:
+    """Refuse to resume with another network or window rule, or to a length that is passed already.
+    connections: how many weights are not zero."""
     if digest != saved.network:
         raise InputError(
             f"network {network.name}: other weights or biases given than those of the run that is "
             f"resumed, digest {digest} instead of {saved.network}; allowed: the same network"
+        )
+    ruled = config.model == "mpm" and config.window is None
+    if saved.rule < RULE and ruled and few_weights(network.neurons, connections):
+        raise InputError(
+            f"network {network.name}: {connections:,} connections of {network.neurons:,} neurons "
+            f"given for a run of distsim {saved.version} with the window rule before; allowed: a "
+            "network of more than N^2 / 4 connections, or to run it again"
         )
     time = max((chain.time for chain in saved.chains.values()), default=0.0)
     done = {

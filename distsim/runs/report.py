@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from distsim.config.conditions import shown
 from distsim.files.events import partial_path
+from distsim.limits import amount
 
 if TYPE_CHECKING:
     from distsim.runs.results import Summary
@@ -28,6 +29,7 @@ def summary(run: Summary, output: str | None) -> str:
         "network": _network(run),
         **({"read": "; ".join(run.notes)} if run.notes else {}),
         **({"chains": _chains(run)} if several else {}),
+        **({"weights": _weights(run)} if run.storage == "sparse" else {}),
         **({} if run.conditions is None else {"held": _held(run.conditions)}),
         **({} if run.tempering is None else {"swaps": _swaps(run.tempering)}),
         "run": f"{run.engine} on {run.device}, {plural(run.ranks, 'rank')}{exchange}",
@@ -63,6 +65,11 @@ def _network(run: Summary) -> str:
     connections = plural(run.connections, "connection")
     without = f", {run.unconnected:,} without any" if run.unconnected else ""
     return f"{run.network}, {neurons}, {connections}{without}"
+
+
+def _weights(run: Summary) -> str:
+    each = " on rank 0" if run.ranks > 1 else ""
+    return f"{run.storage}, {amount(run.bytes_of_weights)}{each}"
 
 
 def _chains(run: Summary) -> str:

@@ -67,6 +67,8 @@ class Summary:
     consistent: bool
     digest: str
     exchange: str | None = None  # between GPUs
+    storage: str = "dense"
+    bytes_of_weights: int = 0  # on the root
     phases: dict[str, float] = field(default_factory=dict)
     stopped: str | None = None
     checkpoint: str | None = None
@@ -92,7 +94,6 @@ class Meter:
     def __init__(self, chain: Chain, recorder: Recorder) -> None:
         self._chain = chain
         self._recorder = recorder
-        self._connections, self._unconnected = chain.connections()
         self._before, self._since = recorder.transitions, chain.now()
         self._resumed = recorder.fraction(self._since)
         self._begin = self._end = perf_counter()
@@ -127,8 +128,8 @@ class Meter:
             model=config.model,
             network=network.name,
             neurons=network.neurons,
-            connections=self._connections,
-            unconnected=self._unconnected,
+            connections=chain.shard.connections,
+            unconnected=chain.shard.unconnected,
             named=network.names is not None,
             tau=config.tau,
             seed=config.seed,
@@ -147,6 +148,8 @@ class Meter:
             applies=chain.applies,
             consistent=chain.consistent(final),
             digest=digest.text(recorder.total + digest.of_state(final)),
+            storage=chain.shard.storage.name,
+            bytes_of_weights=chain.shard.storage.bytes,
             phases=chain.timer.phases,
             stopped=stopped,
             checkpoint=config.checkpoint,

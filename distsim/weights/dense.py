@@ -9,6 +9,8 @@ from distsim.kernels import apply, dense
 from distsim.kernels.apply import Marks
 from distsim.kernels.gaussian import Formula, fill_gaussian
 from distsim.kernels.replay import Bounds
+from distsim.kernels.walk import walk
+from distsim.kernels.walk_visits import walk_visits
 
 
 class DenseColumns:
@@ -16,6 +18,10 @@ class DenseColumns:
 
     An event of neuron j reads one contiguous column; a few zeros may follow its n weights.
     """
+
+    name = "dense"
+    together = True
+    walk, walk_visits = staticmethod(walk), staticmethod(walk_visits)
 
     def __init__(self, neurons: int, size: int, bits: int) -> None:
         self.neurons, self.size, self.bits = neurons, size, bits

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from distsim.errors import InputError
 from distsim.limits import amount
+from distsim.ranks import partition
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
 from distsim.weights import capacity
+from distsim.weights.source import Network
 
 # Of each version of control groups: its folder; a group's limit and use; what of the use are files
 # that were read or written, which give way.
@@ -30,15 +32,42 @@ _GROUPS = {
     ),
     2: ("sys/fs/cgroup", "memory.max", "memory.current", ("active_file", "inactive_file")),
 }
+# From how many neurons on, and up to which share of N^2 weights, sparse ones are faster (measured).
+_SPARSE_NEURONS, _SPARSE_SHARE = 1024, 16
 
 
 def check_memory(
-    name: str, neurons: int, bits: int, ranks: Communicator, here: int | None = None
+    network: Network,
+    bits: int,
+    ranks: Communicator,
+    entries: int | None = None,
+    here: int | None = None,
 ) -> None:
-    """Refuse dense weights that do not fit, on every rank alike, before any is allocated. here: how
-    many ranks this host has, where there are others than these."""
+    """Refuse weights that do not fit, on every rank alike, before any is allocated. entries: of
+    `sparse_entries`; here: how many ranks this host has, where there are others than these."""
     beside = ranks.here()[1] if here is None else here
-    agreed(ranks, lambda: _check(name, neurons, bits, ranks.size, beside))
+    name, neurons = network.name, network.neurons
+    agreed(ranks, lambda: _check(name, neurons, bits, ranks.size, beside, entries))
+
+
+def sparse_entries(storage: str, network: Network, ranks: Communicator) -> int | None:
+    """How many weights there are, if each rank has as many as the one with most, where they are to
+    be held sparse; None: dense, as `storage` has it, or, if that is auto, as is faster."""
+    if storage == "dense":
+        return None
+    start, stop = (
+        partition.start(rank, network.neurons, ranks.size) for rank in (ranks.rank, ranks.rank + 1)
+    )
+    mine = network.entries(start, stop)
+    if storage == "auto" and (
+        mine is None
+        or network.neurons < _SPARSE_NEURONS
+        or ranks.total(mine) * _SPARSE_SHARE > network.neurons**2
+    ):
+        return None
+    if mine is None:
+        mine = (stop - start) * network.neurons
+    return ranks.size * ranks.maximum(mine)
 
 
 def check_bytes(place: str, given: str, wanted: int) -> None:
@@ -57,20 +86,23 @@ def available(here: int = 1, root: Path = Path("/")) -> int:
     return max(0, min(shared // here, _of_process(root)))
 
 
-def _check(name: str, neurons: int, bits: int, size: int, here: int) -> None:
-    wanted, free = capacity.bytes_on_host(neurons, bits, size), available(here)
+def _check(name: str, neurons: int, bits: int, size: int, here: int, entries: int | None) -> None:
+    wanted, free = capacity.bytes_on_host(neurons, bits, size, entries), available(here)
     if wanted <= free:
         return
-    narrower = [b for b in (16, 8) if b < bits and capacity.bytes_on_host(neurons, b, size) <= free]
+    narrower = [
+        b for b in (16, 8) if b < bits and capacity.bytes_on_host(neurons, b, size, entries) <= free
+    ]
     ways = [f"weights of {b} bits" for b in narrower[:1]]
-    enough = capacity.ranks_for(neurons, bits, size, free)
+    enough = capacity.ranks_for(neurons, bits, size, free, entries)
     if enough is not None:
         ways.append(f"{enough:,} ranks, {here} a host like this,")
+    held = "" if entries is None else f"{entries:,} sparse "
     would = " or ".join(ways) if ways else "no number of ranks"
     raise InputError(
-        f"{name}: {neurons:,} neurons with weights of {bits} bits given, {amount(wanted)} on each "
-        f"of {size} rank(s); allowed: {amount(free)}, what is available on this host to each of "
-        f"its {here} rank(s); {would} would do"
+        f"{name}: {neurons:,} neurons with {held}weights of {bits} bits given, {amount(wanted)} on "
+        f"each of {size} rank(s); allowed: {amount(free)}, what is available on this host to each "
+        f"of its {here} rank(s); {would} would do"
     )
 
 

@@ -6,7 +6,7 @@ Sums of such integers are exact in any order.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -21,11 +21,14 @@ from distsim.ranks.communicator import Communicator
 from distsim.recording import digest
 from distsim.recording.observation import Start
 from distsim.weights.source import Network
+from distsim.weights.sparse import Parts, Rows
 from distsim.weights.storage import Storage
 
 _TILE = 1 << 20  # elements of W read at a time
+_ENTRIES = 1 << 17  # and of sparse ones
 
 AnyStorage = TypeVar("AnyStorage", bound=Storage, covariant=True)
+Filled = TypeVar("Filled", bound=Storage)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Shard(Generic[AnyStorage]):
     that a weight of 1 stands for; storage: the integers; bias: int64[n], in units, rounded; rest:
     float64[n], what rounding left of the bias, in [-1/2, 1/2]; kind: int32 or int64, the integer
     of z; reach: a bound on |z|, in units; strength: mean |W| over all N^2 weights; spread: root
-    mean square of this rank's weights, in units.
+    mean square of this rank's weights, in units; connections: how many of all weights are not zero
+    as integers; unconnected: how many neurons have none of them.
     """
 
     neurons: int
@@ -49,6 +53,8 @@ class Shard(Generic[AnyStorage]):
     reach: float
     strength: float
     spread: float
+    connections: int
+    unconnected: int
 
     @property
     def size(self) -> int:
@@ -89,14 +95,6 @@ class Shard(Generic[AnyStorage]):
         rests = -int(np.rint(self.rest[own] * 2.0**REST_BITS).astype(np.int64).sum())
         return ranks.total((doubled << REST_BITS - 1) + rests)
 
-    def connections(self, ranks: Communicator) -> tuple[int, int]:
-        """How many weights are not zero as integers, and how many neurons have none of them."""
-        onto, out = self.storage.degrees()
-        connected = out > 0
-        connected[self.first : self.first + self.size] |= onto > 0
-        of_ranks = ranks.gather(connected.view(np.uint8)).reshape(ranks.size, self.neurons)
-        return ranks.total(int(onto.sum())), int(self.neurons - of_ranks.any(axis=0).sum())
-
     def digest(self, ranks: Communicator) -> str:
         """The digest of the network as integers: the same on any number of ranks."""
         part = self.storage.digest(self.first)
@@ -109,10 +107,12 @@ def load(
     bits: int,
     ranks: Communicator,
     kind: Callable[[int, int, int], AnyStorage],
+    sparse: Callable[[AnyStorage, Parts], None] | None = None,
 ) -> Shard[AnyStorage]:
     """Read this rank's rows of a network and round them to integers of 8, 16 or 32 bits.
 
-    kind: of N, n and bits, the storage that is to hold them.
+    kind: of N, n and bits, the storage that is to hold them; sparse: has it take what is not zero
+    alone, of a network that gives its rows so.
     Raises InputError, on every rank alike, for NaN or infinity, an unreadable file, or weights
     and biases too large for exact sums.
     """
@@ -121,7 +121,7 @@ def load(
     peak = agreed(ranks, lambda: network.peak(first, stop))
     unit = _unit(ranks.largest(peak), bits)
     storage = kind(network.neurons, stop - first, bits)
-    agreed(ranks, lambda: _fill(network, first, unit, storage))
+    agreed(ranks, lambda: _fill(network, first, unit, storage, sparse))
     absolute, squares = storage.magnitudes()
 
     with np.errstate(over="ignore"):  # what overflows is refused below
@@ -135,6 +135,7 @@ def load(
             "the biases are too large beside the weights"
         )
     bias = np.rint(in_units)
+    connections, unconnected = _connections(storage, first, ranks)
     return Shard(
         neurons=network.neurons,
         first=first,
@@ -146,7 +147,18 @@ def load(
         reach=reach,
         strength=ranks.total(int(absolute.sum(dtype=object))) * unit / network.neurons**2,
         spread=math.sqrt(squares / max(1, network.neurons * (stop - first))),
+        connections=connections,
+        unconnected=unconnected,
     )
+
+
+def _connections(storage: Storage, first: int, ranks: Communicator) -> tuple[int, int]:
+    """How many weights of all ranks are not zero, and how many neurons have none of them."""
+    onto, out = storage.degrees()
+    connected = out > 0
+    connected[first : first + storage.size] |= onto > 0
+    of_ranks = ranks.gather(connected.view(np.uint8)).reshape(ranks.size, storage.neurons)
+    return ranks.total(int(onto.sum())), int(storage.neurons - of_ranks.any(axis=0).sum())
 
 
 def _unit(peak: float, bits: int) -> float:
@@ -160,8 +172,19 @@ def _unit(peak: float, bits: int) -> float:
     return math.ldexp(1.0, max(exponent, -1000))
 
 
-def _fill(network: Network, first: int, unit: float, storage: Storage) -> None:
+def _fill(
+    network: Network,
+    first: int,
+    unit: float,
+    storage: Filled,
+    sparse: Callable[[Filled, Parts], None] | None,
+) -> None:
     """Read rows in tiles, round, and store them; or have a formula's made in place."""
+    entries = network.entries(first, first + storage.size)
+    if sparse is not None and entries is not None:
+        step = max(1, _ENTRIES * storage.size // max(1, entries))
+        sparse(storage, lambda: _parts(network, first, unit, storage, step))
+        return
     if network.formula is not None:
         storage.generate(network.formula, first, unit)
         return
@@ -171,3 +194,16 @@ def _fill(network: Network, first: int, unit: float, storage: Storage) -> None:
         rows = network.rows(start, min(stop, start + step))
         rows /= unit
         storage.store_rows(np.rint(rows, out=rows).astype(f"int{storage.bits}"), start - first)
+
+
+def _parts(
+    network: Network, first: int, unit: float, storage: Storage, step: int
+) -> Iterator[Rows]:
+    """Sparse rows, so many at a time, rounded."""
+    for start in range(first, first + storage.size, step):
+        rows = network.sparse_rows(start, min(start + step, first + storage.size))
+        assert rows is not None
+        row, source, weights = rows
+        weights /= unit
+        whole = np.rint(weights, out=weights).astype(f"int{storage.bits}")
+        yield Rows(start - first, row, source, whole)

@@ -4,6 +4,7 @@
 
 | member | meaning |
 |---|---|
+| name | `dense` or `sparse` |
 | neurons, size | N; n, the local neurons, whose rows these are |
 | bits, bytes | of a weight, 8, 16 or 32; of all of them in memory |
 | store_rows(rows, start) | rows of integers, [count, N], of the local neurons from `start` on |
@@ -17,7 +18,9 @@ What an engine on the CPU needs besides (`HostStorage`), with events as in `kern
 
 | member | meaning |
 |---|---|
-| columns | what compiled loops reach W by: `kernels.dense.weight(columns, i, j)`, `column` |
+| columns | what compiled loops reach W by: `kernels.columns` |
+| walk, walk_visits | `engines.walk`'s loops on these: `kernels.walk`, `kernels.walk_visits` |
+| together | whether several ranks may walk |
 | diagonal(first) | int[n], W[i, i] |
 | accumulate(events, z) | z += the columns of the events |
 | apply(z, end, bounds, slots, marks, first) | the same into `end`, with bounds on the way |
@@ -38,6 +41,7 @@ from distsim.kernels.replay import Bounds
 
 
 class Storage(Protocol):
+    name: str
     neurons: int
     size: int
     bits: int
@@ -59,7 +63,12 @@ class Storage(Protocol):
 
 
 class HostStorage(Storage, Protocol):
-    columns: Any
+    together: bool
+    walk: Callable[..., Any]
+    walk_visits: Callable[..., Any]
+
+    @property
+    def columns(self) -> Any: ...
 
     def diagonal(self, first: int) -> NDArray[Any]: ...
 

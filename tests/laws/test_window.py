@@ -25,15 +25,36 @@ from distsim.weights.shard import load
 def test_target_is_a_power_of_two_within_its_bounds(
     neurons: int, tau: float, strength: float
 ) -> None:
-    target = target_events(neurons, strength, tau)
-    assert SMALLEST_TARGET <= target <= LARGEST_TARGET
-    assert math.frexp(target)[0] == 0.5
+    for connections in (0, neurons, neurons**2 // 4, neurons**2):
+        target = target_events(neurons, connections, strength, tau)
+        few = 4 * connections <= neurons**2
+        assert SMALLEST_TARGET <= target <= max(LARGEST_TARGET, neurons / 4 if few else 0)
+        assert math.frexp(target)[0] == 0.5
 
 
 def test_target_follows_size_and_temperature() -> None:
     strength = 0.8 / math.sqrt(16_384)  # of weights normal(0, 1 / sqrt N)
-    assert target_events(16_384, strength, 1.0) > target_events(1024, 4 * strength, 1.0)
-    assert target_events(16_384, strength, 1.0) > target_events(16_384, strength, 0.1)
+    all_, fewer = 16_384**2, 1024**2
+    large = target_events(16_384, all_, strength, 1.0)
+    assert large > target_events(1024, fewer, 4 * strength, 1.0)
+    assert large > target_events(16_384, all_, strength, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("neurons", "k", "target"),
+    [
+        (100_000, 100, 16_384),  # the largest: a power of two up to N / 4
+        (100_000, 1000, 16_384),  # 4 N / sqrt(k) = 12,649
+        (100_000, 25_001, 1024),  # more than N^2 / 4
+        (100_000, 25_000, 2048),  # 2,530
+        (1_000_000, 100, 131_072),
+        (281, 10, 256),
+        (2000, 500, 256),  # 358
+    ],
+)
+def test_windows_are_long_where_few_weights_are_there(neurons: int, k: int, target: int) -> None:
+    """Weights of weak influence: M = 1."""
+    assert target_events(neurons, neurons * k, 1e-9, 1.0) == target
 
 
 @pytest.mark.parametrize(

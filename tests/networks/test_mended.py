@@ -10,6 +10,7 @@ from made_networks import (
     SOURCES,
     Source,
     asymmetric,
+    check_sparse,
     energy,
     in_memory,
     lines,
@@ -59,6 +60,7 @@ def test_the_contract_of_networks(
     np.testing.assert_array_equal(matrix(network), w)
     for start, stop in itertools.combinations_with_replacement(range(8), 2):
         np.testing.assert_array_equal(network.rows(start, stop), w[start:stop])
+        check_sparse(network, start, stop, w[start:stop])
         assert network.peak(start, stop) == np.abs(w[start:stop]).max(initial=0.0)
         for loops in (False, True):
             expected = from_array(w).asymmetry(start, stop, loops=loops)

@@ -451,6 +451,26 @@ def test_exchange_stays_unless_device_or_engine_change(
     assert amend("run.ck", stored, where, {}).exchange == exchange
 
 
+def test_a_run_by_the_window_rule_before_is_refused_where_the_rule_is_another(here: Path) -> None:
+    worm: dict[str, Any] = {"network": "celegans", "tau": 16.0, "transitions": 900}
+    for options, refused in (
+        (worm, True),
+        ({**worm, "window": 16}, False),
+        ({"network": "celegans", "model": "bm", "tau": 16.0, "sweeps": 3}, False),
+        ({**SMALL, "transitions": 900}, False),
+    ):
+        options = {**options, "checkpoint": "run.ck", "overwrite": True}
+        run(1, **options)
+        saved = checkpoint.read("run.ck", Serial())
+        before = dataclasses.replace(saved, rule=1)
+        if not refused:
+            simulation.run(Config(**options), Serial(), saved=before)
+            continue
+        with pytest.raises(InputError, match="network celegans: 3,105 connections of 281 neurons"):
+            simulation.run(Config(**options), Serial(), saved=before)
+        simulation.run(Config(**options), Serial(), saved=saved)
+
+
 def test_a_checkpoint_that_cannot_be_read_is_refused_and_the_previous_offered(here: Path) -> None:
     run(**SMALL, transitions=400, checkpoint="run.ck", checkpoint_every="100 events")
     whole = Path("run.ck").read_bytes()

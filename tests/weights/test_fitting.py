@@ -11,9 +11,11 @@ import launchers
 import numpy as np
 import pytest
 from made_networks import lines
+from scipy.sparse import csr_array
 
 import distsim
 from distsim.errors import InputError
+from distsim.networks.matrices import Sparse, from_array
 from distsim.ranks.communicator import Serial
 from distsim.weights import capacity, fitting
 
@@ -96,6 +98,12 @@ def test_the_least_number_of_ranks_for_some_memory() -> None:
     assert capacity.ranks_for(neurons, bits, 1, capacity.SPARE) is None
 
 
+def network(name: str, neurons: int, entries: int = 0) -> Sparse:
+    """With so many weights onto the first neuron."""
+    k = np.arange(entries)
+    return Sparse(name, csr_array((np.ones(entries), (0 * k, k)), (neurons, neurons)))
+
+
 class Four(Serial):
     """One of four ranks, two on a host."""
 
@@ -107,17 +115,44 @@ class Four(Serial):
 
 def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "available", lambda here: 6 * GIB // here)
-    fitting.check_memory("W", 40_000, 16, Four())
+    fitting.check_memory(network("W", 40_000), 16, Four())
     wanted = (
         r"^W: 100,000 neurons with weights of 32 bits given, 9\.4\d\d GiB on each of 4 rank\(s\); "
         r"allowed: 3 GiB, what is available on this host to each of its 2 rank\(s\); "
         r"weights of 8 bits or 13 ranks, 2 a host like this, would do$"
     )
     with pytest.raises(InputError, match=wanted):
-        fitting.check_memory("W", 100_000, 32, Four())
+        fitting.check_memory(network("W", 100_000), 32, Four())
     monkeypatch.setattr(fitting, "available", lambda here: 1000)
     with pytest.raises(InputError, match=r"; no number of ranks would do$"):
-        fitting.check_memory("W", 10, 8, Four())
+        fitting.check_memory(network("W", 10), 8, Four())
+
+
+def test_sparse_weights_need_room_for_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    neurons, most = 1_000_000, 500_000
+    given = network("W", neurons, most)
+    assert fitting.sparse_entries("dense", given, Serial()) is None
+    assert fitting.sparse_entries("auto", given, Serial()) == most
+    free = capacity.bytes_on_host(neurons, 8, 1, most)
+    assert free < 5 * most + 300 * neurons
+    monkeypatch.setattr(fitting, "available", lambda here: free)
+    fitting.check_memory(given, 8, Serial(), most)
+    with pytest.raises(InputError, match=r"W: 1,000,000 neurons with 500,000 sparse weights of 16"):
+        fitting.check_memory(given, 16, Serial(), most)
+
+
+def test_auto_is_sparse_where_few_weights_are_there() -> None:
+    ranks = Serial()
+    for neurons, entries in ((4000, 4000), (1000, 100), (1024, 1024)):
+        few = fitting.sparse_entries("auto", network("W", neurons, entries), ranks)
+        assert few == (entries if neurons >= 1024 else None)
+    dense = from_array(np.zeros((1100, 1100)))
+    assert fitting.sparse_entries("auto", dense, ranks) is None
+    assert fitting.sparse_entries("sparse", dense, ranks) == 1100**2
+    full = Sparse("W", csr_array(np.tril(np.ones((1100, 1100)), -900)))
+    assert fitting.sparse_entries("auto", full, ranks) == 199 * 200 // 2 + 200
+    full = Sparse("W", csr_array(np.tril(np.ones((1100, 1100)), -100)))
+    assert fitting.sparse_entries("auto", full, ranks) is None
 
 
 # ------------------------------------------------------------------------- as users meet it
@@ -127,9 +162,9 @@ def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyP
 def test_a_run_that_cannot_fit_is_one_message(ranks: int, tmp_path: Path) -> None:
     path = lines(tmp_path / "w.csv", "source,target,weight", "0,4000000,1")
     start = launchers.python(ranks) if ranks > 1 else [sys.executable]
-    for network in (["gaussian", "--neurons", "4000000"], [str(path)]):
+    for named in (["gaussian", "--neurons", "4000000"], [str(path), "--storage", "dense"]):
         done = subprocess.run(
-            [*start, "-m", "distsim", "--network", *network, "--time", "1"],
+            [*start, "-m", "distsim", "--network", *named, "--time", "1"],
             capture_output=True,
             text=True,
             timeout=120,

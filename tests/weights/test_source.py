@@ -76,6 +76,7 @@ def test_every_network_holds_the_contract(name: str, tmp_path: Path) -> None:
         assert rows.dtype == np.float64
         assert rows.flags.c_contiguous
         np.testing.assert_array_equal(rows, whole[start:stop])
+        made_networks.check_sparse(network, start, stop, rows)
         rows[:] = 99.0  # the caller's own
         assert network.peak(start, stop) >= np.abs(whole[start:stop]).max(initial=0.0)
         assert network.asymmetry(start, stop) == first_offence(whole, start, stop)
@@ -92,4 +93,4 @@ def test_names_are_there_where_the_ids_are_no_numbers(tmp_path: Path) -> None:
 
 def test_all_that_fulfil_the_contract_are_tested(tmp_path: Path) -> None:
     kinds = {type(make(tmp_path)).__name__ for make in NETWORKS.values()}
-    assert kinds == {"Dense", "Sparse", "Gaussian", "Hopfield"}
+    assert kinds == {"Dense", "Sparse", "SparseFile", "Gaussian", "Hopfield"}

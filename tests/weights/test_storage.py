@@ -11,13 +11,14 @@ import pytest
 from numpy.typing import NDArray
 
 from distsim.kernels.apply import PASS, Marks
-from distsim.kernels.dense import column, weight
+from distsim.kernels.columns import weight
 from distsim.kernels.events import neuron_of
 from distsim.kernels.gaussian import Formula, gaussian_rows
 from distsim.kernels.replay import Bounds
 from distsim.kernels.tickets import SLOT_KIND
 from distsim.limits import NEURON_BITS
 from distsim.weights.dense import DenseColumns
+from distsim.weights.sparse import SparseColumns
 from distsim.weights.storage import HostStorage, Storage
 
 N, FIRST, SIZE = 41, 7, 23  # neurons; those of the rank: FIRST .. FIRST + SIZE - 1
@@ -29,7 +30,7 @@ def device_columns(neurons: int, size: int, bits: int) -> Storage:
     return DeviceColumns(neurons, size, bits)
 
 
-HOST: list[Callable[[int, int, int], HostStorage]] = [DenseColumns]
+HOST: list[Callable[[int, int, int], HostStorage]] = [DenseColumns, SparseColumns]
 ALL = [*HOST, pytest.param(device_columns, marks=pytest.mark.gpu)]
 each = pytest.mark.parametrize("kind", ALL)
 each_on_host = pytest.mark.parametrize("kind", HOST)
@@ -39,9 +40,10 @@ Kind = Callable[[int, int, int], Any]
 
 
 def integers(bits: int, neurons: int = N, size: int = SIZE) -> NDArray[Any]:
-    """Rows of weights, int[size, neurons], the largest magnitudes among them."""
+    """Rows of weights, int[size, neurons], the largest magnitudes and zeros among them."""
     most = 2 ** (bits - 1) - 1
     w = np.random.default_rng(bits).integers(-most, most + 1, (size, neurons))
+    w[w % 3 == 0] = w[:, 11] = w[size // 2, :] = 0
     w[0, 0], w[-1, -1] = most, -most
     return w.astype(f"int{bits}")
 
@@ -172,9 +174,8 @@ def on_the_way(w: NDArray[Any], z: NDArray[Any], events: NDArray[np.uint64]) -> 
 def test_weights_are_reached_by_their_place(kind: Kind, bits: int) -> None:
     w = integers(bits)
     storage = filled(kind, w)
-    for i, j in [(0, 0), (SIZE - 1, N - 1), (3, 20)]:
+    for i, j in [(0, 0), (SIZE - 1, N - 1), *np.argwhere(w == 0)[::40], *np.argwhere(w)[::40]]:
         assert weight(storage.columns, i, j) == w[i, j]
-        assert column(storage.columns, j)[i] == w[i, j]
     diagonal = storage.diagonal(FIRST)
     np.testing.assert_array_equal(diagonal, [w[i, FIRST + i] for i in range(SIZE)])
 

@@ -1,0 +1,132 @@
+"""The weights of a rank that are not zero, in this process's memory, column by column."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.kernels import sparse, sparse_apply
+from distsim.kernels.apply import Marks
+from distsim.kernels.gaussian import Formula, gaussian_rows
+from distsim.kernels.queue import walk_sparse
+from distsim.kernels.queue_visits import walk_visits_sparse
+from distsim.kernels.replay import Bounds
+
+_TILE = 1 << 20  # weights of a formula that are made at a time
+
+
+class Rows(NamedTuple):
+    """Rows of integers from local neuron `start` on: row: int64[rows + 1], where each begins;
+    source: of each weight, rising in a row; weight: int8/16/32."""
+
+    start: int
+    row: NDArray[np.int64]
+    source: NDArray[Any]
+    weight: NDArray[Any]
+
+
+Parts = Callable[[], Iterable[Rows]]  # that follow each other, as often as they are asked for
+
+
+class SparseColumns:
+    """Holds `storage.HostStorage`: columns: `kernels.sparse.Columns`.
+
+    An event of neuron j reads one column; of each weight 4 bytes of target and its own.
+    """
+
+    name = "sparse"
+    together = False
+    walk, walk_visits = staticmethod(walk_sparse), staticmethod(walk_visits_sparse)
+
+    def __init__(self, neurons: int, size: int, bits: int) -> None:
+        self.neurons, self.size, self.bits = neurons, size, bits
+        self._columns: sparse.Columns | None = None
+        self._parts: list[Rows] = []
+
+    @property
+    def columns(self) -> sparse.Columns:
+        """Of rows that were stored as tiles: put together at the first use."""
+        if self._columns is None:
+            parts = sorted(self._parts, key=lambda part: part.start)
+            self._parts = []
+            self.store_sparse(lambda: parts)
+        assert self._columns is not None
+        return self._columns
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.nbytes for part in self.columns)
+
+    def store_rows(self, rows: NDArray[Any], start: int) -> None:
+        k, source = rows.nonzero()
+        row = np.searchsorted(k, np.arange(len(rows) + 1))
+        self._parts.append(Rows(start, row, source.astype(np.uint32), rows[k, source]))
+
+    def store_sparse(self, parts: Parts) -> None:
+        """All rows, which are asked for twice."""
+        starts = np.zeros(self.neurons + 1, np.int64)
+        for part in parts():
+            sparse.count(part.source, part.weight, starts)
+        np.cumsum(starts, out=starts)
+        total = int(starts[-1])
+        target, weight = np.empty(total, np.uint32), np.empty(total, f"int{self.bits}")
+        self._columns = sparse.Columns(starts, target, weight)
+        free = starts[:-1].copy()
+        for part in parts():
+            sparse.fill(*part, free, self._columns)
+
+    def generate(self, formula: Formula, first: int, unit: float) -> None:
+        step = max(1, _TILE // self.neurons)
+        for start in range(0, self.size, step):
+            stop = min(start + step, self.size)
+            rows = gaussian_rows(formula, first + start, first + stop, self.neurons)
+            self.store_rows(np.rint(rows / unit).astype(f"int{self.bits}"), start)
+
+    def magnitudes(self) -> tuple[NDArray[np.int64], float]:
+        absolute = np.zeros(self.size, np.int64)
+        squares = sparse.magnitudes(self.columns, absolute)
+        return absolute, float(squares)
+
+    def degrees(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        onto = np.zeros(self.size, np.int64)
+        sparse.degrees(self.columns.target, onto)
+        return onto, np.diff(self.columns.start)
+
+    def multiply(self, states: NDArray[np.uint8], z: NDArray[Any]) -> None:
+        sparse.multiply(self.columns, states, z)
+
+    def digest(self, first: int) -> int:
+        return int(sparse.digest(self.columns, first, self.size))
+
+    def diagonal(self, first: int) -> NDArray[Any]:
+        found = np.empty(self.size, f"int{self.bits}")
+        sparse.diagonal(self.columns, first, found)
+        return found
+
+    def accumulate(self, events: NDArray[np.uint64], z: NDArray[Any]) -> None:
+        sparse_apply.accumulate(self.columns, events, z)
+
+    def apply(
+        self,
+        z: NDArray[Any],
+        end: NDArray[Any],
+        bounds: Bounds,
+        slots: NDArray[Any],
+        marks: Marks,
+        first: int,
+    ) -> None:
+        sparse_apply.apply(self.columns, z, end, tuple(bounds), slots, tuple(marks), first)
+
+    def adjust(
+        self,
+        before: NDArray[np.uint64],
+        after: NDArray[np.uint64],
+        most: int,
+        end: NDArray[Any],
+        bounds: Bounds,
+    ) -> NDArray[np.uint64]:
+        changes: NDArray[np.uint64] = sparse_apply.adjust(
+            self.columns, before, after, most, end, tuple(bounds)
+        )
+        return changes

@@ -1,0 +1,116 @@
+"""Sparse weights: the stream that dense ones make, by every engine, whatever the network."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from thread_ranks import on_ranks
+
+from distsim import simulate
+from distsim.chains.opening import open_chain
+from distsim.config.options import Config
+from distsim.networks.matrices import from_array
+from distsim.ranks.communicator import Communicator, Serial
+from distsim.recording.recorder import Recorder
+
+
+def connected(random: np.random.Generator, neurons: int) -> NDArray[Any]:
+    """Which weights there are: any number a neuron; hubs, neurons without any, self-edges."""
+    share = random.choice([0.0, 1.0, 3.0, 0.2 * neurons, neurons]) / neurons
+    there: NDArray[Any] = random.random((neurons, neurons)) < share
+    if random.random() < 0.5:
+        hubs = random.integers(neurons, size=2)
+        there[hubs[0], :] = there[:, hubs[1]] = True
+    if random.random() < 0.5:
+        lone = random.integers(neurons, size=2)
+        there[lone[0], :] = there[:, lone[1]] = False
+    np.fill_diagonal(there, random.random() < 0.5)
+    return there
+
+
+def case(random: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any] | None, dict[str, Any]]:
+    """A small network, its bias, options."""
+    neurons = int(random.choice([1, 2, 3, 20, 64, 130, 257]))
+    model = "mpm" if random.random() < 0.6 else "bm"
+    there = connected(random, neurons)
+    coupling = float(random.choice([0.5, 1.0, 4.0])) / np.sqrt(max(1.0, there.sum() / neurons))
+    weights = np.where(there, random.normal(0.0, coupling, there.shape), 0.0)
+    if random.random() < 0.3:  # ties, zeros, and those that are as large as can be
+        weights = np.rint(3.0 * weights / coupling) * coupling / 2.0
+    if model == "bm":
+        weights = weights + weights.T
+        np.fill_diagonal(weights, 0.0)
+    bias = random.normal(0.0, coupling, neurons) if random.random() < 0.6 else None
+    options: dict[str, Any] = {
+        "model": model,
+        "tau": float(random.choice([0.1, 0.3, 1.0, 4.0])),
+        "seed": int(random.integers(2**63)),
+        "weight_bits": int(random.choice([8, 32])),
+        "initial": str(random.choice(["zeros", "ones", "random"])),
+        "device": "cpu",
+    }
+    if random.random() < 0.5:
+        options["window"] = int(random.choice([1, 3, 40, 1000, 10_000]))
+    if neurons > 1 and random.random() < 0.3:
+        options["clamp"] = {int(random.integers(neurons)): int(random.integers(2))}
+    if random.random() < 0.3:
+        options["observe"] = "energy" if model == "bm" else "activity"
+    if model == "bm":
+        options["scan"] = str(random.choice(["sequential", "random"]))
+        options["tau"] *= random.random() > 0.15
+        options["steps"] = int(random.integers(1, 4000))
+    else:
+        options["time"] = float(random.uniform(0.0, 8.0))
+    return weights, bias, options
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_the_stream_is_that_of_dense_weights(part: int) -> None:
+    made = 0
+    for number in range(50):
+        weights, bias, options = case(np.random.default_rng([part, number]))
+        dense = simulate(weights, bias=bias, storage="dense", engine="walk", **options)
+        for given in (csr_array(weights), weights):
+            sparse = simulate(given, bias=bias, storage="sparse", engine="walk", **options)
+            assert sparse.summary.consistent
+            assert sparse.digest == dense.digest, (part, number)
+            assert sparse.summary.windows == dense.summary.windows
+        assert sparse.observables_digest == dense.observables_digest
+        made += dense.summary.transitions
+    assert made > 10_000
+
+
+def followed(
+    ranks: Communicator, weights: NDArray[Any], options: dict[str, Any]
+) -> tuple[int, int]:
+    """The events of a chain, how many and their digest."""
+    config = Config(network="array", **options)
+    chain = open_chain(from_array(csr_array(weights)), config, ranks)
+    until = config.time if config.steps is None else float(config.steps)
+    recorder = Recorder(None, until, observation=None)
+    while not recorder.finished(chain.now()):
+        chain.advance(recorder)
+    assert chain.consistent(chain.final())
+    return recorder.transitions, recorder.total % 2**64
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("engine", ["race", "relax"])
+def test_several_ranks_make_it_too(engine: str, ranks: int) -> None:
+    made = 0
+    for number in range(14):
+        weights, _, options = case(np.random.default_rng([9, number]))
+        options = {name: options[name] for name in options.keys() - {"observe", "clamp"}}
+        options |= {"time": 1.0} if options["model"] == "mpm" else {"steps": 400}
+        options |= {"weight_bits": 32}
+        wanted = followed(Serial(), weights, {**options, "storage": "dense", "engine": "walk"})
+        asked = {**options, "storage": "sparse", "engine": engine}
+
+        def follow(one: Communicator, w: NDArray[Any] = weights, o: Any = asked) -> tuple[int, int]:
+            return followed(one, w, o)
+
+        assert on_ranks(ranks, follow) == [wanted] * ranks, number
+        made += wanted[0]
+    assert made > 1000
