@@ -14,9 +14,12 @@ from distsim.config.options import Config
 
 TYPES: list[tuple[int, Kind]] = [(16, np.int32), (8, np.int32), (32, np.int64)]
 
+model = sys.argv[1]
+if model == "bm":  # from the other end: what both models need is compiled by one of two processes
+    TYPES.reverse()
 for (bits, kind), engine in itertools.product(TYPES, ("walk", "relax", "race")):
     config = Config(
-        network="array", model=sys.argv[1], engine=engine, weight_bits=bits, device="cpu",
+        network="array", model=model, engine=engine, weight_bits=bits, device="cpu",
         observe="energy", transitions=1,
     )  # fmt: skip
     for several_ranks in (False, True)[: 1 if engine == "walk" else 2]:
