@@ -1,16 +1,20 @@
 """Compile the kernels that most tests use of a model: python compile.py mpm|bm
 
 Two processes of pytest would each compile them, and so would the ranks that a test starts. A
-rehearsal has all kernels of a kind of run (tests/chains/test_rehearsal.py).
+rehearsal has all kernels of a kind of run (tests/chains/test_rehearsal.py); a run, those of the
+network that most tests have, and of its digest.
 """
 
 import itertools
 import sys
+import tempfile
 
 import numpy as np
 
 from distsim.chains.rehearsal import Kind, rehearse
 from distsim.config.options import Config
+from distsim.ranks.communicator import Serial
+from distsim.runs import simulation
 
 TYPES: list[tuple[int, Kind]] = [(16, np.int32), (8, np.int32), (32, np.int64)]
 
@@ -24,3 +28,11 @@ for (bits, kind), engine in itertools.product(TYPES, ("walk", "relax", "race")):
     )  # fmt: skip
     for several_ranks in (False, True)[: 1 if engine == "walk" else 2]:
         rehearse(config, kind, several_ranks=several_ranks)
+
+with tempfile.TemporaryDirectory() as folder:
+    for bits, _ in TYPES:
+        config = Config(
+            network="gaussian", neurons=8, model=model, weight_bits=bits, device="cpu",
+            initial="random", transitions=1, checkpoint=f"{folder}/{bits}.ck",
+        )  # fmt: skip
+        simulation.run(config, Serial())
