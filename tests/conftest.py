@@ -3,7 +3,8 @@
 The others see none, so that `--device auto` is the CPU.
 
 Of several processes (launch/test) each takes a file at a time, so that what its tests share is made
-once. While a test that is marked alone runs no other does; files with such tests come last.
+once; those that take longest begin. While a test that is marked alone runs no other does: such
+tests come last, as one file.
 """
 
 import fcntl
@@ -15,14 +16,17 @@ from pathlib import Path
 import launchers
 import pytest
 
+LONGEST = ("test_reproducibility", "test_checkpoint", "test_faults", "test_law", "test_notebooks")
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # of all processes, where there are several
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if RUN is not None:
-        last = {item.path for item in items if alone(item)}
-        items.sort(key=lambda item: (item.path in last, alone(item)))
+        for item in items:
+            group = "alone" if alone(item) else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+        items.sort(key=lambda item: (alone(item), item.path.stem not in LONGEST))
 
 
 def alone(item: pytest.Item) -> bool:

@@ -21,7 +21,8 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_hwloc_base_binding_policy": "none",
-    # A rank of MPICH that waits leaves its core to others: here ranks are often more than cores.
+    # A rank that waits leaves its core to others: here ranks are often more than cores.
+    "OMPI_MCA_mpi_yield_when_idle": "1",
     "MPIR_CVAR_POLLS_BEFORE_YIELD": "10",
     "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
 }

@@ -16,11 +16,13 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 from numba.core import config, dispatcher
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+from numba.np import linalg
 
 _PACKAGE = Path(__file__).parents[1]
 _SOURCES = [*sorted(Path(__file__).parent.glob("*.py")), _PACKAGE / "limits.py"]
@@ -53,6 +55,19 @@ def settle() -> None:
             "NUMBA_CACHE_DIR=FOLDER in the environment, one that can"
         )
     dispatcher.FunctionCache = _cache_of  # type: ignore[attr-defined]
+    _spare_scipy()
+
+
+def _spare_scipy() -> None:
+    """Load the part of Numba that imports scipy.linalg to see whether it is there, without that.
+
+    It is, but takes a fifth of a start; what needs it is asked again when it is compiled.
+    """
+    asked, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = asked
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import pytest
 ALONE = """
 import json, os, sys
 import numpy as np
+from numba.core.registry import cpu_target
 from distsim.chains import opening, rehearsal
 from distsim.config.options import Config
 from distsim.kernels.cache import KernelCache
@@ -30,7 +31,7 @@ def late(model, engine, bits, wide, ranks):
     asked.clear()
     for options in (
         {"tau": 1.0, "transitions": 3000},
-        {"tau": 0.05, "transitions": 3000, "initial": "random"},
+        {"tau": 0.05, "transitions": 3000 if ranks.size == 1 else 1000, "initial": "random"},
         {"tau": 1.0, "transitions": 500, "window": 1},
     ):
         config = Config(
@@ -54,6 +55,8 @@ def late(model, engine, bits, wide, ranks):
 
 """
 FORKS = """
+cpu_target.typing_context.refresh()  # Numba's own tables, which are the same for all
+cpu_target.target_context.refresh()
 for kind in json.loads(sys.argv[1]):
     process = os.fork()
     if not process:

@@ -357,7 +357,6 @@ def faulty(folder: Path, rank: int, fault: str, ranks: int, saving: bool = True)
     return begun(folder, "--watchdog", 20, "--engine", "relax", **how).end()
 
 
-@alone
 @launchers.needs_mpirun
 @pytest.mark.parametrize(
     ("fault", "message", "ranks"),

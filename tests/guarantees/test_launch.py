@@ -1,23 +1,24 @@
 """launch/: the jobs of one host, as README calls them."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import launchers
 import pytest
 
 from distsim import simulate
 
 ROOT = Path(__file__).parents[2]
+# Without the path to this checkout, which is installed.
+ENVIRONMENT = {
+    name: launchers.ENVIRONMENT[name] for name in {*launchers.ENVIRONMENT} - {"PYTHONPATH"}
+}
 
-pytestmark = [
-    pytest.mark.skipif(
-        Path(sys.prefix) != ROOT / ".venv", reason="not in the environment that launch/test makes"
-    ),
-    pytest.mark.alone,  # it may install this checkout anew
-]
+pytestmark = pytest.mark.skipif(
+    Path(sys.prefix) != ROOT / ".venv", reason="not in the environment that launch/test makes"
+)
 
 
 def launch(folder: Path, job: str, *arguments: object) -> str:
@@ -25,7 +26,7 @@ def launch(folder: Path, job: str, *arguments: object) -> str:
     done = subprocess.run(
         [ROOT / "launch" / job, *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, "RANKS": "2"},
+        env={**ENVIRONMENT, "RANKS": "2"},
         capture_output=True,
         text=True,
         timeout=300,
