@@ -157,7 +157,7 @@ def _connections(storage: Storage, first: int, ranks: Communicator) -> tuple[int
     onto, out = storage.degrees()
     connected = out > 0
     connected[first : first + storage.size] |= onto > 0
-    of_ranks = ranks.gather(connected.view(np.uint8)).reshape(ranks.size, storage.neurons)
+    of_ranks = ranks.gather(connected.view(np.uint8)).reshape(-1, storage.neurons)
     return ranks.total(int(onto.sum())), int(storage.neurons - of_ranks.any(axis=0).sum())
 
 

@@ -15,6 +15,8 @@ from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Communicator, Serial
 from distsim.recording.recorder import Recorder
 
+CONDITIONS = {"observe", "clamp", "stimulus"}
+
 
 def connected(random: np.random.Generator, neurons: int) -> NDArray[Any]:
     """Which weights there are: any number a neuron; hubs, neurons without any, self-edges."""
@@ -57,9 +59,14 @@ def case(random: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any] | None
         options["clamp"] = {int(random.integers(neurons)): int(random.integers(2))}
     if random.random() < 0.3:
         options["observe"] = "energy" if model == "bm" else "activity"
+    if random.random() < 0.3:
+        options["stimulus"] = [(0.0, 0.7, int(random.integers(neurons)), 2.0)]
+    if random.random() < 0.2:
+        options["tau"] = f"{4 * options['tau']}:{options['tau']}"
+    elif model == "bm":
+        options["tau"] *= random.random() > 0.15
     if model == "bm":
         options["scan"] = str(random.choice(["sequential", "random"]))
-        options["tau"] *= random.random() > 0.15
         options["steps"] = int(random.integers(1, 4000))
     else:
         options["time"] = float(random.uniform(0.0, 8.0))
@@ -102,9 +109,9 @@ def test_several_ranks_make_it_too(engine: str, ranks: int) -> None:
     made = 0
     for number in range(14):
         weights, _, options = case(np.random.default_rng([9, number]))
-        options = {name: options[name] for name in options.keys() - {"observe", "clamp"}}
+        options = {name: options[name] for name in options.keys() - CONDITIONS}
         options |= {"time": 1.0} if options["model"] == "mpm" else {"steps": 400}
-        options |= {"weight_bits": 32}
+        options |= {"weight_bits": 32, "tau": 0.5}
         wanted = followed(Serial(), weights, {**options, "storage": "dense", "engine": "walk"})
         asked = {**options, "storage": "sparse", "engine": engine}
 
@@ -114,3 +121,27 @@ def test_several_ranks_make_it_too(engine: str, ranks: int) -> None:
         assert on_ranks(ranks, follow) == [wanted] * ranks, number
         made += wanted[0]
     assert made > 1000
+
+
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+def test_a_run_goes_on_with_the_other_storage(model: str) -> None:
+    weights = np.where(np.random.default_rng(3).random((90, 90)) < 0.1, 0.4, 0.0)
+    if model == "bm":
+        weights = np.triu(weights, 1) + np.triu(weights, 1).T
+    length = {"time": 20.0} if model == "mpm" else {"steps": 3000}
+    options: dict[str, Any] = {"model": model, "window": 16, **length}
+    wanted = followed(Serial(), weights, {**options, "storage": "dense"})
+    config = Config(network="array", storage="dense", **options)
+    network = from_array(csr_array(weights))
+    recorder = Recorder(None, 20.0 if model == "mpm" else 3000.0, observation=None)
+    chain = open_chain(network, config, Serial())
+    for storage in 8 * ["sparse", "dense"]:
+        chain.advance(recorder)
+        position = chain.position(recorder)
+        config = Config(network="array", storage=storage, **options)
+        chain = open_chain(network, config, Serial(), position.states)
+        assert chain.shard.storage.name == storage
+        chain.go_on(position)
+    while not recorder.finished(chain.now()):
+        chain.advance(recorder)
+    assert (recorder.transitions, recorder.total % 2**64) == wanted
