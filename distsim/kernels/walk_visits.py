@@ -1,7 +1,8 @@
 """The walk of a BM on a rank that needs no other: visit by visit, many windows in one call.
 
 A visit's ticket is drawn by its step alone, so that thresholds are drawn in vectors, before the
-dynamics. Then
+dynamics: of the sequential scan up to an error, within which the ticket itself decides
+(`updates.py`). Then
 
     eager     a flip's column is added to all of z at once: small networks, and the random scan
     blocks    some visits of the sequential scan decide on a copy of their part of z, which alone
@@ -19,14 +20,15 @@ from numba import njit
 from distsim.kernels.apply import PASS, accumulate
 from distsim.kernels.boltzmann import visited
 from distsim.kernels.dense import column
-from distsim.kernels.elementary import exponential, ln, uniform
 from distsim.kernels.events import event_word, to_threshold
 from distsim.kernels.memory import UNCOUNTED
-from distsim.kernels.philox import UPDATE, draw
+from distsim.kernels.updates import LOGIT_ERROR, quads, random_logit, rough_logit, sweep_logit
 from distsim.kernels.walk import goes_on
 from distsim.kernels.window import after_steps, segment_at, steps_of
 
 _CHUNK = 256  # visits whose thresholds are drawn together
+_VECTOR = 8  # draws are made so many at a time
+_ROUNDING = 2.0**-48  # of a threshold of few weight units
 _PART = 64  # neurons that a block may visit
 _EAGER = 4096  # bytes of a column up to which flips are added at once
 
@@ -53,52 +55,120 @@ class Chunk(NamedTuple):
 
 
 class Visits(NamedTuple):
-    """A chunk of visits: neuron: int64; up: int64, the least z that leads to state 1 (to stay
-    there, at T = 0), of logit: float64; part: int64, z of a block."""
+    """A chunk of visits: neuron: int64; low, high: float64, bounds on the z that leads to state 1,
+    NaN where there are none. What they are made of in the sequential scan: group, sweep: int64, of
+    a draw; words: uint32, logit: float32, four a draw; place: int64, the draw of a visit. part:
+    int64, z of a block."""
 
     neuron: Any
-    up: Any
+    low: Any
+    high: Any
+    group: Any
+    sweep: Any
+    words: Any
     logit: Any
+    place: Any
     part: Any
 
 
 def make_visits() -> Visits:
     return Visits(
         neuron=np.empty(_CHUNK, np.int64),
-        up=np.empty(_CHUNK, np.int64),
-        logit=np.empty(_CHUNK),
+        low=np.empty(_CHUNK),
+        high=np.empty(_CHUNK),
+        group=np.zeros(_CHUNK, np.int64),
+        sweep=np.zeros(_CHUNK, np.int64),
+        words=np.empty(4 * _CHUNK, np.uint32),
+        logit=np.empty(4 * _CHUNK, np.float32),
+        place=np.empty(_CHUNK, np.int64),
         part=np.empty(_PART, np.int64),
     )
 
 
 @njit(**UNCOUNTED)
 def _draw(scan, rest, chunk, visits):
-    """Draw the visits of a chunk."""
-    neuron, up, logit, _ = visits
+    """Draw the visits of a chunk. At T = 0 thresholds depend on states, and have no bounds."""
     seed, replica, neurons, sequential, _, _, _ = scan
     count, step, _, scale = chunk
+    neuron, low, high, _, _, _, _, _, _ = visits
+    groups = 0
     if sequential:
-        i = step % neurons
-        for q in range(count):
-            neuron[q] = i
-            i = i + 1 if i + 1 < neurons else 0
+        groups = _groups(neurons, chunk, visits)
     else:
         for q in range(count):
             neuron[q] = visited(seed, replica, step + q, neurons, False)
-    for q in range(count):
-        a, b, _, _ = draw(seed, neuron[q], (step + q) | replica, 0, UPDATE)
-        u = uniform(a, b)
-        logit[q] = ln(u) + exponential(u)
-    for q in range(count):
-        up[q] = to_threshold(scale * logit[q] - rest[neuron[q]])
+    if scale == 0.0:
+        low[:count] = high[:count] = np.nan
+    elif sequential:
+        _screen(scan, rest, chunk, visits, groups)
+    else:
+        for q in range(count):
+            low[q] = random_logit(seed, replica, step + q, neuron[q])
+        for q in range(count):
+            low[q] = high[q] = scale * low[q] - rest[neuron[q]]
+
+
+@njit(**UNCOUNTED)
+def _groups(neurons, chunk, visits):
+    """Whom a chunk of the sequential scan visits, and by which draws; so many draws."""
+    neuron, _, _, group, sweep, _, _, place, _ = visits
+    s = chunk.step // neurons
+    i = chunk.step - s * neurons
+    groups = 0
+    begins = True
+    for q in range(chunk.visits):
+        if begins:
+            group[groups] = i >> 2
+            sweep[groups] = s
+            groups += 1
+        neuron[q] = i
+        place[q] = groups - 1
+        i += 1
+        begins = i & 3 == 0
+        if i == neurons:
+            i = 0
+            s += 1
+            begins = True
+    return groups
+
+
+@njit(**UNCOUNTED)
+def _screen(scan, rest, chunk, visits, groups):
+    """The bounds that the high halves of the uniforms give."""
+    neuron, low, high, group, sweep, words, logit, place, _ = visits
+    groups = -(-groups // _VECTOR) * _VECTOR  # with some that an earlier chunk left
+    quads(scan.seed, scan.replica, group[:groups], sweep[:groups], 0, words)
+    for k in range(np.uint64(4 * groups)):
+        logit[k] = rough_logit(words[k])
+    error = chunk.scale * LOGIT_ERROR + _ROUNDING
+    for q in range(chunk.visits):
+        rough = np.float64(logit[(neuron[q] & 3) * groups + place[q]])
+        theta = chunk.scale * rough - rest[neuron[q]]
+        low[q] = theta - error
+        high[q] = theta + error
+
+
+@njit(**UNCOUNTED)
+def _least(scan, step, i, theta, scale, rest, state):
+    """The least z that leads to state 1; at T = 0 a neuron keeps its own where z u + b is 0."""
+    if scale == 0.0:
+        return -np.int64(np.floor(rest)) if state else np.int64(np.floor(-rest)) + 1
+    if scan.sequential:
+        logit = sweep_logit(scan.seed, scan.replica, step // scan.neurons, i)
+        theta = scale * logit - rest
+    return to_threshold(theta)
 
 
 @njit(inline="always")
-def _least(up, scale, rest, state):
-    """The least z at which a neuron takes state 1; at T = 0 it keeps its own where z u + b is 0."""
-    if scale > 0.0:
-        return up
-    return -np.int64(np.floor(rest)) if state else np.int64(np.floor(-rest)) + 1
+def _follows(scan, motion, visits, chunk, q, z):
+    """The state to which visit q leads."""
+    low, high = visits.low[q], visits.high[q]
+    up = np.float64(z) > high
+    if up == (np.float64(z) < low):
+        i = visits.neuron[q]
+        least = _least(scan, chunk.step + q, i, low, chunk.scale, motion.rest[i], motion.x[i])
+        up = z >= least
+    return np.uint8(up)
 
 
 @njit(**UNCOUNTED)
@@ -122,20 +192,18 @@ def _note(log, made, neuron, new, z, tick, step):
 
 
 @njit(**UNCOUNTED)
-def _eager(motion, visits, chunk, log, made):
+def _eager(scan, motion, visits, chunk, log, made):
     """Make a chunk of visits, each flip's column added at once.
 
     Returns how many events there are.
     """
-    columns, z, x, rest, clamped = motion
-    neuron, ups, _, _ = visits
-    count, step, tick, scale = chunk
+    columns, z, x, _, clamped = motion
+    count, step, tick, _ = chunk
     for q in range(count):
-        i = neuron[q]
-        state = x[i]
+        i = visits.neuron[q]
         total = np.int64(z[i])
-        new = np.uint8(total >= _least(ups[q], scale, rest[i], state))
-        if new != state and not clamped[i]:
+        new = _follows(scan, motion, visits, chunk, q, total)
+        if new != x[i] and not clamped[i]:
             x[i] = new
             _note(log, made, i, new, total, tick + q, step + q + 1)
             made += 1
@@ -143,38 +211,49 @@ def _eager(motion, visits, chunk, log, made):
     return made
 
 
+@njit(**UNCOUNTED)
+def _block(scan, motion, visits, chunk, at, log, made):
+    """Make visits of a chunk of the sequential scan from the one at `at` on, of up to twelve flips,
+    whose columns are added to their own part of z only.
+
+    Returns how many visits, and events, there are then.
+    """
+    columns, z, x, _, clamped = motion
+    part = visits.part
+    count, step, tick, _ = chunk
+    first = visits.neuron[at]
+    size = min(_PART, count - at, x.size - first)
+    for k in range(size):
+        part[k] = z[first + k]
+    most = made + PASS
+    k = 0
+    while k < size and made < most:
+        i = first + k
+        new = _follows(scan, motion, visits, chunk, at + k, part[k])
+        if new != x[i] and not clamped[i]:
+            x[i] = new
+            _note(log, made, i, new, part[k], tick + at + k, step + at + k + 1)
+            made += 1
+            w = column(columns, i)
+            if new:
+                for m in range(k + 1, size):
+                    part[m] += np.int64(w[np.uint64(first + m)])
+            else:
+                for m in range(k + 1, size):
+                    part[m] -= np.int64(w[np.uint64(first + m)])
+        k += 1
+    return at + k, made
+
+
 @njit(cache=True, error_model="numpy")
-def _blocks(motion, visits, chunk, log, made):
+def _blocks(scan, motion, visits, chunk, log, made):
     """As `_eager`, for visits of the sequential scan, by blocks of up to twelve flips."""
-    columns, z, x, rest, clamped = motion
-    neuron, ups, _, part = visits
-    count, step, tick, scale = chunk
     at = 0
-    while at < count:
-        first = neuron[at]
-        size = min(_PART, count - at, x.size - first)
-        for k in range(size):
-            part[k] = z[first + k]
+    while at < chunk.visits:
         begin = made
-        k = 0
-        while k < size and made - begin < PASS:
-            i = first + k
-            state = x[i]
-            new = np.uint8(part[k] >= _least(ups[at + k], scale, rest[i], state))
-            if new != state and not clamped[i]:
-                x[i] = new
-                _note(log, made, i, new, part[k], tick + at + k, step + at + k + 1)
-                made += 1
-                w = column(columns, i)
-                if new:
-                    for m in range(k + 1, size):
-                        part[m] += np.int64(w[np.uint64(first + m)])
-                else:
-                    for m in range(k + 1, size):
-                        part[m] -= np.int64(w[np.uint64(first + m)])
-            k += 1
-        accumulate(columns, log.event[begin:made], z)
-        at += k
+        at, made = _block(scan, motion, visits, chunk, at, log, made)
+        if made > begin:
+            accumulate(motion.columns, log.event[begin:made], motion.z)
     return made
 
 
@@ -204,9 +283,9 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
             chunk = Chunk(min(_CHUNK, size - done), number + done, done + 1, course.scales[segment])
             _draw(scan, motion.rest, chunk, visits)
             if small:
-                made = _eager(motion, visits, chunk, log, made)
+                made = _eager(scan, motion, visits, chunk, log, made)
             else:
-                made = _blocks(motion, visits, chunk, log, made)
+                made = _blocks(scan, motion, visits, chunk, log, made)
             done += chunk.visits
         clock = after_steps(clock, size, made - first, course.targets[segment], most)
         windows += 1
