@@ -35,7 +35,7 @@ for (bits, kind, storage), engine in itertools.product(TYPES, ("walk", "relax", 
 with tempfile.TemporaryDirectory() as folder:
     for bits, _, storage in TYPES:
         config = Config(
-            network="gaussian", neurons=8, model=model, weight_bits=bits, device="cpu", storage=storage,
-            initial="random", transitions=1, checkpoint=f"{folder}/{bits}.ck",
+            network="gaussian", neurons=8, model=model, weight_bits=bits, storage=storage,
+            device="cpu", initial="random", transitions=1, checkpoint=f"{folder}/{bits}.ck",
         )  # fmt: skip
         simulation.run(config, Serial())

@@ -19,6 +19,7 @@ from distsim.kernels.tickets import SLOT_KIND, TICKET_KIND, Drawn
 
 # ------------------------------------------------------------------------------- random numbers
 TICKET, FIRST, UPDATE, VISIT = range(4)
+SWEEP = 8
 WORD = 2**32
 
 
@@ -38,6 +39,14 @@ def draw(seed: int, neuron: int, count: int, ticket: int, purpose: int) -> tuple
 
 def uniform(high: int, low: int) -> float:
     return ((high * WORD + low) // 2**12 + 0.5) / 2**52
+
+
+def updating(seed: int, step: int, neuron: int, neurons: int, sequential: bool) -> float:
+    """The uniform of an update of a BM of so many neurons."""
+    if sequential:
+        halves = (draw(seed, neuron // 4, step // neurons, half, SWEEP) for half in range(2))
+        return uniform(*(words[neuron % 4] for words in halves))
+    return uniform(*draw(seed, neuron, step, 0, UPDATE)[:2])
 
 
 def threshold(value: float) -> int:

@@ -13,8 +13,8 @@ from distsim.kernels import walk_room, walk_visits
 from distsim.kernels.meeting import make_places, room_of
 from distsim.kernels.memory import aligned
 from distsim.kernels.walk import Ends, Log
+from distsim.kernels.walk_draws import make_visits
 from distsim.kernels.walk_room import Rule, make_queue, make_tables, make_tickets
-from distsim.kernels.walk_visits import make_visits
 from distsim.kernels.window import Clock
 from distsim.laws.law import Law
 from distsim.laws.window import LARGEST_TARGET

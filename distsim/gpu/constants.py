@@ -18,7 +18,7 @@ _OF_KERNELS = (
     (layout, ("HEADER", "PEERS", "MOST_RANKS", "MARKS", "STORE_TILE", "STORE_LINES")),
     (layout, ("SLOT_BYTES", "TICKET_BYTES", "STATE_BYTES", "CONTEXT_BYTES", "LIVE_BYTES")),
 )
-_PURPOSES = ("TICKET", "FIRST", "UPDATE", "VISIT", "WEIGHT")  # of draws that kernels make
+_PURPOSES = ("TICKET", "FIRST", "UPDATE", "VISIT", "WEIGHT", "SWEEP")  # of draws that kernels make
 FLAGS = ("-std=c++17", "-fmad=false")  # contraction would change bits
 
 

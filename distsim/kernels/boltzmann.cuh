@@ -1,6 +1,7 @@
 // The tickets of a Boltzmann machine: the twin of kernels/boltzmann.py.
 #pragma once
 #include "tickets.cuh"
+#include "updates.cuh"
 
 // The neuron that a step (from 0) visits.
 __device__ __forceinline__ i64 visited(u64 step) {
@@ -14,9 +15,9 @@ __device__ __forceinline__ i64 visited(u64 step) {
 __device__ __forceinline__ void visit_thresholds(u64 step, i64 i, i64* threshold) {
     double rest = C.rest[i];
     if (C.scale > 0.0) {
-        Words words = draw(C.seed, (u32)(C.first + i), step, 0, UPDATE);
-        double u = uniform(words.a, words.b);
-        threshold[0] = to_threshold(C.scale * (ln(u) + exponential(u)) - rest);
+        double logit =
+            update_logit(C.seed, step, (u32)(C.first + i), C.neurons, C.sequential);
+        threshold[0] = to_threshold(C.scale * logit - rest);
         threshold[1] = 1 - threshold[0];
     } else {
         threshold[0] = (i64)floor(-rest) + 1;

@@ -1,6 +1,6 @@
 """The tickets of a Boltzmann machine: one a visit, x_i <- [z_i > T logit(u)].
 
-`boltzmann.cuh` is the twin.
+`boltzmann.cuh` is the twin; `updates.py` draws u.
 """
 
 from typing import Any, NamedTuple
@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from distsim.kernels.elementary import exponential, ln, uniform
+from distsim.kernels.elementary import uniform
 from distsim.kernels.events import LIMIT, NO_EVENT, event_word, neuron_of, tick_of, to_threshold
-from distsim.kernels.philox import UPDATE, VISIT, draw
+from distsim.kernels.philox import VISIT, draw
+from distsim.kernels.updates import logit_of, quads, random_logit
 
 
 @njit(inline="always")
@@ -70,7 +71,10 @@ def visits(scan, source, start, steps, held, room):
         tickets[count].slot = slot_of[i]
         order[count] = count
         count += 1
-    logits = _logits(seed, start | replica, tickets[:count])
+    if sequential:
+        logits = _sweep_logits(seed, replica, start, neurons, tickets[:count])
+    else:
+        logits = _random_logits(seed, replica, start, tickets[:count])
     for t in range(count):
         i = slots[tickets[t].slot].neuron
         remainder = rest[i]
@@ -87,14 +91,38 @@ def visits(scan, source, start, steps, held, room):
 
 
 @njit(cache=True, error_model="numpy")
-def _logits(seed, start, tickets):
-    """float64[tickets]: logit(u) of the update of each visit."""
+def _random_logits(seed, replica, start, tickets):
+    """float64[tickets]: logit(u) of the update of each visit of a random scan."""
     logits = np.empty(tickets.size)
     for t in range(tickets.size):
         key = tickets[t].key
-        a, b, _, _ = draw(seed, neuron_of(key), start + tick_of(key) - 1, 0, UPDATE)
-        u = uniform(a, b)
-        logits[t] = ln(u) + exponential(u)
+        logits[t] = random_logit(seed, replica, start + tick_of(key) - 1, neuron_of(key))
+    return logits
+
+
+@njit(cache=True, error_model="numpy")
+def _sweep_logits(seed, replica, start, neurons, tickets):
+    """As `_random_logits`, of a sequential scan: four neurons a draw."""
+    group, sweep = np.empty(tickets.size, np.int64), np.empty(tickets.size, np.int64)
+    place = np.empty(tickets.size, np.int64)
+    groups = 0
+    for t in range(tickets.size):
+        i = neuron_of(tickets[t].key)
+        s = (start + tick_of(tickets[t].key) - 1) // neurons
+        if groups == 0 or group[groups - 1] != i >> 2 or sweep[groups - 1] != s:
+            group[groups] = i >> 2
+            sweep[groups] = s
+            groups += 1
+        place[t] = groups - 1
+    high, low = np.empty(4 * groups, np.uint32), np.empty(4 * groups, np.uint32)
+    quads(seed, replica, group[:groups], sweep[:groups], 0, high)
+    quads(seed, replica, group[:groups], sweep[:groups], 1, low)
+    logits = np.empty(tickets.size)
+    for t in range(tickets.size):
+        k = (neuron_of(tickets[t].key) & 3) * groups + place[t]
+        logits[t] = uniform(high[k], low[k])
+    for t in range(tickets.size):
+        logits[t] = logit_of(logits[t])
     return logits
 
 

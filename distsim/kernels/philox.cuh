@@ -8,7 +8,8 @@ enum Purpose {
     FIRST = PURPOSE_FIRST,
     UPDATE = PURPOSE_UPDATE,
     VISIT = PURPOSE_VISIT,
-    WEIGHT = PURPOSE_WEIGHT
+    WEIGHT = PURPOSE_WEIGHT,
+    SWEEP = PURPOSE_SWEEP
 };
 
 struct Words {
@@ -30,7 +31,7 @@ __device__ __forceinline__ Words philox(u64 seed, u32 c0, u32 c1, u32 c2, u32 c3
     return {c0, c1, c2, c3};
 }
 
-// The words of one named draw; `count` is a window or a step.
+// The words of one named draw; `count` is a window, step or sweep.
 __device__ __forceinline__ Words draw(u64 seed, u32 neuron, u64 count, u32 ticket, u32 purpose) {
     return philox(seed, neuron, (u32)count, (u32)(count >> 32), ticket << 8 | purpose);
 }

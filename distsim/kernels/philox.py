@@ -15,19 +15,23 @@ seed have nothing in common (`replica_bits`); so are those of STATE's c2.
 |---|---|---|---|
 | TICKET | neuron | window | 0, 1: level; 2, 3: time |
 | FIRST  | neuron >> 2 | window | word neuron & 3: high half of the level of ticket 0 |
-| UPDATE | neuron | step | 0, 1: the uniform of a Gibbs update |
+| UPDATE | neuron | step | 0, 1: the uniform of an update of the random scan |
 | VISIT  | 0 | step | 0, 1: which neuron a random scan visits |
 | STATE  | neuron >> 2 | 0 | word neuron & 3: the initial state |
 | WEIGHT | i >> 2 | j, 0 | two Box-Muller pairs: weights onto i..i+3 from j |
 | PATTERN | neuron >> 2 | pattern, 0 | word neuron & 3: a random pattern |
 | SWAP   | lower rung | round | 0, 1: the uniform of a swap of temperatures |
+| SWEEP  | neuron >> 2 | sweep | word neuron & 3: half the uniform of a sequential scan's update |
+
+Of SWEEP ticket 0 has the high halves and ticket 1 the low ones. Sweep number s are the steps from
+s N on; where N is no multiple of four the last draw of a sweep has words that no one takes.
 """
 
 import numpy as np
 from numba import njit
 
 REPLICA_SHIFT = 48  # of a replica in the number of a window or step
-TICKET, FIRST, UPDATE, VISIT, STATE, WEIGHT, PATTERN, SWAP = range(8)
+TICKET, FIRST, UPDATE, VISIT, STATE, WEIGHT, PATTERN, SWAP, SWEEP = range(9)
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _M0 = np.uint64(0xD2511F53)
@@ -64,7 +68,14 @@ def replica_bits(replica: int) -> int:
 
 @njit(inline="always")
 def draw(seed, neuron, count, ticket, purpose):
-    """The words of one named draw; `count` is a window or a step, and whose (64 bits)."""
+    """The words of one named draw; `count` is a window, step or sweep, and whose (64 bits)."""
     n = np.uint64(count)
     last = (np.uint64(ticket) << np.uint64(8)) | np.uint64(purpose)
     return philox(np.uint64(seed), np.uint64(neuron), n & _MASK, n >> _HALF, last)
+
+
+@njit(inline="always")
+def word_of(words, k):
+    """Word number k of a draw."""
+    a, b, c, d = words
+    return a if k == 0 else b if k == 1 else c if k == 2 else d

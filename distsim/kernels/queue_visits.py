@@ -9,7 +9,8 @@ from numba import njit
 from distsim.kernels.memory import LINE, UNCOUNTED, prefetch
 from distsim.kernels.sparse import column
 from distsim.kernels.walk import goes_on
-from distsim.kernels.walk_visits import CHUNK, Chunk, draw_visits, least, note
+from distsim.kernels.walk_draws import CHUNK, Chunk, draw_visits, follows
+from distsim.kernels.walk_visits import note
 from distsim.kernels.window import after_steps, segment_at, steps_of
 
 _AHEAD = 4  # visits ahead whose columns are prefetched
@@ -32,24 +33,22 @@ def _push(z, columns, begin, end, up):
 
 
 @njit(**UNCOUNTED)
-def _through(motion, visits, chunk, log, made):
+def _through(scan, motion, visits, chunk, log, made):
     """Make a chunk of visits. Returns how many events there are."""
-    columns, z, x, rest, clamped, _, _ = motion
-    neuron, ups, _, _ = visits
-    count, step, tick, scale = chunk
+    columns, z, x, _, clamped, _, _ = motion
+    count, step, tick, _ = chunk
     for q in range(count):
         if q + _AHEAD < count:
-            i = neuron[q + _AHEAD]
-            flips = (z[i] >= least(ups[q + _AHEAD], scale, rest[i], x[i])) != (x[i] == 1)
-            if flips and not clamped[i]:
+            i = visits.neuron[q + _AHEAD]
+            likely = follows(scan, motion, visits, chunk, q + _AHEAD, np.int64(z[i]))
+            if likely != x[i] and not clamped[i]:
                 begin, end = column(columns, i)
                 for e in range(begin, end, _PART):
                     prefetch((columns.target, columns.weight), e)  # type: ignore[call-arg]
-        i = neuron[q]
-        state = x[i]
+        i = visits.neuron[q]
         total = np.int64(z[i])
-        new = np.uint8(total >= least(ups[q], scale, rest[i], state))
-        if new != state and not clamped[i]:
+        new = follows(scan, motion, visits, chunk, q, total)
+        if new != x[i] and not clamped[i]:
             x[i] = new
             note(log, made, i, new, total, tick + q, step + q + 1)
             made += 1
@@ -74,7 +73,7 @@ def walk_visits_sparse(scan, course, most, motion, clock, ends, visits, log):
         while done < size:
             chunk = Chunk(min(CHUNK, size - done), number + done, done + 1, course.scales[segment])
             draw_visits(scan, motion.rest, chunk, visits)
-            made = _through(motion, visits, chunk, log, made)
+            made = _through(scan, motion, visits, chunk, log, made)
             done += chunk.visits
         clock = after_steps(clock, size, made - first, course.targets[segment], most)
         windows += 1

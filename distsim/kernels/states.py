@@ -5,7 +5,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from distsim.kernels.events import ONE, neuron_of
-from distsim.kernels.philox import PATTERN, STATE, draw
+from distsim.kernels.philox import PATTERN, STATE, draw, word_of
 
 
 @njit(cache=True)
@@ -41,6 +41,4 @@ def random_states(seed, replica, first, x):
 
 @njit(inline="always")
 def _bit(seed, neuron, count, purpose):
-    a, b, c, d = draw(seed, neuron >> 2, count, 0, purpose)
-    k = neuron & 3
-    return np.uint8((a if k == 0 else b if k == 1 else c if k == 2 else d) & ONE)
+    return np.uint8(word_of(draw(seed, neuron >> 2, count, 0, purpose), neuron & 3) & ONE)

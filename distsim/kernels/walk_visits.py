@@ -1,7 +1,7 @@
 """The walk of a BM on the ranks of one host: visit by visit, many windows in one call.
 
 A visit's ticket is drawn by its step alone, so that thresholds are drawn in vectors, before the
-dynamics. Then
+dynamics (`walk_draws.py`). Then
 
     eager     a flip's column is added to all of z at once: small networks, and the random scan
     blocks    some visits of the sequential scan decide on a copy of their part of z, which alone
@@ -22,16 +22,13 @@ from numba import njit
 from distsim.kernels.apply import PASS, accumulate
 from distsim.kernels.boltzmann import visited
 from distsim.kernels.dense import column
-from distsim.kernels.elementary import exponential, ln, uniform
-from distsim.kernels.events import NO_EVENT, event_word, to_threshold
+from distsim.kernels.events import NO_EVENT, event_word
 from distsim.kernels.meeting import Places, meet, tell, told, wait
 from distsim.kernels.memory import UNCOUNTED
-from distsim.kernels.philox import UPDATE, draw
 from distsim.kernels.walk import goes_on
+from distsim.kernels.walk_draws import CHUNK, PART, Chunk, draw_visits, follows
 from distsim.kernels.window import after_steps, segment_at, steps_of
 
-CHUNK = 256  # visits whose thresholds are drawn together
-_PART = 64  # neurons that a block may visit
 _PULLS = 8  # passes of flips of other ranks that are added at once
 _EAGER = 4096  # bytes of a column up to which flips are added at once
 
@@ -47,65 +44,6 @@ class Motion(NamedTuple):
     clamped: Any
     first: int
     places: Places
-
-
-class Chunk(NamedTuple):
-    """So many visits, from `step` on, which is the `tick`-th of its window; scale: T in weight
-    units."""
-
-    visits: int
-    step: int
-    tick: int
-    scale: float
-
-
-class Visits(NamedTuple):
-    """A chunk of visits: neuron: int64, local; up: int64, the least z that leads to state 1 (to
-    stay there, at T = 0), of logit: float64; part: int64, z of a block."""
-
-    neuron: Any
-    up: Any
-    logit: Any
-    part: Any
-
-
-def make_visits() -> Visits:
-    return Visits(
-        neuron=np.empty(CHUNK, np.int64),
-        up=np.empty(CHUNK, np.int64),
-        logit=np.empty(CHUNK),
-        part=np.empty(_PART, np.int64),
-    )
-
-
-@njit(**UNCOUNTED)
-def draw_visits(scan, rest, chunk, visits):
-    """Draw the visits of a chunk, which are all to local neurons."""
-    neuron, up, logit, _ = visits
-    seed, replica, neurons, sequential, first, _, _ = scan
-    count, step, _, scale = chunk
-    if sequential:
-        i = step % neurons
-        for q in range(count):
-            neuron[q] = i - first
-            i = i + 1 if i + 1 < neurons else 0
-    else:
-        for q in range(count):
-            neuron[q] = visited(seed, replica, step + q, neurons, False) - first
-    for q in range(count):
-        a, b, _, _ = draw(seed, first + neuron[q], (step + q) | replica, 0, UPDATE)
-        u = uniform(a, b)
-        logit[q] = ln(u) + exponential(u)
-    for q in range(count):
-        up[q] = to_threshold(scale * logit[q] - rest[neuron[q]])
-
-
-@njit(inline="always")
-def least(up, scale, rest, state):
-    """The least z at which a neuron takes state 1; at T = 0 it keeps its own where z u + b is 0."""
-    if scale > 0.0:
-        return up
-    return -np.int64(np.floor(rest)) if state else np.int64(np.floor(-rest)) + 1
 
 
 @njit(**UNCOUNTED)
@@ -129,20 +67,18 @@ def note(log, made, neuron, new, z, tick, step):
 
 
 @njit(**UNCOUNTED)
-def _eager(motion, visits, chunk, log, made):
+def _eager(scan, motion, visits, chunk, log, made):
     """Make a chunk of visits, each flip's column added at once.
 
     Returns how many events there are.
     """
-    columns, z, x, rest, clamped, first, _ = motion
-    neuron, ups, _, _ = visits
-    count, step, tick, scale = chunk
+    columns, z, x, _, clamped, first, _ = motion
+    count, step, tick, _ = chunk
     for q in range(count):
-        i = neuron[q]
-        state = x[i]
+        i = visits.neuron[q]
         total = np.int64(z[i])
-        new = np.uint8(total >= least(ups[q], scale, rest[i], state))
-        if new != state and not clamped[i]:
+        new = follows(scan, motion, visits, chunk, q, total)
+        if new != x[i] and not clamped[i]:
             x[i] = new
             note(log, made, first + i, new, total, tick + q, step + q + 1)
             made += 1
@@ -150,38 +86,49 @@ def _eager(motion, visits, chunk, log, made):
     return made
 
 
+@njit(**UNCOUNTED)
+def _block(scan, motion, visits, chunk, at, log, made):
+    """Make visits of a chunk of the sequential scan from the one at `at` on, of up to twelve flips,
+    whose columns are added to their own part of z only.
+
+    Returns how many visits, and events, there are then.
+    """
+    columns, z, x, _, clamped, first, _ = motion
+    part = visits.part
+    count, step, tick, _ = chunk
+    start = visits.neuron[at]
+    size = min(PART, count - at, x.size - start)
+    for k in range(size):
+        part[k] = z[start + k]
+    most = made + PASS
+    k = 0
+    while k < size and made < most:
+        i = start + k
+        new = follows(scan, motion, visits, chunk, at + k, part[k])
+        if new != x[i] and not clamped[i]:
+            x[i] = new
+            note(log, made, first + i, new, part[k], tick + at + k, step + at + k + 1)
+            made += 1
+            w = column(columns, first + i)
+            if new:
+                for m in range(k + 1, size):
+                    part[m] += np.int64(w[np.uint64(start + m)])
+            else:
+                for m in range(k + 1, size):
+                    part[m] -= np.int64(w[np.uint64(start + m)])
+        k += 1
+    return at + k, made
+
+
 @njit(cache=True, error_model="numpy")
-def _blocks(motion, visits, chunk, log, made):
+def _blocks(scan, motion, visits, chunk, log, made):
     """As `_eager`, for visits of the sequential scan, by blocks of up to twelve flips."""
-    columns, z, x, rest, clamped, first, _ = motion
-    neuron, ups, _, part = visits
-    count, step, tick, scale = chunk
     at = 0
-    while at < count:
-        start = neuron[at]
-        size = min(_PART, count - at, x.size - start)
-        for k in range(size):
-            part[k] = z[start + k]
+    while at < chunk.visits:
         begin = made
-        k = 0
-        while k < size and made - begin < PASS:
-            i = start + k
-            state = x[i]
-            new = np.uint8(part[k] >= least(ups[at + k], scale, rest[i], state))
-            if new != state and not clamped[i]:
-                x[i] = new
-                note(log, made, first + i, new, part[k], tick + at + k, step + at + k + 1)
-                made += 1
-                w = column(columns, first + i)
-                if new:
-                    for m in range(k + 1, size):
-                        part[m] += np.int64(w[np.uint64(start + m)])
-                else:
-                    for m in range(k + 1, size):
-                        part[m] -= np.int64(w[np.uint64(start + m)])
-            k += 1
-        accumulate(columns, log.event[begin:made], z)
-        at += k
+        at, made = _block(scan, motion, visits, chunk, at, log, made)
+        if made > begin:
+            accumulate(motion.columns, log.event[begin:made], motion.z)
     return made
 
 
@@ -265,9 +212,9 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
                     chunk = Chunk(min(CHUNK, stop - done), at, done + 1, course.scales[segment])
                     draw_visits(scan, motion.rest, chunk, visits)
                     if small:
-                        made = _eager(motion, visits, chunk, log, made)
+                        made = _eager(scan, motion, visits, chunk, log, made)
                     else:
-                        made = _blocks(motion, visits, chunk, log, made)
+                        made = _blocks(scan, motion, visits, chunk, log, made)
                     done += chunk.visits
                 if several:
                     tell(places, number + done, made)

@@ -4,7 +4,7 @@ A chain is resumed at a window's start. All that its future follows from is the 
 options that define the stream, the states, and the law's clock; z = W x is computed again, and
 random numbers are functions of what they are for. So the file holds
 
-    distsim checkpoint 2\n
+    distsim checkpoint 3\n
     a line of JSON       the fields of `Checkpoint`, but for the states
     ceil(N / 8) bytes    the states, eight a byte (numpy.packbits)
     an .npz archive      what observables go on from, and conditions, where there are any
@@ -45,7 +45,8 @@ from distsim.ranks.agreement import broadcast
 from distsim.ranks.communicator import Communicator
 
 _NAME = b"distsim checkpoint "
-_FORMAT = b"2"  # another for another window rule, too: the stream to come depends on it
+_FORMAT = b"3"  # another for another window rule, too: the stream to come depends on it
+_FORMER = b"2"  # in which the sequential scan drew others
 _CHECKSUM = 32  # bytes
 _GIVEN, _CONDITIONS, _LADDER = "given/", "conditions/", "ladder/"  # what names of arrays begin with
 
@@ -128,21 +129,28 @@ def unpack(data: bytes, path: str) -> Checkpoint:
     name, _, content = body.partition(b"\n")
     if not name.startswith(_NAME):
         raise InputError(f"checkpoint {path}: not a checkpoint of distsim")
-    if name != _NAME + _FORMAT:
+    if name not in (_NAME + _FORMAT, _NAME + _FORMER):
         raise InputError(
             f"checkpoint {path}: format {name.removeprefix(_NAME).decode(errors='replace')} given; "
-            f"distsim {__version__} can read format {_FORMAT.decode()}"
+            f"distsim {__version__} can read formats {_FORMER.decode()} and {_FORMAT.decode()}"
         )
     if hashlib.blake2b(body, digest_size=_CHECKSUM).digest() != checksum:
         raise InputError(f"checkpoint {path}: damaged or truncated: its checksum does not hold")
     line, _, parts = content.partition(b"\n")
     header = json.loads(line)
+    config = header["config"]
+    if name == _NAME + _FORMER and (config["model"], config["scan"]) == ("bm", "sequential"):
+        raise InputError(
+            f"checkpoint {path}: format {_FORMER.decode()} given, of a bm's sequential scan, whose "
+            f"random numbers are others since format {_FORMAT.decode()}; allowed: the run anew, or "
+            "the version of distsim that began it"
+        )
     chains, start = {}, 0
     for replica, size in header.pop("chains", []):
         chains[replica] = unpack_chain(parts[start : start + size], header["neurons"])
         start += size + 1
     if "position" in header:
-        chains[header["config"].get("replica", 0)] = unpack_chain(content, header["neurons"])
+        chains[config.get("replica", 0)] = unpack_chain(content, header["neurons"])
     common = {name: header[name] for name in ("config", "network", "neurons", "version")}
     return Checkpoint(**common, chains=chains, rule=header.get("rule", 1))
 

@@ -17,6 +17,7 @@ from distsim.kernels import philox
 from distsim.kernels.elementary import LN2, exponential, ln, normal_pair, uniform
 from distsim.kernels.gaussian import Formula, gaussian_rows
 from distsim.kernels.record import event_times, unpack
+from distsim.kernels.updates import random_logit, sweep_logit
 from distsim.kernels.window import WIDEST, follow, power_of_two
 from distsim.laws.boltzmann import Boltzmann
 from distsim.laws.conditions import Conditions
@@ -33,6 +34,12 @@ pytestmark = needs_compiler
 ARITHMETIC = """
 #include "gaussian.cuh"
 #include "record.cuh"
+#include "updates.cuh"
+extern "C" void updates(u64 seed, const i64* step, const i64* neuron, i64 neurons, i64 sequential,
+                        double* logit, i64 n) {
+    for (i64 k = 0; k < n; k++)
+        logit[k] = update_logit(seed, step[k], (u32)neuron[k], neurons, sequential);
+}
 extern "C" void elementary(const double* x, double* y, const u32* word, double* z, i64 n) {
     for (i64 k = 0; k < n; k++) {
         y[2 * k] = ln(x[k]);
@@ -54,7 +61,7 @@ extern "C" void draws(const u64* name, u32* word, i64 n) {
     }
 }
 extern "C" void purposes(i64* found) {
-    const i64 all[] = {TICKET, FIRST, UPDATE, VISIT, WEIGHT};
+    const i64 all[] = {TICKET, FIRST, UPDATE, VISIT, WEIGHT, SWEEP};
     for (i64 purpose : all) *found++ = purpose;
 }
 extern "C" void parts(const u64* event, i64* part, i64 n) {
@@ -153,10 +160,33 @@ def test_draws(arithmetic: ctypes.CDLL) -> None:
     word = np.empty(4 * len(names), np.uint32)
     call(arithmetic.draws, names, word, len(names))
     assert np.array_equal(word, _draws(names))
-    purposes = np.empty(5, np.int64)
+    known = "TICKET", "FIRST", "UPDATE", "VISIT", "WEIGHT", "SWEEP"
+    purposes = np.empty(len(known), np.int64)
     call(arithmetic.purposes, purposes)
-    wanted = philox.TICKET, philox.FIRST, philox.UPDATE, philox.VISIT, philox.WEIGHT
-    assert purposes.tolist() == list(wanted)
+    assert purposes.tolist() == [getattr(philox, name) for name in known]
+
+
+@njit
+def _logits(seed, step, neuron, neurons, sequential):  # type: ignore[no-untyped-def]
+    found = np.empty(step.size)
+    for k in range(step.size):
+        if sequential:
+            found[k] = sweep_logit(seed, 0, step[k] // neurons, neuron[k])
+        else:
+            found[k] = random_logit(seed, 0, step[k], neuron[k])
+    return found
+
+
+@pytest.mark.parametrize("sequential", [True, False])
+@pytest.mark.parametrize("neurons", [1, 7, 64])
+def test_updates(arithmetic: ctypes.CDLL, neurons: int, sequential: bool) -> None:
+    random = np.random.default_rng(6)
+    step = np.append(np.arange(200), random.integers(0, 2**47, 2000))
+    neuron = step % neurons if sequential else random.integers(0, neurons, step.size)
+    found = np.empty(step.size)
+    call(arithmetic.updates, 2**63 - 5, step, neuron, neurons, int(sequential), found, step.size)
+    wanted = _logits(np.uint64(2**63 - 5), step, neuron, neurons, sequential)
+    assert np.array_equal(_bits(found), _bits(wanted))
 
 
 def _some_events(count: int) -> NDArray[np.uint64]:

@@ -18,7 +18,7 @@ import launchers
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from plain import FIRST, TICKET, UPDATE, VISIT, WORD, draw, uniform
+from plain import FIRST, TICKET, VISIT, WORD, draw, uniform, updating
 
 from distsim import simulate
 from distsim.chains.cpu import HostChain
@@ -227,8 +227,7 @@ def bm_reference(
             high, low, _, _ = draw(seed, 0, step, 0, VISIT)
             i = (high * WORD + low) * len(x) // 2**64
         z = responses(weights, bias, x)[i]
-        high, low, _, _ = draw(seed, i, step, 0, UPDATE)
-        u = uniform(high, low)
+        u = updating(seed, step, i, len(x), chain.config.scan == "sequential")
         new = int(z > tau * (math.log(u) - math.log1p(-u)))
         if tau == 0.0 and z == 0.0:
             new = x[i]

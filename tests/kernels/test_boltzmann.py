@@ -24,8 +24,8 @@ def neuron(step: int, neurons: int, sequential: bool) -> int:
     return (high * plain.WORD + low) * neurons // 2**64
 
 
-def logit(step: int, i: int) -> float:
-    u = plain.uniform(*plain.draw(SEED, i, step, 0, plain.UPDATE)[:2])
+def logit(step: int, i: int, sequential: bool) -> float:
+    u = plain.updating(SEED, step, i, 20, sequential)
     return math.log(u) - math.log1p(-u)
 
 
@@ -78,7 +78,7 @@ def test_tickets_are_those_of_the_visits(sequential: bool, temperature: float, s
         for step in range(start, start + steps):
             i = neuron(step, 20, sequential)
             if 5 <= i < 5 + rest.size:
-                up = plain.threshold(temperature * logit(step, i) - rest[i - 5])
+                up = plain.threshold(temperature * logit(step, i, sequential) - rest[i - 5])
                 down = 1 - up
                 if temperature == 0.0:  # the least integers for which the response is not zero
                     up, down = 1 - int(rest[i - 5] > 0), 1 - int(rest[i - 5] < 0)

@@ -1,15 +1,24 @@
-"""The compiled parts of the walk: a column pushed, the tickets at a window's start."""
+"""The compiled parts of the walk: a column pushed, the tickets at a window's start, the visits."""
 
+import math
 from typing import Any
 
 import numpy as np
+import plain
 import pytest
 
+from distsim.kernels import walk_room
+from distsim.kernels.boltzmann import Scan
+from distsim.kernels.dense import make_columns
 from distsim.kernels.events import to_threshold
 from distsim.kernels.mcculloch_pitts import largest_response, level_threshold, ticket
 from distsim.kernels.meeting import make_places, room_of
-from distsim.kernels.walk_room import Here, Motion, Rule, make_tables, make_tickets
+from distsim.kernels.philox import replica_bits
+from distsim.kernels.walk import Ends, Log
+from distsim.kernels.walk_draws import make_visits
+from distsim.kernels.walk_room import Here, Rule, make_tables, make_tickets
 from distsim.kernels.walk_tickets import begin
+from distsim.kernels.walk_visits import Motion, walk_visits
 from distsim.kernels.walk_window import push
 from distsim.kernels.window import Course, width_and_cap
 
@@ -59,7 +68,7 @@ def test_tickets_that_are_reached_are_in_the_queue_by_time(
     exponent, cap = width_and_cap(largest_response(z, x, clamped), 3, scale)
     end = np.uint64(3 * 2**38 << 23)  # three quarters of the window
     here = Here(7, exponent, scale, min(cap, 2**30 - 1), end, 64, margin)
-    motion = Motion(z.copy(), np.empty(n, kind), x)
+    motion = walk_room.Motion(z.copy(), np.empty(n, kind), x)
     tickets = make_tickets(n, 1)
     course = Course(np.array([0.0, np.inf]), np.array([scale]), np.array([16]))
     rule = Rule(seed, 0, course, rest, clamped, first, z, 1.0, ALONE)
@@ -105,3 +114,31 @@ def test_tickets_that_are_reached_are_in_the_queue_by_time(
         assert sz < b <= min(low, here.cap + 1)
         assert b == min(low, here.cap + 1) or k == 0
     assert not held  # each ticket was one of a neuron's first
+
+
+@pytest.mark.parametrize("scale", [1e-12, 3.0, 2.0**20, 2.0**40])
+@pytest.mark.parametrize("neurons", [1, 6, 250, 1100])
+def test_a_sweep_decides_by_its_tickets_however_near_z_is(neurons: int, scale: float) -> None:
+    """Without weights, at the least z that leads to state 1, one below it and one above it."""
+    seed, replica, sweep = 2**40 + 5, 3, 2**20 + 1
+    rest = np.random.default_rng(neurons).uniform(-0.5, 0.5, neurons)
+    held = np.zeros(neurons, np.bool_)
+    scan = Scan(np.uint64(seed), replica_bits(replica), neurons, True, 0, neurons, held)
+    course = Course(np.array([0.0, np.inf]), np.array([scale]), np.array([16]))
+    columns, visits = make_columns(neurons, neurons, 32), make_visits()
+    columns[:] = 0
+    log = Log(np.empty(neurons, np.uint64), np.empty(neurons), np.empty(neurons, np.int64))
+    uniforms = [
+        plain.updating(seed, sweep + (replica << 48), i, 1, sequential=True) for i in range(neurons)
+    ]
+    least = [
+        plain.threshold(scale * (math.log(u) - math.log1p(-u)) - own)
+        for u, own in zip(uniforms, rest.tolist(), strict=True)
+    ]
+    clock = sweep * neurons, float(sweep * neurons), 0.0, 20
+    for above in (-1, 0, 1):
+        x = np.zeros(neurons, np.uint8)
+        motion = Motion(columns, np.array(least) + above, x, rest, held, 0, ALONE)
+        ends = Ends(1, math.inf, 1)
+        _, made, *_ = walk_visits(scan, course, neurons, motion, clock, ends, visits, log)
+        assert made == int(x.sum()) == (neurons if above >= 0 else 0)

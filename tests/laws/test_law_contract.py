@@ -161,7 +161,7 @@ def visits(opened: Opened, window: Window) -> tuple[set[plain.Ticket], set[plain
     for step in range(window.number, window.number + window.steps):
         high, low, _, _ = plain.draw(SEED, 0, step, 0, plain.VISIT)
         i = (high * plain.WORD + low) * N // 2**64 if opened.random else step % N
-        u = plain.uniform(*plain.draw(SEED, i, step, 0, plain.UPDATE)[:2])
+        u = plain.updating(SEED, step, i, N, not opened.random)
         rest = opened.shard.rest[i]
         logit = math.log(u) - math.log1p(-u)
         up = plain.threshold(opened.tau * logit / opened.shard.unit - rest)

@@ -480,8 +480,8 @@ def test_a_checkpoint_that_cannot_be_read_is_refused_and_the_previous_offered(he
         (whole[:300], "damaged or truncated"),
         (whole.replace(b'"seed": 0', b'"seed": 1'), "damaged or truncated"),
         (
-            whole.replace(b"checkpoint 2\n", b"checkpoint 3\n"),
-            "format 3 given; distsim .* can read",
+            whole.replace(b"checkpoint 3\n", b"checkpoint 4\n"),
+            "format 4 given; distsim .* can read formats 2 and 3",
         ),
         (b"time,neuron", "not a checkpoint of distsim"),
         (b"", "not a checkpoint of distsim"),

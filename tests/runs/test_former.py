@@ -1,4 +1,4 @@
-"""What the version before wrote is still read, and goes on."""
+"""What versions before wrote is still read, and goes on; but for a BM's sequential scan."""
 
 import gzip
 import shutil
@@ -11,16 +11,19 @@ import pytest
 from launchers import needs_mpirun
 from processes import Run
 
+from distsim.errors import InputError
 from distsim.files.events import partial_path, read
 from distsim.ranks.communicator import Serial
 from distsim.recording import digest
 from distsim.runs import checkpoint
 
 FORMER = Path(__file__).parents[1] / "former"
-LONGER = {"mpm": "fcd612bd40281675", "bm": "a9557f5290a35ae0"}  # the digests of 900 transitions
+# The digests of 900 transitions, as the version made them that wrote the 300.
+LONGER = {"mpm": "fcd612bd40281675", "bm-random": "414f47c2154700b0"}
+SEQUENTIAL = "bm"
 
 
-@pytest.fixture(params=["mpm", "bm"])
+@pytest.fixture(params=["mpm", "bm-random", SEQUENTIAL])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A run of 300 transitions: its event file and its checkpoint are in the folder."""
     name: str = request.param
@@ -33,16 +36,21 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_event_files_are_read(model: str, tmp_path: Path) -> None:
     events = read(str(tmp_path / f"{model}.h5"))
     assert events.final is not None
-    assert (events.partial, events.attempts, events.observables) == (False, [], {})
+    assert (events.partial, events.observables) == (False, {})
+    assert len(events.attempts) == int(model == "bm-random")  # the others are older than attempts
     assert digest.of(events.time, events.neuron, events.state, events.final) == events.digest
     assert (len(events.time), len(events.initial)) == (300, 60)
     x = events.initial.copy()
     np.bitwise_xor.at(x, events.neuron, 1)
     np.testing.assert_array_equal(x, events.final)
-    assert events.config["model"] == model
+    assert events.config["model"] == model.removesuffix("-random")
 
 
 def test_checkpoints_are_read(model: str, tmp_path: Path) -> None:
+    if model == SEQUENTIAL:
+        with pytest.raises(InputError, match="format 2 given, of a bm's sequential scan"):
+            checkpoint.read(str(tmp_path / "bm.checkpoint"), Serial())
+        return
     saved = checkpoint.read(str(tmp_path / f"{model}.checkpoint"), Serial())
     assert (saved.neurons, saved.chain.transitions, saved.config["seed"]) == (60, 300, 4)
 
@@ -53,6 +61,11 @@ def test_runs_go_on(ranks: int, model: str, tmp_path: Path) -> None:
     before = read(str(file))
     options: list[Any] = ["--transitions", 900, "--output", file, "--device", "cpu", "--json"]
     done = Run(tmp_path, "resume", f"{model}.checkpoint", *options, ranks=ranks).end(300)
+    if model == SEQUENTIAL:
+        assert done.status == 2
+        assert done.err.count("random numbers are others since format 3") == 1
+        assert read(str(file)).digest == before.digest
+        return
     assert done.status == 0, done.err
     assert done.summary["digest"] == LONGER[model]
     after = read(str(file))
