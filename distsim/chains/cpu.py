@@ -54,15 +54,14 @@ class HostChain:
         """states: of all neurons, uint8[N]; kind: of z, where another network has the say."""
         self.ranks = ranks
         self.timer = Timer()
-        entries = sparse_entries(config.storage, network, ranks)
-        check_memory(network, config.weight_bits, ranks, entries)
-        self.shard = _load(network, config.weight_bits, ranks, sparse=entries is not None)
+        self.engine = engine_on_host(config, ranks)
+        bits, entries = config.weight_bits, entries_on_host(network, config, ranks)
+        check_memory(network, bits, ranks, entries)
+        self.shard = _load(network, bits, ranks, sparse=entries is not None)
         if kind is None and self.shard.reach + conditions.largest_bias() / self.shard.unit >= 2**30:
             kind = np.int64
         if kind is not None:
             self.shard = replace(self.shard, kind=kind)
-        alone = "walk" if ranks.size == 1 else "relax"
-        self.engine = alone if config.engine == "auto" else config.engine
         self._engine = self._open_engine(config.energies)
         self._begin(config, states, conditions)
 
@@ -179,6 +178,18 @@ class HostChain:
 
     def abandon(self) -> None:
         """As `close`."""
+
+
+def engine_on_host(config: Config, ranks: Communicator) -> str:
+    """The engine of a chain on these ranks."""
+    alone = "walk" if ranks.size == 1 else "relax"
+    return alone if config.engine == "auto" else config.engine
+
+
+def entries_on_host(network: Network, config: Config, ranks: Communicator) -> int | None:
+    """How many weights a chain holds sparse; None: dense ones (`sparse_entries`)."""
+    walks = engine_on_host(config, ranks) == "walk"
+    return sparse_entries(config.storage, network, config.weight_bits, ranks, walks=walks)
 
 
 def _load(network: Network, bits: int, ranks: Communicator, *, sparse: bool) -> Shard[HostStorage]:
