@@ -6,6 +6,7 @@
 import contextlib
 import ctypes
 import importlib
+import math
 import sys
 import types
 import weakref
@@ -130,13 +131,17 @@ def _cupy(gpu: Gpu) -> Any:
         Device=lambda: types.SimpleNamespace(
             synchronize=gpu.wait, attributes={"MultiProcessorCount": 132}
         ),
+        MemoryPointer=lambda memory, offset: memory,
         alloc_pinned_memory=pinned,
         get_current_stream=lambda: _Stream(gpu),
         compiler=types.SimpleNamespace(CompileException=RuntimeError),
     )
     cupy: Any = types.ModuleType("cupy")
     cupy.cuda = cuda
-    cupy.uint64 = np.uint64
+    cupy.uint64, cupy.int64 = np.uint64, np.int64
+    cupy.ndarray = lambda shape, kind, memory: memory._bytes.view(kind)[: math.prod(shape)].reshape(
+        shape
+    )
     cupy.zeros = lambda shape, kind=np.float64: array(np.zeros(shape, kind))
     cupy.asarray = array
     cupy.RawModule = Module

@@ -55,22 +55,14 @@ class HostChain:
         """states: of all neurons, uint8[N]; kind: of z, where another network has the say."""
         self.ranks = ranks
         self.timer = Timer()
-        entries = sparse_entries(config.storage, network, ranks)
-        check_memory(network, config.weight_bits, ranks, entries)
-        self.shard = _load(network, config.weight_bits, ranks, sparse=entries is not None)
+        bits, entries = config.weight_bits, entries_on_host(network, config, ranks)
+        self.engine = _engine(config, ranks, sparse=entries is not None)
+        check_memory(network, bits, ranks, entries)
+        self.shard = _load(network, bits, ranks, sparse=entries is not None)
         if kind is None and self.shard.reach + conditions.largest_bias() / self.shard.unit >= 2**30:
             kind = np.int64
         if kind is not None:
             self.shard = replace(self.shard, kind=kind)
-        self.engine = config.engine
-        together = ranks.size == 1 or self.shard.storage.together
-        if config.engine == "auto":
-            self.engine = "walk" if together and ranks.side_by_side() else "relax"
-        elif config.engine == "walk" and not together:
-            raise InputError(
-                f"engine walk given on {ranks.size} ranks with {self.shard.storage.name} weights; "
-                "allowed: on one rank, with dense weights, or auto, relax or race"
-            )
         self._engine = self._open_engine(config.energies)
         self._begin(config, states, conditions)
 
@@ -187,6 +179,25 @@ class HostChain:
 
     def abandon(self) -> None:
         """As `close`."""
+
+
+def _engine(config: Config, ranks: Communicator, *, sparse: bool) -> str:
+    """The engine of a chain on these ranks. Raises InputError on every rank alike."""
+    walks = ranks.size == 1 or not sparse
+    if config.engine == "auto":
+        return "walk" if walks and ranks.side_by_side() else "relax"
+    if config.engine == "walk" and not walks:
+        raise InputError(
+            f"engine walk given on {ranks.size} ranks with sparse weights; allowed: on one rank, "
+            "with dense weights (--storage dense), or auto, relax or race"
+        )
+    return config.engine
+
+
+def entries_on_host(network: Network, config: Config, ranks: Communicator) -> int | None:
+    """How many weights a chain holds sparse; None: dense ones (`sparse_entries`)."""
+    walks = ranks.size == 1 and config.engine in ("auto", "walk")
+    return sparse_entries(config.storage, network, config.weight_bits, ranks, walks=walks)
 
 
 def _load(network: Network, bits: int, ranks: Communicator, *, sparse: bool) -> Shard[HostStorage]:

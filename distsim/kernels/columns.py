@@ -28,28 +28,32 @@ def weight(columns, i, j):
     return _weight(columns, i, j)  # type: ignore[no-untyped-call]
 
 
-def _add_to(columns, j, sign, neurons, sums):
+def _add_to(columns, j, sign, neurons, place, sums):
     raise NotImplementedError
 
 
 @overload(_add_to)
-def _add_to_of(columns, j, sign, neurons, sums):
-    def of_dense(columns, j, sign, neurons, sums):
+def _add_to_of(columns, j, sign, neurons, place, sums):
+    def of_dense(columns, j, sign, neurons, place, sums):
         w = dense.column(columns, j)
         for a in range(neurons.size):
             sums[a] += sign * np.int64(w[neurons[a]])
 
-    def of_sparse(columns, j, sign, neurons, sums):
-        for a in range(neurons.size):
-            sums[a] += sign * sparse.weight(columns, neurons[a], j)
+    def of_sparse(columns, j, sign, neurons, place, sums):
+        begin, end = sparse.column(columns, j)
+        for e in range(begin, end):
+            a = place[columns.target[e]]
+            if a >= 0:
+                sums[a] += sign * np.int64(columns.weight[e])
 
     return of_dense if isinstance(columns, types.Array) else of_sparse
 
 
 @njit(inline="always")
-def add_to(columns, j, sign, neurons, sums):
-    """sums: int64[...] += sign times the weights from neuron j onto these local neurons."""
-    _add_to(columns, j, sign, neurons, sums)  # type: ignore[no-untyped-call]
+def add_to(columns, j, sign, neurons, place, sums):
+    """sums: int64[...] += sign times the weights from neuron j onto these local neurons; place:
+    int64[n], of each in them, or -1."""
+    _add_to(columns, j, sign, neurons, place, sums)  # type: ignore[no-untyped-call]
 
 
 def _add_row(columns, j, sign, first, sums):

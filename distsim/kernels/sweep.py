@@ -25,10 +25,12 @@ def sweep(local, sequential, drawn, remote):
     neurons = np.empty(slots.size, np.int64)
     states = np.empty(slots.size, np.int64)
     sums = np.empty(slots.size, np.int64)
+    place = np.full(z.size, -1)  # of each neuron among the slots
     for a in range(slots.size):
         neurons[a] = slots[a].neuron
         states[a] = x[neurons[a]]
         sums[a] = z[neurons[a]]
+        place[neurons[a]] = a
     once = sequential and slots.size == tickets.size
     in_a_row = once and slots.size > 0 and neurons[-1] - neurons[0] == slots.size - 1
     events = np.empty(tickets.size, np.uint64)
@@ -41,22 +43,22 @@ def sweep(local, sequential, drawn, remote):
         if in_a_row and t + _AHEAD < tickets.size:
             ask_for(columns, neuron_of(tickets[t + _AHEAD].key), neurons[t + _AHEAD], neurons[-1])
         while pushed < remote.size and remote[pushed] < key:
-            _push(columns, remote[pushed], neurons, a, in_a_row, sums)
+            _push(columns, remote[pushed], neurons, place, a, in_a_row, sums)
             pushed += 1
         state = states[a]
         if (sums[a] if state == 0 else -sums[a]) >= tickets[t].threshold[state]:
             states[a] = 1 - state
             events[made] = key | np.uint64(states[a])
             doubled[made] = -2 * (1 - 2 * state) * sums[a]
-            _push(columns, events[made], neurons, a, in_a_row, sums)
+            _push(columns, events[made], neurons, place, a, in_a_row, sums)
             made += 1
     return events[:made], doubled[:made]
 
 
 @njit(inline="always")
-def _push(columns, event, neurons, present, in_a_row, sums):
+def _push(columns, event, neurons, place, present, in_a_row, sums):
     """Add an event's column to the sums; slots in a row are done before the present one."""
     if in_a_row:
         add_row(columns, neuron_of(event), sign_of(event), neurons[0] + present, sums[present:])
     else:
-        add_to(columns, neuron_of(event), sign_of(event), neurons, sums)
+        add_to(columns, neuron_of(event), sign_of(event), neurons, place, sums)

@@ -155,7 +155,7 @@ def _is_local(scan, step):
     return scan.first <= i < scan.first + scan.size
 
 
-@njit(**UNCOUNTED)
+@njit(cache=True, error_model="numpy")
 def _listen(motion, log, step, pulled):
     """Until the run has come to `step`; the flips of other ranks are added to z, those before
     `pulled` have been. Returns how many there are."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.chains.cpu import entries_on_host
 from distsim.chains.opening import as_states, check_kernels, read_states
 from distsim.config.options import STREAM, Config, flag
 from distsim.errors import InputError, OutputError
@@ -39,7 +40,7 @@ from distsim.runs.results import Summary
 from distsim.runs.tables import Given
 from distsim.runs.team import Group, Team
 from distsim.runs.tempered import Tempered
-from distsim.weights.fitting import check_bytes, check_memory, sparse_entries
+from distsim.weights.fitting import check_bytes, check_memory
 from distsim.weights.source import Network
 
 EVENT = 25  # bytes
@@ -99,7 +100,7 @@ class Crew:
                 network,
                 config.weight_bits,
                 group,
-                sparse_entries(config.storage, network, group),
+                entries_on_host(network, config, group),
                 here,
             ),
         )

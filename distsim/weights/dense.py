@@ -20,7 +20,6 @@ class DenseColumns:
     """
 
     name = "dense"
-    together = True
     walk, walk_visits = staticmethod(walk), staticmethod(walk_visits)
 
     def __init__(self, neurons: int, size: int, bits: int) -> None:

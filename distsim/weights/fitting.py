@@ -50,9 +50,14 @@ def check_memory(
     agreed(ranks, lambda: _check(name, neurons, bits, ranks.size, beside, entries))
 
 
-def sparse_entries(storage: str, network: Network, ranks: Communicator) -> int | None:
+def sparse_entries(
+    storage: str, network: Network, bits: int, ranks: Communicator, *, walks: bool
+) -> int | None:
     """How many weights there are, if each rank has as many as the one with most, where they are to
-    be held sparse; None: dense, as `storage` has it, or, if that is auto, as is faster."""
+    be held sparse; None: dense, as `storage` has it, or, if that is auto, as is faster.
+
+    walks: the engine is `walk`; others are faster on dense weights, where these fit.
+    """
     if storage == "dense":
         return None
     start, stop = (
@@ -65,6 +70,10 @@ def sparse_entries(storage: str, network: Network, ranks: Communicator) -> int |
         or ranks.total(mine) * _SPARSE_SHARE > network.neurons**2
     ):
         return None
+    if storage == "auto" and not walks:
+        dense = capacity.bytes_on_host(network.neurons, bits, ranks.size)
+        if ranks.minimum(int(dense <= available(ranks.here()[1]))):
+            return None
     if mine is None:
         mine = (stop - start) * network.neurons
     return ranks.size * ranks.maximum(mine)

@@ -36,7 +36,6 @@ class SparseColumns:
     """
 
     name = "sparse"
-    together = False
     walk, walk_visits = staticmethod(walk_sparse), staticmethod(walk_visits_sparse)
 
     def __init__(self, neurons: int, size: int, bits: int) -> None:

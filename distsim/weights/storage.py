@@ -20,7 +20,6 @@ What an engine on the CPU needs besides (`HostStorage`), with events as in `kern
 |---|---|
 | columns | what compiled loops reach W by: `kernels.columns` |
 | walk, walk_visits | `engines.walk`'s loops on these: `kernels.walk`, `kernels.walk_visits` |
-| together | whether several ranks may walk |
 | diagonal(first) | int[n], W[i, i] |
 | accumulate(events, z) | z += the columns of the events |
 | apply(z, end, bounds, slots, marks, first) | the same into `end`, with bounds on the way |
@@ -63,7 +62,6 @@ class Storage(Protocol):
 
 
 class HostStorage(Storage, Protocol):
-    together: bool
     walk: Callable[..., Any]
     walk_visits: Callable[..., Any]
 

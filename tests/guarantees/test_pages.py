@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+import scipy.sparse
 
 from distsim.cli.launch import Launch
 from distsim.cli.main import group, main
@@ -78,6 +79,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "sweep.toml").write_text(
         'transitions = 20\ntau = [1.0, 2.0]\nobserve = "activity"\nevery = 0.001\n'
     )
+    scipy.sparse.save_npz(tmp_path / "connections.npz", scipy.sparse.eye_array(40, format="csr"))
     np.save(tmp_path / "W.npy", np.random.default_rng(0).normal(0, 0.1, (40, 40)))
     return tmp_path
 

@@ -408,7 +408,7 @@ def test_the_environment_of_a_resumed_run_says_where_and_how_only(here: Path) ->
     }  # fmt: skip
     conduct = {
         "engine": "race", "device": "cpu", "exchange": "nccl", "checkpoint_every": "2 events",
-        "max_time": 7.0, "watchdog": 8.0, "ranks_per_chain": 3,
+        "max_time": 7.0, "watchdog": 8.0, "ranks_per_chain": 3, "storage": "sparse",
     }  # fmt: skip
     assert other.keys() | conduct.keys() == FIELDS.keys()
     environment = {f"DISTSIM_{name.upper()}": str(value) for name, value in other.items()}

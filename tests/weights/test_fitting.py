@@ -18,6 +18,7 @@ from distsim.errors import InputError
 from distsim.networks.matrices import Sparse, from_array
 from distsim.ranks.communicator import Serial
 from distsim.weights import capacity, fitting
+from distsim.weights.source import Network
 
 GIB = 1 << 30
 MEMINFO = "MemTotal:  16777216 kB\nMemFree: 1 kB\nMemAvailable:    8388608 kB\n"  # 8 GiB
@@ -131,8 +132,8 @@ def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyP
 def test_sparse_weights_need_room_for_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     neurons, most = 1_000_000, 500_000
     given = network("W", neurons, most)
-    assert fitting.sparse_entries("dense", given, Serial()) is None
-    assert fitting.sparse_entries("auto", given, Serial()) == most
+    assert fitting.sparse_entries("dense", given, 8, Serial(), walks=True) is None
+    assert fitting.sparse_entries("auto", given, 8, Serial(), walks=True) == most
     free = capacity.bytes_on_host(neurons, 8, 1, most)
     assert free < 5 * most + 300 * neurons
     monkeypatch.setattr(fitting, "available", lambda here: free)
@@ -142,17 +143,28 @@ def test_sparse_weights_need_room_for_what_is_there(monkeypatch: pytest.MonkeyPa
 
 
 def test_auto_is_sparse_where_few_weights_are_there() -> None:
-    ranks = Serial()
-    for neurons, entries in ((4000, 4000), (1000, 100), (1024, 1024)):
-        few = fitting.sparse_entries("auto", network("W", neurons, entries), ranks)
-        assert few == (entries if neurons >= 1024 else None)
+    def entries(given: Network, storage: str = "auto") -> int | None:
+        return fitting.sparse_entries(storage, given, 8, Serial(), walks=True)
+
+    assert entries(network("W", 4000, 4000)) == 4000
+    assert entries(network("W", 1024, 1024)) == 1024
+    assert entries(network("W", 1000, 100)) is None
     dense = from_array(np.zeros((1100, 1100)))
-    assert fitting.sparse_entries("auto", dense, ranks) is None
-    assert fitting.sparse_entries("sparse", dense, ranks) == 1100**2
-    full = Sparse("W", csr_array(np.tril(np.ones((1100, 1100)), -900)))
-    assert fitting.sparse_entries("auto", full, ranks) == 199 * 200 // 2 + 200
-    full = Sparse("W", csr_array(np.tril(np.ones((1100, 1100)), -100)))
-    assert fitting.sparse_entries("auto", full, ranks) is None
+    assert entries(dense) is None
+    assert entries(dense, "sparse") == 1100**2
+    few, many = (csr_array(np.tril(np.ones((1100, 1100)), -k)) for k in (900, 100))
+    assert entries(Sparse("W", few)) == 199 * 200 // 2 + 200
+    assert entries(Sparse("W", many)) is None
+
+
+def test_auto_is_dense_for_other_engines_where_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = network("W", 40_000, 40_000)
+    for free, wanted in ((1 << 40, None), (1 << 30, 40_000)):
+        monkeypatch.setattr(fitting, "available", lambda here, free=free: free)
+        assert fitting.sparse_entries("auto", given, 8, Serial(), walks=False) == wanted
+        assert fitting.sparse_entries("auto", given, 8, Serial(), walks=True) == 40_000
 
 
 # ------------------------------------------------------------------------- as users meet it
