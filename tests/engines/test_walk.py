@@ -188,3 +188,6 @@ def test_auto_walks_where_each_rank_of_one_host_has_a_core() -> None:
         InputError, match="engine walk given on several hosts; allowed: on the CPUs"
     ):
         open_chain(network, config, Two(1, roomy=False))
+    config = Config(network="array", engine="walk", storage="sparse", transitions=1, device="cpu")
+    with pytest.raises(InputError, match="walk given on 2 ranks with sparse weights; allowed: on"):
+        open_chain(network, config, Two(2, roomy=True))
