@@ -36,6 +36,7 @@ with tempfile.TemporaryDirectory() as folder:
     for bits, _, storage in TYPES:
         config = Config(
             network="gaussian", neurons=8, model=model, weight_bits=bits, storage=storage,
-            device="cpu", initial="random", transitions=1, checkpoint=f"{folder}/{bits}.ck",
+            device="cpu", initial="random", transitions=1,
+            checkpoint=f"{folder}/{bits}-{storage}.ck",
         )  # fmt: skip
         simulation.run(config, Serial())

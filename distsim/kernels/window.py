@@ -15,6 +15,7 @@ from distsim.kernels.events import LIMIT, MPM_TICK_BITS, NO_EVENT, event_word, t
 CAP_BITS = 6  # a window of the MPM ends when a rate comes above 2^6 / D
 START_BITS = 4  # and starts with all rates at or under 2^4 / D
 WIDEST = 1000  # binary exponent of the widest window of an MPM, whatever the rule: doubles end at
+NEVER = -(2.0**40)  # log2 of a rate below all that are allowed
 _MARGIN = 1.0  # the widest margin, in units of 2 tau: a factor of e in a rate
 END_OF_TIME = math.ldexp(1.0, WIDEST)  # 2^1024. Its clock stands within a window of this at most
 
@@ -86,8 +87,9 @@ def follow(exponent, events, target, may_grow):
 
 @njit(cache=True)
 def octaves_of(top, scale):
-    """log2 of the largest rate of an MPM, of the neuron with the largest s z."""
-    return top / (scale * LN2)
+    """log2 of the largest rate of an MPM, of the neuron with the largest s z; -2^40 if all are
+    clamped."""
+    return max(top / (scale * LN2), NEVER)
 
 
 @njit(cache=True)

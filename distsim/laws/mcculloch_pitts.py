@@ -43,6 +43,7 @@ from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
 from distsim.kernels.window import (
     END_OF_TIME,
+    NEVER,
     WIDEST,
     Clock,
     after_window,
@@ -76,8 +77,9 @@ def check_temperature(shard: Shard[Any], conditions: Conditions) -> None:
 
 def at_rest(octaves: float) -> InputError:
     """The error for a network that no longer changes; octaves: log2 of its largest rate."""
+    why = f"its largest rate is 2^{octaves:.0f}" if octaves > NEVER else "all neurons are clamped"
     return InputError(
-        f"the network is at rest: its largest rate is 2^{octaves:.0f}, and model time 2^{WIDEST} "
+        f"the network is at rest: {why}, and model time 2^{WIDEST} "
         "has come before the run's last transition; allowed: rates that make it earlier (a larger "
         "tau, or another network), or a length in time"
     )

@@ -49,6 +49,16 @@ def resume(**options: Any) -> Summary:
 
 
 @ENGINES
+def test_where_all_neurons_are_clamped_nothing_happens(engine: str) -> None:
+    options: dict[str, Any] = {"clamp": {0: 1, 1: 0}, "engine": engine, "device": "cpu"}
+    result = simulate(np.zeros((2, 2)), time=5.0, **options)
+    assert (result.summary.transitions, result.summary.time) == (0, 5.0)
+    assert result.final.tolist() == [1, 0]
+    with pytest.raises(InputError, match="at rest: all neurons are clamped"):
+        simulate(np.zeros((2, 2)), transitions=5, **options)
+
+
+@ENGINES
 def test_without_events_a_run_in_time_ends_and_is_prolonged(engine: str, here: Path) -> None:
     files = {"output": "run.h5", "checkpoint": "run.ck"}
     summary = run(time=5.0, engine=engine, **files)
