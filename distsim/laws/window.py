@@ -6,9 +6,8 @@
 events a window are aimed at, of k weights a neuron: c is how strongly the inputs of a neuron move
 its log rate. With more events their tickets depend on more of each other, and rounds multiply; with
 fewer what is done once a window weighs more: a draw for every neuron, an exchange. Of more than
-N^2 / 4 weights k counts as N. Of fewer there may be up to N / 4 events, or as many as if k were N:
-most have nothing to do with each other, but in a small network none is far. The rule is of the
-matrix, however it is held.
+N^2 / 4 weights, or of up to 4096 neurons, k counts as N. Of fewer there may be up to N / 4 events:
+most have nothing to do with each other. The rule is of the matrix, however it is held.
 
 The width is a power of two that follows the number of events of the last window. It depends on
 nothing else: not on the number of ranks, on buffers, on the device or on the rounds that were
@@ -28,34 +27,24 @@ RULE = 2  # its version: the first was the same for all matrices
 
 
 def few_weights(neurons: int, connections: int) -> bool:
-    """Whether windows are longer since so few weights are not zero."""
-    return 4 * connections <= neurons**2
+    """Whether windows are longer since so few weights of so many neurons are not zero."""
+    return 4 * connections <= neurons**2 and neurons > 4 * LARGEST_TARGET
 
 
 def largest_target(neurons: int, *, few: bool) -> int:
     """A power of two."""
-    return max(LARGEST_TARGET, _part(neurons) if few else 0)
+    return int(2 ** ((neurons // 4).bit_length() - 1)) if few else LARGEST_TARGET
 
 
 def target_events(neurons: int, connections: int, strength: float, tau: float) -> int:
     """Events a window to aim at, from N, how many weights are not zero, mean |W| and tau."""
-    of_all = min(_aimed(neurons, 1.0, strength, tau), LARGEST_TARGET)
-    if not few_weights(neurons, connections):
-        return of_all
-    spread = math.sqrt(neurons**2 / max(1, connections))  # sqrt(N / k)
-    return min(_aimed(neurons, spread, strength, tau), max(of_all, _part(neurons)))
-
-
-def _part(neurons: int) -> int:
-    """The largest power of two up to N / 4."""
-    return int(2 ** max(0, (neurons // 4).bit_length() - 1))
-
-
-def _aimed(neurons: int, spread: float, strength: float, tau: float) -> int:
+    few = few_weights(neurons, connections)
+    spread = math.sqrt(neurons**2 / max(1, connections)) if few else 1.0  # sqrt(N / k)
     moved = strength * math.sqrt(neurons) * spread
     moving = float(neurons) if moved <= 0.8 * tau else neurons * 0.8 * tau / moved
     events = max(4.0 * math.sqrt(moving) * spread, 1.0)
-    return int(max(2 ** round(math.log2(events)), SMALLEST_TARGET))
+    largest = largest_target(neurons, few=few)
+    return int(min(max(2 ** round(math.log2(events)), SMALLEST_TARGET), largest))
 
 
 class Window(NamedTuple):

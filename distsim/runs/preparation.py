@@ -289,7 +289,7 @@ def check_same(
         raise InputError(
             f"network {network.name}: {connections:,} connections of {network.neurons:,} neurons "
             f"given for a run of distsim {saved.version} with the window rule before; allowed: a "
-            "network of more than N^2 / 4 connections, or to run it again"
+            "network of up to 4,096 neurons or more than N^2 / 4 connections, or to run it again"
         )
     time = max((chain.time for chain in saved.chains.values()), default=0.0)
     done = {

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import scipy.sparse
 from launchers import needs_mpirun
 from processes import Run, wait_until_unclaimed
 
@@ -452,11 +453,16 @@ def test_exchange_stays_unless_device_or_engine_change(
 
 
 def test_a_run_by_the_window_rule_before_is_refused_where_the_rule_is_another(here: Path) -> None:
-    worm: dict[str, Any] = {"network": "celegans", "tau": 16.0, "transitions": 900}
+    neurons = 4097
+    following = (np.arange(neurons) + 1) % neurons
+    ring = scipy.sparse.csr_array((np.ones(neurons), (np.arange(neurons), following)))
+    scipy.sparse.save_npz("ring.npz", (ring + ring.T).tocsr())
+    sparse: dict[str, Any] = {"network": "ring.npz", "transitions": 9000}
     for options, refused in (
-        (worm, True),
-        ({**worm, "window": 16}, False),
-        ({"network": "celegans", "model": "bm", "tau": 16.0, "sweeps": 3}, False),
+        (sparse, True),
+        ({**sparse, "window": 16}, False),
+        ({"network": "ring.npz", "model": "bm", "sweeps": 3}, False),
+        ({"network": "celegans", "tau": 16.0, "transitions": 900}, False),
         ({**SMALL, "transitions": 900}, False),
     ):
         options = {**options, "checkpoint": "run.ck", "overwrite": True}
@@ -466,7 +472,7 @@ def test_a_run_by_the_window_rule_before_is_refused_where_the_rule_is_another(he
         if not refused:
             simulation.run(Config(**options), Serial(), saved=before)
             continue
-        with pytest.raises(InputError, match="network celegans: 3,105 connections of 281 neurons"):
+        with pytest.raises(InputError, match=r"network ring\.npz: 8,194 connections of 4,097 neuron"):
             simulation.run(Config(**options), Serial(), saved=before)
         simulation.run(Config(**options), Serial(), saved=saved)
 
