@@ -472,7 +472,7 @@ def test_a_run_by_the_window_rule_before_is_refused_where_the_rule_is_another(he
         if not refused:
             simulation.run(Config(**options), Serial(), saved=before)
             continue
-        with pytest.raises(InputError, match=r"network ring\.npz: 8,194 connections of 4,097 neuron"):
+        with pytest.raises(InputError, match=r"network ring\.npz: 8,194 connections of 4,097"):
             simulation.run(Config(**options), Serial(), saved=before)
         simulation.run(Config(**options), Serial(), saved=saved)
 
