@@ -33,7 +33,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.errors import InputError
-from distsim.kernels.memory import aligned
 from distsim.ranks.mpi import Mpi
 
 # The number of ranks that a launcher promises, the nearest launcher first: MPICH and PMI-2,
@@ -102,6 +101,8 @@ class Serial:
         return True
 
     def share(self, words: int) -> NDArray[np.uint64]:
+        from distsim.kernels.memory import aligned  # late: it needs Numba
+
         memory: NDArray[np.uint64] = aligned((words,), np.uint64)
         memory[:] = 0
         return memory

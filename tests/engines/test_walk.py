@@ -79,7 +79,7 @@ def walked(
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_the_stream_of_several_ranks_is_that_of_one(size: int) -> None:
-    for number in range(25):
+    for number in range(12):
         weights, bias, options = case(np.random.default_rng([7, number]))
         alone = walked(Serial(), weights, bias, options)
         walk_on = partial(walked, weights=weights, bias=bias, options=options)

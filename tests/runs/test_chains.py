@@ -270,7 +270,6 @@ def test_options_that_do_not_go_together_are_refused(options: Any, match: str) -
         (3, {"chains": 4, "ranks_per_chain": 2}, r"ranks: 3 given with 2 a chain; allowed: a mult"),
         (3, {"chains": 2}, r"ranks: 3 given for 2 chains of 1 rank; allowed: up to 2, or more a"),
         (2, {"ranks_per_chain": 1}, r"ranks: 2 given for 1 chain of 1 rank; allowed: up to 1, or"),
-        (2, {"chains": 2, "ranks_per_chain": 2, "engine": "walk"}, r"engine walk given on 2 ranks"),
         (2, {"chains": 2, "exchange": "nccl"}, r"exchange nccl given on the CPU; allowed: on GPUs"),
     ],
 )
