@@ -12,7 +12,7 @@ from distsim.engines.timer import Timer
 from distsim.kernels import walk_room, walk_visits
 from distsim.kernels.meeting import make_places, room_of
 from distsim.kernels.memory import aligned
-from distsim.kernels.walk import Ends, Log
+from distsim.kernels.walk import Ends, Log, walk
 from distsim.kernels.walk_draws import make_visits
 from distsim.kernels.walk_room import Rule, make_queue, make_tables, make_tickets
 from distsim.kernels.window import Clock
@@ -85,7 +85,7 @@ class Walk:
         while full and not windows:
             log = self._log
             self._y[:] = z
-            windows, done, first, before, after, made, full = self.shard.storage.walk(
+            windows, done, first, before, after, made, full = walk(
                 rule,
                 self.shard.storage.columns,
                 walk_room.Motion(self._y, self._c, x),
@@ -108,7 +108,7 @@ class Walk:
     ) -> tuple[Stretch, Clock]:
         """Of a BM."""
         columns, course = self.shard.storage.columns, law.course
-        windows, done, first, before, after = self.shard.storage.walk_visits(
+        windows, done, first, before, after = walk_visits.walk_visits(
             law.scan,
             course.times,
             law.most,

@@ -1,4 +1,4 @@
-"""The walk of an MPM on sparse columns: what `walk.py` does on dense ones, by what is there.
+"""An MPM's window on sparse columns: what `walk_window.py` does on dense ones, by what is there.
 
     for each ticket, by time
         it fires iff s z >= its threshold: z is exact at that moment
@@ -10,33 +10,20 @@ tickets that come late wait in a heap beside the others, which are in order from
 stream is the one of `engines.race`, and that sums are exact in y: see `walk.py`. It has no twin.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from distsim.kernels.events import NO_EVENT, neuron_of, to_threshold
-from distsim.kernels.mcculloch_pitts import largest_response
+from distsim.kernels.events import neuron_of, to_threshold
 from distsim.kernels.memory import LINE, UNCOUNTED, prefetch
-from distsim.kernels.record import event_times
 from distsim.kernels.sparse import column
-from distsim.kernels.walk import goes_on
-from distsim.kernels.walk_room import LANES, Here
+from distsim.kernels.walk_room import LANES
 from distsim.kernels.walk_tickets import (
-    begin,
-    draw_levels,
-    limit_of,
+    draw_deeper,
+    flip,
+    leave_undrawn,
     pivot,
-    thresholds,
-)
-from distsim.kernels.window import (
-    after_window,
-    end_word,
-    margin_of,
-    segment_at,
-    tick_length,
-    width_and_cap,
 )
 
 _NEAR, _FAR = 3, 12  # tickets ahead: whose columns are prefetched, whose neurons
@@ -136,14 +123,13 @@ def _take(queue, heads):
 @njit(**UNCOUNTED)
 def _deepen(rule, here, motion, tickets, i, now, heads):
     """As `walk_tickets.deepen`; tickets that wait go into the heap. Returns `heads`."""
-    window, exponent, scale, cap, end, _, margin = here
     y, c, x = motion
-    words, following, lanes, queue = tickets
-    depths, levels, thetas, keys = following
-    neuron, depth_of, word_of, _, level, theta, key, _ = lanes
-    kind = y.dtype.type
+    queue = tickets.queue
+    depths, levels, thetas, keys = tickets.following
+    theta, key = tickets.lanes.theta, tickets.lanes.key
+    end = here.end
     z = np.int64(y[i]) + np.int64(c[i])
-    need = min(cap, (-z if x[i] else z) + margin // 2)
+    need = min(here.cap, (-z if x[i] else z) + here.margin // 2)
     rest = rule.rest[i]
     depth = np.int64(depths[i])
     total = 0.0
@@ -152,25 +138,12 @@ def _deepen(rule, here, motion, tickets, i, now, heads):
         if now <= keys[i] < end:
             heads = _put(queue, heads, keys[i], thetas[i], rest)
     while heads.total >= 0:
+        total = draw_deeper(rule, here, tickets, i, depth, total)
+        depth += LANES
         for q in range(LANES):
-            neuron[q] = i
-            depth_of[q] = depth + 1 + q
-            word_of[q] = words[i + (rule.first & 3)]
-        draw_levels(rule, window, lanes, LANES)
-        for q in range(LANES):
-            total += level[q]
-            level[q] = total
-        thresholds(exponent, scale, level, theta, LANES)
-        for q in range(LANES):
-            depth += 1
             low = to_threshold(theta[q] - abs(rest))
             if low > need:
-                depths[i] = depth
-                levels[i] = level[q]
-                thetas[i] = theta[q]
-                keys[i] = key[q]
-                c[i] = kind(pivot(max(min(low, cap + 1), -limit_of(y)), x[i]))
-                y[i] = kind(z - np.int64(c[i]))
+                leave_undrawn(here, motion, tickets, i, q, low)
                 return heads
             if now <= key[q] < end and heads.total >= 0:
                 heads = _put(queue, heads, key[q], theta[q], rest)
@@ -197,7 +170,7 @@ def _look_ahead(columns, motion, queue, heads):
 
 
 @njit(**UNCOUNTED)
-def _through(rule, here, columns, motion, tickets, log, count, made):
+def through(rule, here, columns, motion, tickets, log, count, made):
     """Walk through a window whose tickets are drawn, `count` of them. log (out): but for times.
 
     Returns (events in all, whether the window ended early, whether there was no room).
@@ -205,7 +178,6 @@ def _through(rule, here, columns, motion, tickets, log, count, made):
     y, c, x = motion
     queue, crossed = tickets.queue, tickets.lanes.crossed
     key, threshold, _ = queue
-    kind = y.dtype.type
     cap = here.cap
     most = made + here.most
     heads = Heads(0, count, 0, count)
@@ -227,10 +199,7 @@ def _through(rule, here, columns, motion, tickets, log, count, made):
         log.event[made] = now | np.uint64(1 - state)
         log.doubled[made] = -2 * sz - (z - after if state else after - z)  # less W_jj
         made += 1
-        b = pivot(np.int64(c[j]), state)
-        x[j] = 1 - state
-        c[j] = kind(pivot(b, 1 - state))
-        y[j] = kind(after - np.int64(c[j]))
+        flip(motion, j)
         crossed[found] = j  # in its new state
         for f in range(found + 1):
             i = crossed[f]
@@ -246,41 +215,3 @@ def _through(rule, here, columns, motion, tickets, log, count, made):
         if made == most:
             return made, True, False
     return made, False, False
-
-
-@njit(cache=True, error_model="numpy")
-def walk_sparse(rule, columns, motion, clock, ends, kept, tickets, log):
-    """Walk through windows, as `walk.walk` does; columns: `sparse.Columns`."""
-    y, c, x = motion
-    course = rule.course
-    limit = limit_of(y)
-    made = done = first = windows = k = 0
-    before = clock
-    full = False
-    while goes_on(ends, log.time, first, done, windows, clock[1]):
-        number, high, low, rules = clock
-        k = segment_at(course.times, k, high, low)
-        scale, target = course.scales[k], course.targets[k]
-        change = course.times[k + 1]
-        exponent, cap = width_and_cap(largest_response(y, x, rule.clamped), rules, scale)
-        end = end_word(clock, exponent, change)
-        if end == NO_EVENT:
-            change = math.inf
-        cap = max(min(cap, limit - 1), -limit)
-        margin = margin_of(rule.spread, target, scale) // 2
-        here = Here(number | rule.replica, exponent, scale, cap, end, 4 * target, margin)
-        count = begin(rule, here, motion, kept, tickets)
-        early, full = False, count < 0
-        if not full:
-            made, early, full = _through(rule, here, columns, motion, tickets, log, count, made)
-        for i in range(x.size):
-            y[i] += c[i]
-        if full:
-            break
-        first, done = done, made
-        before = clock
-        tick = tick_length(exponent)
-        event_times(log.event[first:done], high, low, tick, -0.5, log.time[first:done])
-        clock = after_window(clock, exponent, change, log.event[first:done], target, early)
-        windows += 1
-    return windows, done, first, before, clock, made, full

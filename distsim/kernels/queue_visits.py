@@ -1,6 +1,6 @@
-"""The walk of a BM on sparse columns: visit by visit, each flip's column added at once.
+"""The visits of a BM's walk on sparse columns: each flip's column is added at once.
 
-What `walk_visits.py` does on dense ones. It has no twin.
+It has no twin.
 """
 
 import numpy as np
@@ -8,10 +8,7 @@ from numba import njit
 
 from distsim.kernels.memory import LINE, UNCOUNTED, prefetch
 from distsim.kernels.sparse import column
-from distsim.kernels.walk import goes_on
-from distsim.kernels.walk_draws import CHUNK, Chunk, draw_visits, follows
-from distsim.kernels.walk_visits import note
-from distsim.kernels.window import after_steps, segment_at, steps_of
+from distsim.kernels.walk_draws import follows, note
 
 _AHEAD = 4  # visits ahead whose columns are prefetched
 _PART = LINE // 4  # targets in a line of the caches
@@ -33,7 +30,7 @@ def _push(z, columns, begin, end, up):
 
 
 @njit(**UNCOUNTED)
-def _through(scan, motion, visits, chunk, log, made):
+def through(scan, motion, visits, chunk, log, made):
     """Make a chunk of visits. Returns how many events there are."""
     columns, z, x, _, clamped, _, _ = motion
     count, step, tick, _ = chunk
@@ -55,26 +52,3 @@ def _through(scan, motion, visits, chunk, log, made):
             begin, end = column(columns, i)
             _push(z, columns, begin, end, new == 1)
     return made
-
-
-@njit(cache=True, error_model="numpy")
-def walk_visits_sparse(scan, course, most, motion, clock, ends, visits, log):
-    """Walk through windows, as `walk_visits.walk_visits` does; motion.columns: `sparse.Columns`."""
-    made = first = windows = segment = 0
-    before = clock
-    while goes_on(ends, log.time, first, made, windows, clock[1]):
-        number, high, low, _ = clock
-        segment = segment_at(course.times, segment, high, low)
-        size = steps_of(clock, most, course.times[segment + 1])
-        if made + size > log.event.size:
-            break
-        before, first = clock, made
-        done = 0
-        while done < size:
-            chunk = Chunk(min(CHUNK, size - done), number + done, done + 1, course.scales[segment])
-            draw_visits(scan, motion.rest, chunk, visits)
-            made = _through(scan, motion, visits, chunk, log, made)
-            done += chunk.visits
-        clock = after_steps(clock, size, made - first, course.targets[segment], most)
-        windows += 1
-    return windows, made, first, before, clock

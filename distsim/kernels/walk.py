@@ -26,8 +26,10 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
+from distsim.kernels import queue, walk_window
 from distsim.kernels.events import NO_EVENT
 from distsim.kernels.mcculloch_pitts import largest_response
 from distsim.kernels.meeting import meet
@@ -35,7 +37,6 @@ from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.record import event_times
 from distsim.kernels.walk_room import Here
 from distsim.kernels.walk_tickets import begin, limit_of
-from distsim.kernels.walk_window import through, together
 from distsim.kernels.window import (
     END_OF_TIME,
     after_window,
@@ -89,6 +90,29 @@ def _top(rule, y, x):
     return _HIGHEST - np.int64(word)
 
 
+def _window(rule, here, columns, motion, tickets, log, count, made):
+    raise NotImplementedError
+
+
+@overload(_window)
+def _window_of(rule, here, columns, motion, tickets, log, count, made):
+    """`through`, of dense columns or sparse ones; count: -1 if there was no room for tickets."""
+
+    def of_dense(rule, here, columns, motion, tickets, log, count, made):
+        if rule.places.ranks > 1:
+            return walk_window.together(rule, here, columns, motion, tickets, log, count, made)
+        if count < 0:
+            return made, False, True
+        return walk_window.through(rule, here, columns, motion, tickets, log, count, made)
+
+    def of_sparse(rule, here, columns, motion, tickets, log, count, made):
+        if count < 0:
+            return made, False, True
+        return queue.through(rule, here, columns, motion, tickets, log, count, made)
+
+    return of_dense if isinstance(columns, types.Array) else of_sparse
+
+
 @njit(cache=True, error_model="numpy", nogil=True)
 def walk(rule, columns, motion, clock, ends, kept, tickets, log):
     """Walk through windows: motion.y is z[n] before and after. clock: `window.Clock`'s fields.
@@ -116,12 +140,7 @@ def walk(rule, columns, motion, clock, ends, kept, tickets, log):
         margin = margin_of(rule.spread, target, scale) // 2
         here = Here(number | rule.replica, exponent, scale, cap, end, 4 * target, margin)
         count = begin(rule, here, motion, kept, tickets)
-        if rule.places.ranks > 1:
-            made, early, full = together(rule, here, columns, motion, tickets, log, count, made)
-        elif count < 0:
-            early, full = False, True
-        else:
-            made, early, full = through(rule, here, columns, motion, tickets, log, count, made)
+        made, early, full = _window(rule, here, columns, motion, tickets, log, count, made)  # type: ignore[no-untyped-call]
         for i in range(x.size):
             y[i] += c[i]
         if full:

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from distsim.kernels.boltzmann import visited
-from distsim.kernels.events import to_threshold
+from distsim.kernels.events import event_word, to_threshold
 from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.updates import LOGIT_ERROR, quads, random_logit, rough_logit, sweep_logit
 
@@ -146,3 +146,11 @@ def follows(scan, motion, visits, chunk, q, z):
         least = _least(scan, chunk.step + q, i, low, chunk.scale, motion.rest[i], motion.x[i])
         up = z >= least
     return np.uint8(up)
+
+
+@njit(inline="always")
+def note(log, made, neuron, new, z, tick, step):
+    """Event number `made`: a neuron takes the state `new` at this z."""
+    log.event[made] = event_word(tick, neuron) | np.uint64(new)
+    log.time[made] = np.float64(step)
+    log.doubled[made] = 2 * z if new == 0 else -2 * z

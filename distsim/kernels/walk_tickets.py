@@ -177,6 +177,53 @@ def begin(rule, here, motion, kept, tickets):
     return count
 
 
+@njit(inline="always")
+def flip(motion, i):
+    """Neuron i takes its other state; its b stays."""
+    y, c, x = motion
+    kind = y.dtype.type
+    z = np.int64(y[i]) + np.int64(c[i])
+    state = np.int64(x[i])
+    b = pivot(np.int64(c[i]), state)
+    x[i] = 1 - state
+    c[i] = kind(pivot(b, 1 - state))
+    y[i] = kind(z - np.int64(c[i]))
+
+
+@njit(inline="always")
+def draw_deeper(rule, here, tickets, i, depth, total):
+    """Draw neuron i's tickets after number `depth`, whose level is `total`, into the lanes. Returns
+    the level of the last one."""
+    words, _, lanes, _ = tickets
+    neuron, depth_of, word_of, _, level, theta, _, _ = lanes
+    for q in range(LANES):
+        neuron[q] = i
+        depth_of[q] = depth + 1 + q
+        word_of[q] = words[i + (rule.first & 3)]
+    draw_levels(rule, here.number, lanes, LANES)
+    for q in range(LANES):
+        total += level[q]
+        level[q] = total
+    thresholds(here.exponent, here.scale, level, theta, LANES)
+    return total
+
+
+@njit(inline="always")
+def leave_undrawn(here, motion, tickets, i, q, low):
+    """The ticket in lane q is neuron i's first that stays undrawn; low: its lowest threshold."""
+    y, c, x = motion
+    depths, levels, thetas, keys = tickets.following
+    lanes = tickets.lanes
+    kind = y.dtype.type
+    z = np.int64(y[i]) + np.int64(c[i])
+    depths[i] = lanes.depth[q]
+    levels[i] = lanes.level[q]
+    thetas[i] = lanes.theta[q]
+    keys[i] = lanes.key[q]
+    c[i] = kind(pivot(max(min(low, here.cap + 1), -limit_of(y)), x[i]))
+    y[i] = kind(z - np.int64(c[i]))
+
+
 @njit(**UNCOUNTED)
 def deepen(rule, here, motion, tickets, i, now, position, count):
     """Draw the tickets that neuron i, whose s z came to b, has reached; those after `now` wait.
@@ -185,14 +232,13 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
     the tick of the present one is its neuron's own, and comes after it. Returns how many tickets
     there are, or -1 if there is no room for them.
     """
-    window, exponent, scale, cap, end, _, margin = here
     y, c, x = motion
-    words, following, lanes, queue = tickets
-    depths, levels, thetas, keys = following
-    neuron, depth_of, word_of, _, level, theta, key, _ = lanes
-    kind = y.dtype.type
+    queue = tickets.queue
+    depths, levels, thetas, keys = tickets.following
+    theta, key = tickets.lanes.theta, tickets.lanes.key
+    end = here.end
     z = np.int64(y[i]) + np.int64(c[i])
-    need = min(cap, (-z if x[i] else z) + margin // 2)
+    need = min(here.cap, (-z if x[i] else z) + here.margin // 2)
     rest = rule.rest[i]
     depth = np.int64(depths[i])
     total = 0.0
@@ -201,25 +247,12 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
         if now <= keys[i] < end:
             count = _insert(queue, position, count, keys[i], thetas[i], rest)
     while count >= 0:
+        total = draw_deeper(rule, here, tickets, i, depth, total)
+        depth += LANES
         for q in range(LANES):
-            neuron[q] = i
-            depth_of[q] = depth + 1 + q
-            word_of[q] = words[i + (rule.first & 3)]
-        draw_levels(rule, window, lanes, LANES)
-        for q in range(LANES):
-            total += level[q]
-            level[q] = total
-        thresholds(exponent, scale, level, theta, LANES)
-        for q in range(LANES):
-            depth += 1
             low = to_threshold(theta[q] - abs(rest))
             if low > need:
-                depths[i] = depth
-                levels[i] = level[q]
-                thetas[i] = theta[q]
-                keys[i] = key[q]
-                c[i] = kind(pivot(max(min(low, cap + 1), -limit_of(y)), x[i]))
-                y[i] = kind(z - np.int64(c[i]))
+                leave_undrawn(here, motion, tickets, i, q, low)
                 return count
             if now <= key[q] < end and count >= 0:
                 count = _insert(queue, position, count, key[q], theta[q], rest)

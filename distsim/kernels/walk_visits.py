@@ -17,16 +17,18 @@ only cut the steps; here they are counted as the other engines count them. It ha
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
+from distsim.kernels import queue_visits, sparse_apply
 from distsim.kernels.apply import PASS, accumulate
 from distsim.kernels.boltzmann import visited
 from distsim.kernels.dense import column
-from distsim.kernels.events import NO_EVENT, event_word
+from distsim.kernels.events import NO_EVENT
 from distsim.kernels.meeting import Places, meet, tell, told, wait
 from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.walk import goes_on
-from distsim.kernels.walk_draws import CHUNK, PART, Chunk, draw_visits, follows
+from distsim.kernels.walk_draws import CHUNK, PART, Chunk, draw_visits, follows, note
 from distsim.kernels.window import after_steps, segment_at, steps_of
 
 _PULLS = 8  # passes of flips of other ranks that are added at once
@@ -56,14 +58,6 @@ def _push(z, w, up):
     else:
         for i in range(z.size):
             z[i] = kind(z[i] - kind(w[i]))
-
-
-@njit(inline="always")
-def note(log, made, neuron, new, z, tick, step):
-    """Event number `made`: a neuron takes the state `new` at this z."""
-    log.event[made] = event_word(tick, neuron) | np.uint64(new)
-    log.time[made] = np.float64(step)
-    log.doubled[made] = 2 * z if new == 0 else -2 * z
 
 
 @njit(**UNCOUNTED)
@@ -132,6 +126,37 @@ def _blocks(scan, motion, visits, chunk, log, made):
     return made
 
 
+def _make(columns, scan, motion, visits, chunk, log, made):
+    raise NotImplementedError
+
+
+@overload(_make)
+def _make_of(columns, scan, motion, visits, chunk, log, made):
+    """Make a chunk of visits. Returns how many events there are."""
+
+    def of_dense(columns, scan, motion, visits, chunk, log, made):
+        if motion.x.size * columns.itemsize <= _EAGER or not scan.sequential:
+            return _eager(scan, motion, visits, chunk, log, made)
+        return _blocks(scan, motion, visits, chunk, log, made)
+
+    def of_sparse(columns, scan, motion, visits, chunk, log, made):
+        return queue_visits.through(scan, motion, visits, chunk, log, made)
+
+    return of_dense if isinstance(columns, types.Array) else of_sparse
+
+
+def _add(columns, events, z):
+    raise NotImplementedError
+
+
+@overload(_add)
+def _add_of(columns, events, z):
+    """Add the columns of events to z."""
+    if isinstance(columns, types.Array):
+        return lambda columns, events, z: accumulate(columns, events, z)
+    return lambda columns, events, z: sparse_apply.accumulate(columns, events, z)
+
+
 @njit(inline="always")
 def _run(scan, step, most):
     """How many visits from `step` on, at most so many, are all to local neurons or all to others;
@@ -164,7 +189,7 @@ def _listen(motion, log, step, pulled):
         now, made = told(motion.places)
         if made >= pulled + PASS or (now >= step and made > pulled):
             made = min(made, pulled + PASS * _PULLS)
-            accumulate(motion.columns, log.event[pulled:made], motion.z)
+            _add(motion.columns, log.event[pulled:made], motion.z)  # type: ignore[no-untyped-call]
             pulled, spins = made, 0
         elif now >= step:
             return pulled
@@ -188,7 +213,6 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
         if places.rank == 0:
             tell(places, clock[0], 0)
         meet(places, NO_EVENT, 0, NO_EVENT)
-    small = motion.x.size * motion.columns.itemsize <= _EAGER or not scan.sequential
     while goes_on(ends, log.time, first, made, windows, clock[1]):
         number, high, low, _ = clock
         segment = segment_at(course.times, segment, high, low)
@@ -211,10 +235,7 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
                 else:
                     chunk = Chunk(min(CHUNK, stop - done), at, done + 1, course.scales[segment])
                     draw_visits(scan, motion.rest, chunk, visits)
-                    if small:
-                        made = _eager(scan, motion, visits, chunk, log, made)
-                    else:
-                        made = _blocks(scan, motion, visits, chunk, log, made)
+                    made = _make(motion.columns, scan, motion, visits, chunk, log, made)  # type: ignore[no-untyped-call]
                     done += chunk.visits
                 if several:
                     tell(places, number + done, made)

@@ -10,7 +10,7 @@ from distsim.kernels.dense import column
 from distsim.kernels.events import NO_EVENT, ONE, neuron_of
 from distsim.kernels.meeting import meet
 from distsim.kernels.memory import LINE, UNCOUNTED, prefetch
-from distsim.kernels.walk_tickets import deepen, pivot
+from distsim.kernels.walk_tickets import deepen, flip, pivot
 
 BLOCK = np.uint64(64)  # neurons: a constant, so that LLVM makes vectors of loops over them
 _AHEAD = 1 << 13  # bytes of a column from which on the next one is prefetched
@@ -103,7 +103,6 @@ def through(rule, here, columns, motion, tickets, log, count, made):
     y, c, x = motion
     queue, crossed = tickets.queue, tickets.lanes.crossed
     key, threshold, order = queue
-    kind = y.dtype.type
     cap = here.cap
     most = made + here.most
     large = x.size * columns.itemsize >= _AHEAD
@@ -128,11 +127,7 @@ def through(rule, here, columns, motion, tickets, log, count, made):
         if large:
             _, ahead, _ = _fires_next(motion, queue, position, count, 0)
         found = push(y, w, state == 0, _follower(columns, ahead, w), large, crossed)
-        z = np.int64(y[j]) + np.int64(c[j])
-        b = pivot(np.int64(c[j]), state)
-        x[j] = 1 - state
-        c[j] = kind(pivot(b, 1 - state))
-        y[j] = kind(z - np.int64(c[j]))
+        flip(motion, j)
         crossed[found] = j  # in its new state
         for f in range(found + 1):
             i = crossed[f]
@@ -156,7 +151,6 @@ def together(rule, here, columns, motion, tickets, log, count, made):
     y, c, x = motion
     queue, crossed = tickets.queue, tickets.lanes.crossed
     key, order = queue.key, queue.order
-    kind = y.dtype.type
     first, places = rule.first, rule.places
     most = made + here.most
     large = x.size * columns.itemsize >= _AHEAD
@@ -192,11 +186,7 @@ def together(rule, here, columns, motion, tickets, log, count, made):
         w = column(columns, neuron_of(event))
         found = push(y, w, up == 1, _follower(columns, following, w), large, crossed)
         if own:
-            z = np.int64(y[i]) + np.int64(c[i])
-            b = pivot(np.int64(c[i]), 1 - up)
-            x[i] = up
-            c[i] = kind(pivot(b, up))
-            y[i] = kind(z - np.int64(c[i]))
+            flip(motion, i)
             crossed[found] = i  # in its new state
             found += 1
         for f in range(found):

@@ -9,8 +9,6 @@ from distsim.kernels import apply, dense
 from distsim.kernels.apply import Marks
 from distsim.kernels.gaussian import Formula, fill_gaussian
 from distsim.kernels.replay import Bounds
-from distsim.kernels.walk import walk
-from distsim.kernels.walk_visits import walk_visits
 
 
 class DenseColumns:
@@ -20,7 +18,6 @@ class DenseColumns:
     """
 
     name = "dense"
-    walk, walk_visits = staticmethod(walk), staticmethod(walk_visits)
 
     def __init__(self, neurons: int, size: int, bits: int) -> None:
         self.neurons, self.size, self.bits = neurons, size, bits

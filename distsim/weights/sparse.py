@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from distsim.kernels import sparse, sparse_apply
 from distsim.kernels.apply import Marks
 from distsim.kernels.gaussian import Formula, gaussian_rows
-from distsim.kernels.queue import walk_sparse
-from distsim.kernels.queue_visits import walk_visits_sparse
 from distsim.kernels.replay import Bounds
 
 _TILE = 1 << 20  # weights of a formula that are made at a time
@@ -36,7 +34,6 @@ class SparseColumns:
     """
 
     name = "sparse"
-    walk, walk_visits = staticmethod(walk_sparse), staticmethod(walk_visits_sparse)
 
     def __init__(self, neurons: int, size: int, bits: int) -> None:
         self.neurons, self.size, self.bits = neurons, size, bits

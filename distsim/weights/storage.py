@@ -19,7 +19,6 @@ What an engine on the CPU needs besides (`HostStorage`), with events as in `kern
 | member | meaning |
 |---|---|
 | columns | what compiled loops reach W by: `kernels.columns` |
-| walk, walk_visits | `engines.walk`'s loops on these: `kernels.walk`, `kernels.walk_visits` |
 | diagonal(first) | int[n], W[i, i] |
 | accumulate(events, z) | z += the columns of the events |
 | apply(z, end, bounds, slots, marks, first) | the same into `end`, with bounds on the way |
@@ -62,9 +61,6 @@ class Storage(Protocol):
 
 
 class HostStorage(Storage, Protocol):
-    walk: Callable[..., Any]
-    walk_visits: Callable[..., Any]
-
     @property
     def columns(self) -> Any: ...
 
