@@ -6,7 +6,7 @@ Once it is open, nothing of it is left to load or to compile.
 |---|---|
 | config, ranks, conditions | what it was opened with |
 | shard | this rank's part of the network, as integers |
-| engine | `walk`, `relax` or `race` |
+| engine | `walk`, `relax` or `race`; of chains side by side (`abreast`) `layers` |
 | place, exchange | `cpu` or `gpu`; how GPUs exchange |
 | initial | states of all neurons at the start, uint8[N] |
 | target | events a window to aim at |
@@ -57,26 +57,31 @@ class Position:
     total: int
 
 
-class Chain(Protocol):
+class Seen(Protocol):
+    """What a run sees of a chain, whoever moves it."""
+
     config: Config
     ranks: Communicator
     conditions: Conditions
-    shard: Shard[Any]
-    engine: str
-    place: str
     exchange: str | None
     initial: NDArray[np.uint8]
-    timer: Timer
-    windows: int
     replays: int
     applies: int
 
     @property
-    def target(self) -> int: ...
+    def shard(self) -> Shard[Any]: ...
 
-    def go_on(self, position: Position) -> None: ...
+    @property
+    def engine(self) -> str: ...
 
-    def advance(self, recorder: Recorder) -> None: ...
+    @property
+    def place(self) -> str: ...
+
+    @property
+    def timer(self) -> Timer: ...
+
+    @property
+    def windows(self) -> int: ...
 
     def now(self) -> float: ...
 
@@ -87,6 +92,15 @@ class Chain(Protocol):
     def consistent(self, final: NDArray[np.uint8]) -> bool: ...
 
     def network_digest(self) -> str: ...
+
+
+class Chain(Seen, Protocol):
+    @property
+    def target(self) -> int: ...
+
+    def go_on(self, position: Position) -> None: ...
+
+    def advance(self, recorder: Recorder) -> None: ...
 
     def close(self) -> None: ...
 

@@ -58,7 +58,7 @@ def open_chain(
     from distsim.chains.gpu import DeviceChain
 
     return DeviceChain(
-        network, config, ranks, *_start(config, network.neurons, ranks, states, conditions)
+        network, config, ranks, *start_of(config, network.neurons, ranks, states, conditions)
     )
 
 
@@ -83,7 +83,7 @@ def open_on_host(
         )
     if config.engine == "walk" and ranks.minimum(ranks.here()[1]) < ranks.size:
         raise _no_walk("several hosts")
-    start = _start(config, network.neurons, ranks, states, conditions)
+    start = start_of(config, network.neurons, ranks, states, conditions)
     if before is not None:
         return before.another(config, *start)
     chain = HostChain(network, config, ranks, *start)
@@ -102,7 +102,7 @@ def _no_walk(where: str) -> InputError:
     )
 
 
-def _start(
+def start_of(
     config: Config,
     neurons: int,
     ranks: Communicator,

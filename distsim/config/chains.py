@@ -111,3 +111,20 @@ class ChainOptions:
                 "length in transitions, which have different numbers of samples; allowed: a "
                 "length in time, steps or sweeps"
             )
+
+    def check_layers(self, sources: Mapping[str, str], engine: str, scan: str | None) -> None:
+        """scan: None of an MPM. Raises InputError for chains that cannot be side by side."""
+        if engine != "layers":
+            return
+        lacks = {
+            "the mpm": scan is None,
+            "a random scan": scan == "random",
+            "1 chain": self.chains == 1,
+            "tempering": self.temper is not None,
+        }
+        lack = next((name for name, holds in lacks.items() if holds), None)
+        if lack is not None:
+            raise InputError(
+                f"{sources.get('engine', 'engine')}: layers given for {lack}; allowed: for several "
+                "chains (--chains R) of a bm with a sequential scan, or another engine"
+            )

@@ -73,9 +73,10 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
     )
     engine: str = option(
         "auto",
-        Choice(("auto", "walk", "relax", "race")),
+        Choice(("auto", "walk", "relax", "race", "layers")),
         Role.CONDUCT,
-        "walk: CPUs of one host; relax: many transitions a collective; race: one.",
+        "walk: CPUs of one host; relax: many transitions a collective; race: one; layers: chains "
+        "side by side.",
     )
     device: str = option("auto", Choice(("auto", "cpu", "gpu")), Role.CONDUCT, "Where to run.")
     exchange: str = option(
@@ -173,6 +174,7 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
             self._set("events", self.chains == 1)
         ragged = self.observe is not None and self.transitions is not None
         self.check_chains(sources, self.device, ragged=ragged)
+        self.check_layers(sources, self.engine, self.scan)
         others = self.tau != 1.0 or self.tau_schedule is not None or self.stimulus is not None
         every = self.check_tempering(sources, timed=self.transitions is None, others=others)
         self._set("swap_every", every)

@@ -47,7 +47,7 @@ class Options(TypedDict, total=False):
     time: float | None
     steps: int | None
     sweeps: int | None
-    engine: Literal["auto", "walk", "relax", "race"]
+    engine: Literal["auto", "walk", "relax", "race", "layers"]
     device: Literal["auto", "cpu", "gpu"]
     exchange: Literal["auto", "nccl", "peer"]
     weight_bits: Literal[8, 16, 32]

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from distsim.kernels.elementary import exponential, ln, uniform
+from distsim.kernels.events import to_threshold
 from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.philox import SWEEP, UPDATE, draw, word_of
 
@@ -45,6 +46,21 @@ def sweep_logit(seed, replica, sweep, neuron):
     high = word_of(draw(seed, neuron >> 2, sweep | replica, 0, SWEEP), neuron & 3)
     low = word_of(draw(seed, neuron >> 2, sweep | replica, 1, SWEEP), neuron & 3)
     return logit_of(uniform(high, low))
+
+
+@njit(**UNCOUNTED)
+def sweep_threshold(seed, replica, sweep, neuron, scale, rest, state):
+    """The least z that leads to state 1 in a sweep of the sequential scan; scale: T in weight
+    units. At T = 0 a neuron keeps its state where z u + b is 0."""
+    if scale == 0.0:
+        return threshold_at_rest(rest, state)
+    return to_threshold(scale * sweep_logit(seed, replica, sweep, neuron) - rest)
+
+
+@njit(inline="always")
+def threshold_at_rest(rest, state):
+    """The least z that leads to state 1 at T = 0."""
+    return -np.int64(np.floor(rest)) if state else np.int64(np.floor(-rest)) + 1
 
 
 @njit(**UNCOUNTED)

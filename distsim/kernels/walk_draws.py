@@ -12,7 +12,14 @@ from numba import njit
 from distsim.kernels.boltzmann import visited
 from distsim.kernels.events import event_word, to_threshold
 from distsim.kernels.memory import UNCOUNTED
-from distsim.kernels.updates import LOGIT_ERROR, quads, random_logit, rough_logit, sweep_logit
+from distsim.kernels.updates import (
+    LOGIT_ERROR,
+    quads,
+    random_logit,
+    rough_logit,
+    sweep_threshold,
+    threshold_at_rest,
+)
 
 CHUNK = 256  # visits whose thresholds are drawn together
 _VECTOR = 8  # draws are made so many at a time
@@ -127,12 +134,12 @@ def _screen(scan, rest, chunk, visits, groups):
 
 @njit(**UNCOUNTED)
 def _least(scan, step, i, theta, scale, rest, state):
-    """The least z that leads to state 1; at T = 0 a neuron keeps its own where z u + b is 0."""
-    if scale == 0.0:
-        return -np.int64(np.floor(rest)) if state else np.int64(np.floor(-rest)) + 1
+    """The least z that leads to state 1; theta: of the random scan, at T > 0."""
     if scan.sequential:
-        logit = sweep_logit(scan.seed, scan.replica, step // scan.neurons, scan.first + i)
-        theta = scale * logit - rest
+        sweep = step // scan.neurons
+        return sweep_threshold(scan.seed, scan.replica, sweep, scan.first + i, scale, rest, state)
+    if scale == 0.0:
+        return threshold_at_rest(rest, state)
     return to_threshold(theta)
 
 

@@ -37,8 +37,9 @@ from distsim.runs.preparation import (
     whereabouts,
 )
 from distsim.runs.results import Summary
+from distsim.runs.row import open_group
 from distsim.runs.tables import Given
-from distsim.runs.team import Group, Team
+from distsim.runs.team import Group
 from distsim.runs.tempered import Tempered
 from distsim.weights.fitting import check_bytes, check_memory
 from distsim.weights.source import Network
@@ -111,7 +112,7 @@ class Crew:
         until = length(config, network)[1]
         self._conditions = conditions = settled(config, network, ranks, until, given)
         agreed(ranks, lambda: _check_conditions(conditions, stands))
-        common = Common(network, config, group, states, conditions)
+        common = Common(network, config, group, states, conditions, ranks.size > 1)
         self.team = agreed(ranks, lambda: self._open(common, replicas, stands))
         self._digest = self.team.chain.network_digest() if config.checkpoint else ""
         self._where = whereabouts(self.team.chain, ranks)
@@ -119,7 +120,7 @@ class Crew:
 
     def _open(self, common: Common, replicas: range, stands: Mapping[int, Stand]) -> Group:
         if self._config.temper is None:
-            return Team(common, replicas, stands)
+            return open_group(common, replicas, stands)
         return Tempered(common, replicas, stands, self.ranks, ladder(self._config))
 
     def _check_files(self, saved: Checkpoint | None) -> None:

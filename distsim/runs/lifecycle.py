@@ -7,7 +7,7 @@ a signal on any rank, at `max_time`, or because the root cannot write a file.
 import contextlib
 from collections.abc import Callable, Iterator
 
-from distsim.chains.chain import Chain, Position
+from distsim.chains.chain import Chain, Position, Seen
 from distsim.config.options import Config
 from distsim.errors import OutputError
 from distsim.ranks.agreement import Wish
@@ -171,7 +171,7 @@ class Lifecycle:
             self._file.discard()
 
 
-def stand(chain: Chain, recorder: Recorder, position: Position) -> Stand:
+def stand(chain: Seen, recorder: Recorder, position: Position) -> Stand:
     """Where a chain stands, whose recorder has handed over all; position: by the chain."""
     if recorder.until is not None:
         time = min(recorder.until, chain.now())

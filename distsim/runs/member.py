@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.chains.chain import Position
-from distsim.chains.cpu import HostChain
-from distsim.chains.opening import open_on_host
+from distsim.chains.chain import Position, Seen
 from distsim.config.options import Config
 from distsim.files.events import EVENTS
 from distsim.laws.conditions import Conditions
@@ -25,6 +23,8 @@ from distsim.runs.outcome import EVENTS_OF, ROWS_OF, Outcome, given, of_chain
 from distsim.runs.preparation import length
 from distsim.weights.source import Network
 
+One = TypeVar("One", bound=Seen)
+
 INITIAL = "initial"  # its states at its start, eight a byte, among what a chain has given
 
 
@@ -32,7 +32,8 @@ class Common(NamedTuple):
     """What the chains of a group have in common.
 
     network, config: of all chains; group: the ranks that make them; states: uint8[N] or, of all
-    chains, uint8[R, N], where the configuration does not name them; conditions: of each chain.
+    chains, uint8[R, N], where the configuration does not name them; conditions: of each chain;
+    several_ranks: whether the run has others than this one.
     """
 
     network: Network
@@ -40,29 +41,34 @@ class Common(NamedTuple):
     group: Communicator
     states: NDArray[np.uint8] | None
     conditions: Callable[[int], Conditions]
+    several_ranks: bool
 
-
-class Member:
-    """A chain at its start, or where it `stood`. before: another one of the same group, whose shard
-    and engine it takes. Raises InputError on every rank of the group alike."""
-
-    def __init__(
-        self, common: Common, replica: int, stood: Stand | None, before: Member | None
-    ) -> None:
-        network, group = common.network, common.group
-        config = replace(
-            common.config, chains=1, ranks_per_chain=None, temper=None, swap_every=None,
-            replica=replica, device="cpu", tau=common.config.tau_of(replica),
+    def of(self, replica: int) -> Config:
+        """Of one chain alone."""
+        engine = "auto" if self.config.engine == "layers" else self.config.engine
+        return replace(
+            self.config, chains=1, ranks_per_chain=None, temper=None, swap_every=None,
+            replica=replica, device="cpu", tau=self.config.tau_of(replica), engine=engine,
         )  # fmt: skip
-        states = common.states if stood is None else stood.position.states
-        if states is not None and states.ndim > 1:
-            states = states[replica]
-        self.chain: HostChain = open_on_host(
-            network, config, group, states, common.conditions(replica),
-            None if before is None else before.chain,
-        )  # fmt: skip
+
+    def states_of(self, replica: int, stood: Stand | None) -> NDArray[np.uint8] | None:
+        """At its start, or where it `stood`: uint8[N]; None: those that its configuration names."""
+        states = self.states if stood is None else stood.position.states
+        return states[replica] if states is not None and states.ndim > 1 else states
+
+
+class Member(Generic[One]):
+    """A chain at its start, or where it `stood`. Raises InputError on every rank of the group
+    alike.
+
+    begun: transitions and time with which this attempt began it.
+    """
+
+    def __init__(self, common: Common, chain: One, stood: Stand | None) -> None:
+        network, group, config = common.network, common.group, chain.config
+        self.chain = chain
         earlier = None if stood is None else stood.observed
-        observation = open_observation(config, network, self.chain, None, earlier, on_disk=False)
+        observation = open_observation(config, network, chain, None, earlier, on_disk=False)
         self._kept = Collected()
         sink = self._kept if group.rank == 0 and config.events else None
         self.recorder = Recorder(*length(config, network), sink, observation, config.save_events)
@@ -71,11 +77,10 @@ class Member:
         self._initial = self.chain.initial
         if stood is not None:
             self._go_on(stood, network.neurons)
-        self._begun = self.recorder.transitions, self.chain.now()
+        self.begun = self.recorder.transitions, self.chain.now()
 
     def _go_on(self, stood: Stand, neurons: int) -> None:
         position, recorder = stood.position, self.recorder
-        self.chain.go_on(position)
         recorder.go_on(position.transitions, position.last, position.total)
         self._initial = np.unpackbits(stood.given[INITIAL], count=neurons)
         if recorder.sink is not None:
@@ -97,10 +102,6 @@ class Member:
         observation = self.recorder.observation
         return None if observation is None else observation.error
 
-    def advance(self) -> None:
-        """A stretch."""
-        self.chain.advance(self.recorder)
-
     def stand(self) -> Stand:
         """Where it stands; on the group's root with what it has given."""
         position = self.chain.position(self.recorder)
@@ -113,7 +114,7 @@ class Member:
         position = chain.position(recorder)
         recorder.end(over=over)
         arrays = given(recorder, self._kept)
-        outcome = of_chain(chain, recorder, self._initial, arrays, self._begun, over=over)
+        outcome = of_chain(chain, recorder, self._initial, arrays, self.begun, over=over)
         return self._stand(position, arrays), outcome
 
     def _stand(self, position: Position, arrays: dict[str, NDArray[Any]]) -> Stand:

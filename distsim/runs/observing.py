@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.chains.chain import Chain
+from distsim.chains.chain import Seen
 from distsim.config.options import MOST_MOMENTS, Config, flag
 from distsim.config.selection import selected
 from distsim.errors import InputError
@@ -63,7 +63,7 @@ def plan(config: Config, network: Network, unit: float) -> Plan:
 def open_observation(
     config: Config,
     network: Network,
-    chain: Chain,
+    chain: Seen,
     until: float | None,
     earlier: Mapping[str, NDArray[Any]] | None,
     *,

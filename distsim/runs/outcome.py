@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.chains.chain import Chain
+from distsim.chains.chain import Seen
 from distsim.config.options import Config
 from distsim.files.events import EVENTS
 from distsim.ranks.communicator import Communicator
@@ -64,7 +64,7 @@ class Outcome:
 
 
 def of_chain(
-    chain: Chain,
+    chain: Seen,
     recorder: Recorder,
     initial: NDArray[np.uint8],
     arrays: Mapping[str, NDArray[Any]],
@@ -159,7 +159,7 @@ def of_each(outcomes: Sequence[Outcome]) -> dict[str, NDArray[Any]]:
 
 
 def summary(
-    chain: Chain,
+    chain: Seen,
     ranks: Communicator,
     network: Network,
     outcomes: Sequence[Outcome],

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.chains.chain import Chain
+from distsim.chains.chain import Chain, Seen
 from distsim.chains.opening import open_chain
 from distsim.config.options import LENGTHS, Config, flag
 from distsim.config.sources import check_output, check_progress
@@ -164,7 +164,7 @@ def length(config: Config, network: Network) -> tuple[int | None, float | None]:
     return None, float(steps)
 
 
-def whereabouts(chain: Chain, ranks: Communicator) -> dict[str, object]:
+def whereabouts(chain: Seen, ranks: Communicator) -> dict[str, object]:
     """Where and how a run goes on, for its output file: all that its events do not depend on."""
     name = os.uname().nodename.encode()[:_HOST].ljust(_HOST)
     hosts = gathered(ranks, name)

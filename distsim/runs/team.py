@@ -6,14 +6,15 @@ all have as much to do, but for one chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.chains.chain import Position
+from distsim.chains.chain import Position, Seen
 from distsim.chains.cpu import HostChain
+from distsim.chains.opening import open_on_host
 from distsim.errors import InputError
 from distsim.ranks.communicator import Communicator
 from distsim.runs.checkpoint import Stand
@@ -23,7 +24,8 @@ from distsim.runs.preparation import length
 
 
 class Group(Protocol):
-    """A group of ranks and its chains: `Team`, or of chains that swap temperatures `Tempered`.
+    """A group of ranks and its chains: `Team`, side by side `Row`, or of chains that swap
+    temperatures `Tempered`.
 
     | member | meaning |
     |---|---|
@@ -47,7 +49,7 @@ class Group(Protocol):
     outcomes: dict[int, Outcome]
 
     @property
-    def chain(self) -> HostChain: ...
+    def chain(self) -> Seen: ...
 
     @property
     def told(self) -> dict[str, Any] | None: ...
@@ -69,13 +71,34 @@ class Group(Protocol):
     def done(self) -> tuple[int, float, float]: ...
 
 
+def begun(
+    common: Common, replica: int, stood: Stand | None, before: HostChain | None
+) -> Member[HostChain]:
+    """A chain at its start, or where it `stood`. before: another one of the same group, whose shard
+    and engine it takes. Raises InputError on every rank of the group alike."""
+    chain = open_on_host(
+        common.network, common.of(replica), common.group, common.states_of(replica, stood),
+        common.conditions(replica), before,
+    )  # fmt: skip
+    if stood is not None:
+        chain.go_on(stood.position)
+    return Member(common, chain, stood)
+
+
 class Team:
     """A group of ranks, and the replicas that it makes; saved: where those of an earlier run stand.
 
     Raises InputError on every rank of the group alike; a later one waits in `error`.
     """
 
-    def __init__(self, common: Common, replicas: range, saved: Mapping[int, Stand]) -> None:
+    def __init__(
+        self,
+        common: Common,
+        replicas: Sequence[int],
+        saved: Mapping[int, Stand],
+        before: HostChain | None = None,
+    ) -> None:
+        """before: a chain of the network, whose shard and engine the others take."""
         self.group = self.alike = common.group
         self.outcomes: dict[int, Outcome] = {}
         self._common = common
@@ -85,7 +108,7 @@ class Team:
         self._runs = True
         self._error: str | None = None  # of all its ranks,
         self._lack: str | None = None  # and of its root alone
-        self._member = self._open(None)  # the one that is being made, or the last one
+        self._member = self._open(before)  # the one that is being made, or the last one
         self.told = None
 
     @property
@@ -103,12 +126,12 @@ class Team:
     def advance(self) -> None:
         """A stretch of the chain that is being made; after its end the next one opens."""
         try:
-            self._member.advance()
+            self.chain.advance(self._member.recorder)
             self._lack = self._lack or self._member.lack
             if self._member.finished:
                 self._end(over=True)
                 if self._left:
-                    self._member = self._open(self._member)
+                    self._member = self._open(self.chain)
         except InputError as error:
             self._error = str(error)
 
@@ -141,10 +164,10 @@ class Team:
             return position.transitions / self._limit
         return min(1.0, position.clock.high / self._until) if self._until else 0.0
 
-    def _open(self, before: Member | None) -> Member:
+    def _open(self, before: HostChain | None) -> Member[HostChain]:
         """The next chain, after the one before."""
         replica = self._left.pop()
-        member = Member(self._common, replica, self._stands.get(replica), before)
+        member = begun(self._common, replica, self._stands.get(replica), before)
         self._runs = True
         return member
 

@@ -25,6 +25,7 @@ from distsim.runs.checkpoint import Stand
 from distsim.runs.conditions import in_steps
 from distsim.runs.member import Common, Member
 from distsim.runs.outcome import Outcome
+from distsim.runs.team import begun
 from distsim.weights.source import Network
 
 _RUNGS = "rungs"  # in the ladder's state
@@ -55,10 +56,10 @@ class Tempered:
             self.ladder.go_on(state)
             self._rungs = list(state[_RUNGS])
         self._every = interval(common.config, common.network)
-        self._members: list[Member] = []
+        self._members: list[Member[HostChain]] = []
         for replica in replicas:
-            before = self._members[0] if self._members else None
-            self._members.append(Member(common, replica, saved.get(replica), before))
+            before = self._members[0].chain if self._members else None
+            self._members.append(begun(common, replica, saved.get(replica), before))
         self.chain.shard.check_energies("temper")
         self._over = self._swaps = False
         self._error: str | None = None
@@ -88,7 +89,7 @@ class Tempered:
                 rung = int(self.ladder.rung[one.chain.config.replica])
                 one.chain.law.course.temper(float(self.ladder.taus[rung]), end)
                 while one.chain.now() < end and not one.finished:
-                    one.advance()
+                    one.chain.advance(one.recorder)
         except InputError as error:
             self._error = str(error)
         fails = self._error is not None

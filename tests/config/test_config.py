@@ -83,7 +83,7 @@ def test_values(options: dict[str, Any], name: str, value: object) -> None:
         ({"neurons": 0}, "neurons: 0 given"),
         ({"coupling": float("inf")}, "coupling: inf given"),
         ({"network_seed": -3}, "network_seed: -3 given"),
-        ({"engine": "magic"}, "engine: 'magic' given; allowed: auto, walk, relax or race"),
+        ({"engine": "magic"}, "engine: 'magic' given; allowed: auto, walk, relax, race or layers"),
         ({"device": "tpu"}, "device: 'tpu' given; allowed: auto, cpu or gpu"),
         ({"weight_bits": 12}, "weight_bits: 12 given; allowed: 8, 16 or 32"),
         ({"initial": "half"}, "initial: 'half' given; allowed: zeros|ones|random|FILE.npy"),
