@@ -1,18 +1,20 @@
-"""The contract of chains that a group of ranks has side by side, and each of them as `Chain` is.
+"""The contract of chains that a rank has side by side, and each of them as a run sees it.
 
-They share W and stand at the end of the same sweep. None of them ends inside a sweep here: what is
-left then is made by a chain of its own.
+They share W; none of them ends while they are here: what is left then is made by a chain of its
+own.
 
 | member | meaning |
 |---|---|
 | engine, place | `layers`; `cpu` |
 | shard, timer | as of a chain |
-| sweep | at whose end they stand: so many are done |
-| go_on(sweep, counts) | stand there, before the first `advance` |
-| advance(sweeps) | so many more |
-| counts(r), states(r) | of the r-th: `Counts`; uint8[N] |
+| go_on(positions) | stand there, before the first `advance` |
+| advance(limit, until) | some sweeps or windows in which chains do not end, by their number of |
+| | transitions or their time; whether there were any |
+| transitions(), times() | int64[R], float64[R], of all |
+| standing(r), states(r) | where the r-th stands: `Standing`; uint8[N] |
 | block(r) | its events of the last `advance`, or None where nobody wants them |
-| consistent(r, final) | whether what it rested on holds exactly |
+| consistent(r, final) | whether what it rests on holds exactly |
+| close() | gives back what it holds |
 """
 
 from __future__ import annotations
@@ -34,10 +36,15 @@ from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.weights.shard import Shard
 
+_SECONDS = 0.05  # of an `advance`: signals, checkpoints and reports wait for it
 
-class Counts(NamedTuple):
-    """Of a chain: transitions so far, the time of the last, their part of the digest."""
 
+class Standing(NamedTuple):
+    """Where a chain stands: its clock and how many windows, or sweeps, it had; transitions so far,
+    the time of the last, their part of the digest."""
+
+    clock: Clock
+    windows: int
     transitions: int
     last: float
     total: int
@@ -46,7 +53,6 @@ class Counts(NamedTuple):
 class Abreast(Protocol):
     shard: Shard[Any]
     timer: Timer
-    sweep: int
 
     @property
     def engine(self) -> str: ...
@@ -54,24 +60,64 @@ class Abreast(Protocol):
     @property
     def place(self) -> str: ...
 
-    def go_on(self, sweep: int, counts: Sequence[Counts]) -> None: ...
+    def go_on(self, positions: Sequence[Position]) -> None: ...
 
-    def advance(self, sweeps: int) -> None: ...
+    def advance(self, limit: int | None, until: float | None) -> bool: ...
 
-    def counts(self, r: int) -> Counts: ...
+    def transitions(self) -> NDArray[np.int64]: ...
 
-    def block(self, r: int) -> Block | None: ...
+    def times(self) -> NDArray[np.float64]: ...
+
+    def standing(self, r: int) -> Standing: ...
 
     def states(self, r: int) -> NDArray[np.uint8]: ...
 
+    def block(self, r: int) -> Block | None: ...
+
     def consistent(self, r: int, final: NDArray[np.uint8]) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class Pace:
+    """How much an `advance` may do, by how long the last one took."""
+
+    def __init__(self) -> None:
+        self.count = 1
+
+    def took(self, seconds: float, count: int) -> None:
+        """For so many sweeps or windows."""
+        pace = min(max(_SECONDS / max(seconds, 1e-6), 0.25), 4.0)
+        self.count = max(1, int(count * pace))
+
+
+class Heats:
+    """T of chains of a BM in weight units, sweep by sweep."""
+
+    def __init__(self, conditions: Sequence[Conditions], shard: Shard[Any]) -> None:
+        self._neurons, self._unit = shard.neurons, shard.unit
+        self._constant = np.array([one.taus[0] for one in conditions]) / shard.unit
+        self._changing: dict[int, tuple[Conditions, list[int]]] = {}  # those of one schedule
+        for r, one in enumerate(conditions):
+            if one.taus.size > 1:
+                self._changing.setdefault(id(one.taus), (one, []))[1].append(r)
+
+    def of(self, sweep: int, sweeps: int) -> NDArray[np.float64]:
+        """float64[S, R], from that sweep on."""
+        found = np.empty((sweeps, self._constant.size))
+        found[:] = self._constant
+        begins = np.arange(sweep, sweep + sweeps) * float(self._neurons)
+        for one, which in self._changing.values():
+            now = np.searchsorted(one.times, begins, side="right") - 1
+            found[:, which] = (one.taus[now] / self._unit)[:, None]
+        return found
 
 
 @dataclass
 class Lane:
     """The r-th of chains side by side, as a run sees it: `chain.Seen`.
 
-    initial: its states at its start, uint8[N]; exponent: its clock's, which stays.
+    initial: its states at its start, uint8[N].
     """
 
     abreast: Abreast
@@ -80,7 +126,6 @@ class Lane:
     ranks: Communicator
     conditions: Conditions
     initial: NDArray[np.uint8]
-    exponent: int | None
     exchange: str | None = None
     replays: int = 0
     applies: int = 0
@@ -103,18 +148,17 @@ class Lane:
 
     @property
     def windows(self) -> int:
-        """Sweeps are its windows."""
-        return self.abreast.sweep
+        return self.abreast.standing(self.r).windows
 
     def now(self) -> float:
-        return float(self.abreast.sweep * self.shard.neurons)
+        return self.abreast.standing(self.r).clock.high
 
     def position(self, recorder: Recorder) -> Position:
-        step = self.abreast.sweep * self.shard.neurons
+        standing = self.abreast.standing(self.r)
         return Position(
             states=self.final(),
-            clock=Clock(step, float(step), 0.0, self.exponent),
-            windows=self.windows,
+            clock=standing.clock,
+            windows=standing.windows,
             replays=self.replays,
             applies=self.applies,
             transitions=recorder.transitions,

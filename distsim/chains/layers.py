@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from distsim.chains.abreast import Counts
+from distsim.chains.abreast import Heats, Pace, Standing
+from distsim.chains.chain import Position
 from distsim.engines.timer import Timer
 from distsim.errors import InputError
 from distsim.kernels import layers as kernels
 from distsim.kernels.layers import Chains, Events
 from distsim.kernels.observe import Block
 from distsim.kernels.philox import replica_bits
+from distsim.kernels.window import Clock
 from distsim.laws.conditions import Conditions
 from distsim.limits import amount
 from distsim.weights.fitting import available
@@ -30,7 +33,10 @@ from distsim.weights.shard import Shard
 
 # Below which sums of integers are exact.
 _EXACT: dict[Any, float] = {np.float32: 2.0**24, np.float64: 2.0**53}
-_EVENT = 25  # bytes
+_EVENT, _BYTES = (
+    25,
+    1 << 26,
+)  # bytes: of an event, and of all of an `advance`; a sweep's may be more
 # Where layers are faster (measured): neurons a layer, and chains side by side.
 _NEURONS, _CHAINS = 64, 8
 
@@ -95,18 +101,22 @@ class Layers:
         conditions: Sequence[Conditions],
         *,
         keeps: bool,
+        exponent: int | None,
         timer: Timer,
         threads: int | None = None,
     ) -> None:
         """states: uint8[R, N]; conditions: of each; keeps: whether somebody wants the events;
-        threads: of products; None: as many as BLAS has by itself."""
+        exponent: of their clocks, which stays; threads: of products; None: as many as BLAS takes.
+        """
         self._kind = _kind(shard)
         _rehearse(self._kind)
         count, neurons = states.shape
         self.shard, self.timer = shard, timer
-        self.sweep = 0
+        self._sweep = 0  # so many are done
         self._seed = np.uint64(seed)
-        self._conditions = conditions
+        self._heats = Heats(conditions, shard)
+        self._pace = Pace()
+        self._exponent = exponent
         self._keeps = keeps
         self._pool, self._threads = ThreadpoolController(), threads
         clamped = np.zeros((count, neurons), np.bool_)
@@ -140,31 +150,42 @@ class Layers:
             z = np.zeros((len(self._chains.x), b - a), self._kind)
             self._layers.append((layer, blocks, z))
 
-    def go_on(self, sweep: int, counts: Sequence[Counts]) -> None:
-        """Stand at the end of this sweep, with what chains have made so far."""
-        self.sweep = sweep
+    def go_on(self, positions: Sequence[Position]) -> None:
+        """All at the end of one sweep."""
+        self._sweep = positions[0].clock.number // self.shard.neurons
         chains = self._chains
-        for r, one in enumerate(counts):
-            chains.made[r], chains.last[r], chains.total[r] = one
+        for r, one in enumerate(positions):
+            chains.made[r], chains.last[r] = one.transitions, one.last
+            chains.total[r] = one.total
 
-    def advance(self, sweeps: int) -> None:
-        """So many sweeps."""
+    def advance(self, limit: int | None, until: float | None) -> bool:
+        """Whole sweeps of all chains."""
+        begin = perf_counter()
+        sweeps = min(self._pace.count, self._left(limit, until))
+        if sweeps == 0:
+            return False
         self.timer.start()
         if self._keeps:
+            each = _EVENT * self._chains.x.size
+            sweeps = max(1, min(sweeps, _BYTES // each))
             self._events = self._room(sweeps * self.shard.neurons)
         with self._pool.limit(limits=self._threads, user_api="blas"):
-            self._sweep(sweeps)
+            for scale in self._heats.of(self._sweep, sweeps):
+                self._chains.scale[:] = scale
+                for layer, z in self._products():
+                    kernels.visit(layer, self._seed, self._sweep, z, self._chains, self._events)
+                    self.timer.stamp("visits")
+                self._sweep += 1
+        self._pace.took(perf_counter() - begin, sweeps)
+        return True
 
-    def _sweep(self, sweeps: int) -> None:
-        for _ in range(sweeps):
-            begin = float(self.sweep * self.shard.neurons)
-            for r, one in enumerate(self._conditions):
-                now = np.searchsorted(one.times, begin, side="right") - 1
-                self._chains.scale[r] = one.taus[now] / self.shard.unit
-            for layer, _, z in self._products():
-                kernels.visit(layer, self._seed, self.sweep, z, self._chains, self._events)
-                self.timer.stamp("visits")
-            self.sweep += 1
+    def _left(self, limit: int | None, until: float | None) -> int:
+        """How many sweeps no chain ends in."""
+        neurons = self.shard.neurons
+        if until is not None:
+            return int(until) // neurons - self._sweep
+        assert limit is not None
+        return int(limit - self._chains.made.max()) // neurons
 
     def _products(self) -> Any:
         """Each layer with its z, [R, n], when its turn has come."""
@@ -176,11 +197,20 @@ class Layers:
                 else:
                     z += x[:, c:d] @ block
             self.timer.stamp("products")
-            yield layer, blocks, z
+            yield layer, z
 
-    def counts(self, r: int) -> Counts:
+    def transitions(self) -> NDArray[np.int64]:
+        made: NDArray[np.int64] = self._chains.made
+        return made
+
+    def times(self) -> NDArray[np.float64]:
+        return np.full(self._chains.made.size, float(self._sweep * self.shard.neurons))
+
+    def standing(self, r: int) -> Standing:
         made, last, total = (column[r] for column in self._chains[-3:])
-        return Counts(int(made), float(last), int(total))
+        step = self._sweep * self.shard.neurons
+        clock = Clock(step, float(step), 0.0, self._exponent)
+        return Standing(clock, self._sweep, int(made), float(last), int(total))
 
     def block(self, r: int) -> Block | None:
         """The events of the last `advance`, where they are kept."""
@@ -204,6 +234,9 @@ class Layers:
             )
             for layer, blocks, _ in self._layers
         )
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
     def _room(self, events: int) -> Events:
         """For so many of each chain."""

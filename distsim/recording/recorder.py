@@ -43,10 +43,13 @@ class Recorder:
         self._waiting = 0
         self._energies = False
         self._flushed = monotonic()
-        self._time = np.empty(BLOCK)
-        self._neuron = np.empty(BLOCK, np.int64)
-        self._state = np.empty(BLOCK, np.uint8)
-        self._doubled = np.empty(BLOCK, np.int64)
+        self._room(0)
+
+    def _room(self, events: int) -> None:
+        self._time = np.empty(events)
+        self._neuron = np.empty(events, np.int64)
+        self._state = np.empty(events, np.uint8)
+        self._doubled = np.empty(events, np.int64)
 
     def go_on(self, transitions: int, last: float, total: int) -> None:
         """After the events of an earlier run."""
@@ -92,6 +95,8 @@ class Recorder:
         """Take a window's events, already cut to what belongs to the run; doubled: by how much each
         changes 2 E, or nothing."""
         start = 0
+        if events.size and not self._time.size:  # many chains have recorders that have none
+            self._room(BLOCK)
         while start < events.size:
             # Blocks end at multiples of BLOCK, where chunks of the file do.
             stop = min(events.size, start + BLOCK - self.transitions % BLOCK)

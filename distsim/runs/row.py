@@ -10,28 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.chains import layers
-from distsim.chains.abreast import Counts, Lane
+from distsim.chains.abreast import Abreast, Lane
 from distsim.chains.chain import Seen
 from distsim.chains.cpu import HostChain
 from distsim.chains.layers import Layers
 from distsim.chains.opening import open_on_host, start_of
 from distsim.errors import InputError
+from distsim.laws.conditions import Conditions
 from distsim.runs.checkpoint import Stand
 from distsim.runs.member import Common, Member
 from distsim.runs.outcome import Outcome
 from distsim.runs.preparation import length
 from distsim.runs.team import Group, Team
-
-_SECONDS = 0.05  # of a stretch: signals, checkpoints and reports wait for it
-_BYTES = 1 << 26  # of its events, where they are kept; a sweep's may be more
-_EVENT = 25  # bytes
 
 
 def open_group(common: Common, replicas: Sequence[int], saved: Mapping[int, Stand]) -> Group:
@@ -56,7 +52,19 @@ def open_group(common: Common, replicas: Sequence[int], saved: Mapping[int, Stan
         return Team(common, replicas, saved, before)
     if not _alike(replicas, saved, before.shard.neurons):
         return Team(common, replicas, saved, before)
-    return Row(common, replicas, saved, before)
+    starts = starts_of(common, replicas, saved)
+    abreast = Layers(
+        before.shard,
+        config.seed,
+        replicas,
+        np.stack([states for states, _ in starts]),
+        [conditions for _, conditions in starts],
+        keeps=_keeps(common),
+        exponent=before.law.clock.exponent,
+        timer=before.timer,
+        threads=1 if common.several_ranks else None,
+    )
+    return Row(common, abreast, replicas, starts, saved, before)
 
 
 def _alike(replicas: Sequence[int], saved: Mapping[int, Stand], neurons: int) -> bool:
@@ -67,6 +75,24 @@ def _alike(replicas: Sequence[int], saved: Mapping[int, Stand], neurons: int) ->
     return len(steps) == 1 and steps.pop() % neurons == 0
 
 
+def starts_of(
+    common: Common, replicas: Sequence[int], saved: Mapping[int, Stand]
+) -> list[tuple[NDArray[np.uint8], Conditions]]:
+    """The states and conditions of chains, at their starts or where they stood."""
+    return [
+        start_of(
+            common.of(replica), common.network.neurons, common.group,
+            common.states_of(replica, saved.get(replica)), common.conditions(replica),
+        )
+        for replica in replicas
+    ]  # fmt: skip
+
+
+def _keeps(common: Common) -> bool:
+    """Whether somebody wants the events."""
+    return bool(common.config.events) or common.config.observe is not None
+
+
 class Row:
     """A group of ranks, and the replicas that it makes: `team.Group`."""
 
@@ -75,52 +101,30 @@ class Row:
     def __init__(
         self,
         common: Common,
+        abreast: Abreast,
         replicas: Sequence[int],
+        starts: Sequence[tuple[NDArray[np.uint8], Conditions]],
         saved: Mapping[int, Stand],
-        before: HostChain,
+        before: HostChain | None,
     ) -> None:
-        """before: a chain of the network, whose shard the row has. Raises InputError on every rank
-        of the group alike."""
+        """starts: `starts_of`; saved: where those of an earlier run stand, all or none; before: a
+        chain of the network on this host, if there is one. Raises InputError on every rank of the
+        group alike."""
         self.group = self.alike = common.group
         self.outcomes: dict[int, Outcome] = {}
-        self._common, self._before = common, before
+        self._common, self._abreast, self._before = common, abreast, before
         self._limit, self._until = length(common.config, common.network)
-        self._neurons = common.network.neurons
-        self._sweeps = 1  # of the next stretch
+        self._keeps = _keeps(common)
         self._tail: Team | None = None  # makes what is left
-        self._error: str | None = None
         self._over = False
         stands = [saved.get(replica) for replica in replicas]
-        starts = [
-            start_of(common.of(replica), self._neurons, self.group,
-                     common.states_of(replica, stood), common.conditions(replica))
-            for replica, stood in zip(replicas, stands, strict=True)
-        ]  # fmt: skip
-        self._kept = common.config.events or common.config.observe is not None
-        self._abreast = Layers(
-            before.shard,
-            common.config.seed,
-            replicas,
-            np.stack([states for states, _ in starts]),
-            [conditions for _, conditions in starts],
-            keeps=bool(self._kept),
-            timer=before.timer,
-            threads=1 if common.several_ranks else None,
-        )
-        self._members: list[Member[Lane]] = []
-        self._go_on(stands)
-        for r, (replica, (states, conditions)) in enumerate(zip(replicas, starts, strict=True)):
-            lane = Lane(
-                self._abreast, r, common.of(replica), self.group, conditions, states,
-                before.law.clock.exponent,
-            )  # fmt: skip
-            self._members.append(Member(common, lane, stands[r]))
-
-    def _go_on(self, stands: Sequence[Stand | None]) -> None:
         positions = [one.position for one in stands if one is not None]
         if positions:
-            counts = [Counts(one.transitions, one.last, one.total) for one in positions]
-            self._abreast.go_on(positions[0].clock.number // self._neurons, counts)
+            abreast.go_on(positions)
+        self._members: list[Member[Lane]] = []
+        for r, (replica, (states, conditions)) in enumerate(zip(replicas, starts, strict=True)):
+            lane = Lane(abreast, r, common.of(replica), self.group, conditions, states)
+            self._members.append(Member(common, lane, stands[r]))
 
     @property
     def chain(self) -> Seen:
@@ -134,7 +138,8 @@ class Row:
     def error(self) -> str | None:
         if self._tail is not None:
             return self._tail.error
-        return next((one.lack for one in self._members if one.lack), None)
+        watched = self._members if self._keeps else []
+        return next((one.lack for one in watched if one.lack), None)
 
     def advance(self) -> None:
         """Some sweeps of all chains, or a stretch of one."""
@@ -142,35 +147,30 @@ class Row:
             self._tail.advance()
             self._take_tail()
             return
-        sweeps = min(self._sweeps, self._left())
-        if sweeps:
-            begin = perf_counter()
-            self._abreast.advance(sweeps)
-            for r, one in enumerate(self._members):
-                one.recorder.take_over(self._abreast.block(r), *self._abreast.counts(r))
-            self._abreast.timer.stamp("record")
-            self._pace(perf_counter() - begin, sweeps)
-        elif all(one.finished for one in self._members):
+        if self._abreast.advance(self._limit, self._until):
+            if self._keeps:
+                self._tell()
+            return
+        self._settle()
+        if all(one.finished for one in self._members):
             self._end(over=True)
         else:
             replicas = [one.chain.config.replica for one in self._members]
             self._tail = Team(self._common, replicas, self.stands(), self._before)
+            self._abreast.close()
 
-    def _left(self) -> int:
-        """How many sweeps no chain ends in."""
-        if self._until is not None:
-            return int(self._until) // self._neurons - self._abreast.sweep
-        assert self._limit is not None
-        most = max(one.recorder.transitions for one in self._members)
-        return (self._limit - most) // self._neurons
+    def _tell(self) -> None:
+        """Have recorders take what was made."""
+        for r, one in enumerate(self._members):
+            made = self._abreast.standing(r)
+            block = self._abreast.block(r)
+            one.recorder.take_over(block, made.transitions, made.last, made.total)
+        self._abreast.timer.stamp("record")
 
-    def _pace(self, seconds: float, sweeps: int) -> None:
-        """Choose how many sweeps the next stretch may have."""
-        pace = min(max(_SECONDS / max(seconds, 1e-6), 0.25), 4.0)
-        self._sweeps = max(1, int(sweeps * pace))
-        if self._kept:
-            room = len(self._members) * self._neurons * _EVENT
-            self._sweeps = max(1, min(self._sweeps, _BYTES // room))
+    def _settle(self) -> None:
+        """Have recorders know all."""
+        if not self._keeps:  # they do otherwise
+            self._tell()
 
     def _take_tail(self) -> None:
         assert self._tail is not None
@@ -195,17 +195,20 @@ class Row:
 
     def _end(self, *, over: bool) -> None:
         """All chains at their ends, or where they are to be left."""
+        self._settle()
         self._ended = {}
         for one in self._members:
             replica = one.chain.config.replica
             self._ended[replica], self.outcomes[replica] = one.end(over=over)
         self._over = True
+        self._abreast.close()
 
     def stands(self) -> dict[int, Stand]:
         if self._tail is not None:
             return self._tail.stands()
         if self._over:
             return self._ended
+        self._settle()
         return {one.chain.config.replica: one.stand() for one in self._members}
 
     def arrays(self, times: NDArray[np.float64] | None) -> dict[str, NDArray[Any]]:
@@ -214,7 +217,9 @@ class Row:
     def done(self) -> tuple[int, float, float]:
         if self._tail is not None:
             return self._tail.done()
-        members = self._members
-        transitions = sum(one.recorder.transitions for one in members)
-        chains = sum(one.recorder.fraction(one.chain.now()) for one in members)
-        return transitions, chains, max(one.chain.now() for one in members)
+        made, times = self._abreast.transitions(), self._abreast.times()
+        if self._limit is not None:
+            chains = float(made.sum()) / self._limit
+        else:
+            chains = float(np.minimum(times / (self._until or 1.0), 1.0).sum())
+        return int(made.sum()), chains, float(times.max())

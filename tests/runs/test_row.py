@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from thread_ranks import Moment, on, on_ranks
 
-from distsim.chains import layers
+from distsim.chains import abreast, layers
 from distsim.config.options import Config
 from distsim.config.sources import amend
 from distsim.errors import InputError
 from distsim.files import chains
 from distsim.ranks import agreement
 from distsim.ranks.communicator import Communicator, Serial
-from distsim.runs import checkpoint, row, simulation
+from distsim.runs import checkpoint, simulation
 from distsim.runs.results import Summary
 from distsim.weights import fitting
 
@@ -48,7 +48,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> str:
 def at_every_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "_EVERY", 0.0)
     monkeypatch.setattr(agreement, "_EVERY_OF_GROUPS", 0.0)
-    monkeypatch.setattr(row, "_SECONDS", 0.0)
+    monkeypatch.setattr(abreast, "_SECONDS", 0.0)
 
 
 def options(machine: str, name: str, **others: Any) -> dict[str, Any]:
