@@ -52,8 +52,8 @@ def planes_of(rows: Any) -> list[Any]:
 def tiles_of(plane: Any) -> Any:
     """A plane, uint8[P, Q] with P a multiple of 32 and Q of 64, in the order of kernels/tiles.cuh."""
     rows, columns = plane.shape
-    cut = plane.reshape(rows // 32, 8, 4, columns // 64, 4, 16)
-    return cupy.ascontiguousarray(cut.transpose(0, 3, 2, 1, 4, 5)).reshape(-1)
+    cut = plane.reshape(rows // 32, 8, 2, 2, columns // 64, 4, 2, 2, 4)  # g, m, j and t, k, half
+    return cupy.ascontiguousarray(cut.transpose(0, 4, 2, 6, 1, 5, 7, 3, 8)).reshape(-1)
 
 
 def diagonals_of(plane: Any) -> Any:

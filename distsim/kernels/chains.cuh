@@ -61,36 +61,54 @@ __device__ __noinline__ int4 repaired(int4 gaps, Words words, float4 rests, Visi
     return make_int4(gap[0], gap[1], gap[2], gap[3]);
 }
 
-// The gaps at z = 0 of four neurons from `at` on, in these states (bytes).
-__device__ __forceinline__ void draw_four(int* gaps, const Given& a, int chain, int at, int sweep,
-                                          const float4& rests, u32 states) {
-    const Heat heat = heat_of(a.heats[heat_at(a, chain, sweep)]);
-    const u32 group = (u32)(a.column0 + at) >> 2;
-    const Words words = draw(a.seed, group, (a.sweep0 + sweep) | a.names[chain], 0, SWEEP);
-    const u32 high[4] = {words.a, words.b, words.c, words.d};
+// The gaps at z = 0 of four neurons, the first being this one, at place `at`, in these states (bytes),
+// of COUNT chains at a time.
+template <int COUNT>
+__device__ __forceinline__ void draw_fours(int (*gaps)[4], const Given& a, const int* chain, int at,
+                                           u32 neuron, int sweep, const float4& rests,
+                                           const u32* states) {
     const float rest[4] = {rests.x, rests.y, rests.z, rests.w};
-    u32 nearest = ~0u;
-    i32 widest = 0;
+    Words words[COUNT];
+    bool bad[COUNT], any = false;
 #pragma unroll
-    for (int k = 0; k < 4; k++) {
-        u32 nearer;
-        Span span = rough_span(high[k], rest[k], heat, nearer);
-        nearest = min(nearest, nearer);
-        widest = max(widest, span.doubt);
-        gaps[k] = gap_at_zero(span);
+    for (int d = 0; d < COUNT; d++)
+        words[d] = draw(a.seed, neuron >> 2, (a.sweep0 + sweep) | a.names[chain[d]], 0, SWEEP);
+#pragma unroll
+    for (int d = 0; d < COUNT; d++) {
+        const Heat heat = heat_of(a.heats[heat_at(a, chain[d], sweep)]);
+        const u32 high[4] = {words[d].a, words[d].b, words[d].c, words[d].d};
+        u32 nearest = ~0u;
+        i32 widest = 0;
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            u32 nearer;
+            Span span = rough_span(high[k], rest[k], heat, nearer);
+            nearest = min(nearest, nearer);
+            widest = max(widest, span.doubt);
+            gaps[d][k] = gap_at_zero(span);
+        }
+        bad[d] = nearest < EDGE || widest > heat.width;
+        any |= bad[d];
     }
-    if (nearest < EDGE || widest > heat.width) {
-        int4 all = make_int4(gaps[0], gaps[1], gaps[2], gaps[3]);
-        Visit visit = {a.seed, (a.sweep0 + sweep) | a.names[chain], (u32)(a.column0 + at),
-                       a.scales[heat_at(a, chain, sweep)], 0.0};
-        all = repaired(all, words, rests, visit, a.rest + at);
-        gaps[0] = all.x, gaps[1] = all.y, gaps[2] = all.z, gaps[3] = all.w;
+    if (any) {
+#pragma unroll
+        for (int d = 0; d < COUNT; d++) {
+            if (!bad[d]) continue;
+            Visit visit = {a.seed, (a.sweep0 + sweep) | a.names[chain[d]], neuron,
+                           a.scales[heat_at(a, chain[d], sweep)], 0.0};
+            int4 all = make_int4(gaps[d][0], gaps[d][1], gaps[d][2], gaps[d][3]);
+            all = repaired(all, words[d], rests, visit, a.rest + at);
+            gaps[d][0] = all.x, gaps[d][1] = all.y, gaps[d][2] = all.z, gaps[d][3] = all.w;
+        }
     }
     if (CLAMPED) {
-        const u32 kept = a.clamps[(i64)chain * (a.width >> 2) + group];
 #pragma unroll
-        for (int k = 0; k < 4; k++)
-            if (kept >> k & 1) gaps[k] = states >> 8 * k & 2 ? KEPT : -KEPT;
+        for (int d = 0; d < COUNT; d++) {
+            const u32 kept = a.clamps[((i64)chain[d] * a.width + a.column0 + at) >> 2];
+#pragma unroll
+            for (int k = 0; k < 4; k++)
+                if (kept >> k & 1) gaps[d][k] = states[d] >> 8 * k & 2 ? KEPT : -KEPT;
+        }
     }
 }
 

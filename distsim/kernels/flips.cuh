@@ -19,17 +19,25 @@ __device__ __forceinline__ u32 nibble(u32 twos) { return twos * 0x08102040u >> 2
 template <int SHARES, bool DIGESTS>
 __device__ __forceinline__ void tell(Tally& tally, const Flips& flips, int part, u64 steps,
                                      u64 neuron) {
+    const int width = 64 / SHARES, from = part * width;
     if (DIGESTS) {
-        const int width = 64 / SHARES, from = part * width;
-        u64 index = tally.count + __popcll(flips.changed & ((1ull << from) - 1));
-        u64 mine = flips.changed >> from;
-        if (SHARES > 1) mine &= (1ull << width % 64) - 1;
-        while (mine) {
-            int i = from + __ffsll(mine) - 1;
-            mine &= mine - 1;
-            u64 who = 2 * (neuron + i) | (flips.states >> i & 1);
-            u64 time = (u64)__double_as_longlong((double)(i64)(steps + i + 1));
-            tally.total += event_digest(time, index++, who);
+        const u64 index = tally.count + __popcll(flips.changed & ((1ull << from) - 1));
+        u64 word = index * GOLDEN;
+        const double start = (double)(i64)(steps + 1);
+#pragma unroll
+        for (int h = 0; h < (width > 32 ? 2 : 1); h++) {  // by words of 32 bits
+            const int at = from + 32 * h;
+            u32 mine = (u32)(flips.changed >> at), now = (u32)(flips.states >> at);
+            if (width < 32) mine &= (1u << width % 32) - 1;
+            const u64 who = 2 * (neuron + at);
+            while (mine) {
+                const int i = __ffs(mine) - 1;
+                mine &= mine - 1;
+                const double time = start + (double)(at + i);
+                const u64 moment = mix((u64)__double_as_longlong(time) + word);
+                tally.total += mix(moment + (who + (2 * i + (now >> i & 1))));
+                word += GOLDEN;
+            }
         }
     }
     tally.count += __popcll(flips.changed);

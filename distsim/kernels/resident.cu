@@ -64,29 +64,27 @@ __device__ __forceinline__ void multiply_all(Sums& sums, const Rows& rows, const
     for (int n = 0; n < SPAN; n++) multiply<LOW>(sums[n], rows, states + 8 * n * stride);
 }
 
-// Column tiles split, split + SPLITS, ... below `stop`, but for `left_out`.
+// Every SPLITS-th of `count` column tiles from `start` on, in a circle of `blocks`.
 template <bool LOW>
 __device__ __forceinline__ void product(Sums& sums, const u8* tiles, const u8* states, int stride,
-                                        int stop, int left_out, const Role& role) {
+                                        int start, int count, int blocks, const Role& role) {
     Rows rows[AHEAD];
-    int at[AHEAD], next = role.split;
-    if (next == left_out) next += SPLITS;
+    int column = start + role.split, loaded = column;
+    const int stop = start + count;
+    const int last = max(stop - 1, 0);
 #pragma unroll
-    for (int a = 0; a < AHEAD; a++) {
-        at[a] = next;
-        if (next < stop) rows[a] = load_rows(tiles + (i64)next * TILE, role.lane);
-        next += SPLITS;
-        if (next == left_out) next += SPLITS;
+    for (int a = 0; a < AHEAD; a++, loaded += SPLITS) {
+        const int c = min(loaded, last);
+        rows[a] = load_rows(tiles + (c < blocks ? c : c - blocks) * TILE, role.lane);
     }
-    while (at[0] < stop) {
+    while (column < stop) {
 #pragma unroll
-        for (int a = 0; a < AHEAD; a++) {
-            if (at[a] >= stop) continue;
-            multiply_all<LOW>(sums, rows[a], states + BLOCK * at[a], stride);
-            at[a] = next;
-            if (next < stop) rows[a] = load_rows(tiles + (i64)next * TILE, role.lane);
-            next += SPLITS;
-            if (next == left_out) next += SPLITS;
+        for (int a = 0; a < AHEAD; a++, column += SPLITS, loaded += SPLITS) {
+            if (column >= stop) break;
+            const int x = column < blocks ? column : column - blocks;
+            multiply_all<LOW>(sums, rows[a], states + BLOCK * x, stride);
+            const int c = min(loaded, last);
+            rows[a] = load_rows(tiles + (c < blocks ? c : c - blocks) * TILE, role.lane);
         }
     }
 }
@@ -98,20 +96,33 @@ __device__ __forceinline__ void raise(Sums& sums) {
         for (int k = 0; k < 8; k++) sums[n][k >> 2][k & 3] *= 256;
 }
 
-// The gaps at z = 0 of this thread's neurons and chains, added to `sums`; those that are its own.
+// The gaps at z = 0 of this thread's neurons and chains, added to `sums`: of every SPLITS-th of the
+// pairs of neurons' fours and chains, two at a time.
 __device__ __forceinline__ void draw_gaps(Sums& sums, const Given& a, const Shared& s,
                                           const Role& role, int block, int sweep) {
     const int at = BLOCK * block + role.neuron();
     const float4 rests = *(const float4*)(a.rests + at);
 #pragma unroll
-    for (int item = 0; item < 2 * SPAN; item++) {
-        if (item % SPLITS != role.split) continue;
-        const int n = item >> 1, e = item & 1, chain = role.chain(n, e);
-        int gaps[4];
-        draw_four(gaps, a, a.chain0 + blockIdx.x * CHAINS + chain, at, sweep, rests,
-                  *(const u32*)(s.states + chain * s.stride + at));
+    for (int from = 0; from < 2 * SPAN; from += 2 * SPLITS) {
+        int gaps[2][4], chain[2];
+        u32 states[2];
 #pragma unroll
-        for (int k = 0; k < 4; k++) sums[n][k >> 1][2 * (k & 1) + e] += gaps[k];
+        for (int d = 0; d < 2; d++) {
+            const int item = from + SPLITS * d + role.split;
+            const int c = role.chain(item >> 1, item & 1);
+            states[d] = CLAMPED ? *(const u32*)(s.states + c * s.stride + at) : 0;
+            chain[d] = a.chain0 + blockIdx.x * CHAINS + c;
+        }
+        if (from + role.split >= 2 * SPAN) break;
+        draw_fours<(SPLITS < 2 * SPAN) + 1>(gaps, a, chain, at, a.column0 + at, sweep, rests,
+                                            states);
+#pragma unroll
+        for (int item = from; item < min(from + 2 * SPLITS, 2 * SPAN); item++) {
+            if (item % SPLITS != role.split) continue;
+            const int n = item >> 1, e = item & 1, d = (item - from) / SPLITS;
+#pragma unroll
+            for (int k = 0; k < 4; k++) sums[n][k >> 1][2 * (k & 1) + e] += gaps[d][k];
+        }
     }
 }
 
@@ -231,9 +242,11 @@ sweep_chains(GIVEN_PARAMETERS) {
             Rows late[PLANES];
             const int before = it < 0 ? -1 : block ? block - 1 : blocks - 1;
             const bool more = it + 1 < total, follows = before >= 0 && (!PASS || block > 0);
+            // All columns but those of the block before, from those after it on.
+            const int start = PASS ? 0 : before + 1;
+            const int count = (PASS ? block : blocks) - (int)follows;
             const u8* tiles = a.tiles + (i64)(2 * block + role.half) * blocks * TILE;
             if (more) {
-                const int stop = PASS ? block : blocks, left_out = follows ? before : -1;
                 uint4 diagonal[PLANES][COPIES];
 #pragma unroll
                 for (int p = 0; p < PLANES; p++) {
@@ -244,11 +257,13 @@ sweep_chains(GIVEN_PARAMETERS) {
                                                        + 16 * (thread + 32 * WARPS * c));
                     if (follows) late[p] = load_rows(tiles + p * plane + (i64)before * TILE, lane);
                 }
-                product<false>(sums, tiles, operand, s.stride, stop, left_out, role);
+                product<false>(sums, tiles, operand, s.stride, start, count, blocks, role);
                 if (PLANES == 2) {
                     raise(sums);
-                    product<true>(sums, tiles + plane, operand, s.stride, stop, left_out, role);
+                    product<true>(sums, tiles + plane, operand, s.stride, start, count, blocks,
+                                  role);
                 }
+                draw_gaps(ENERGIES ? drawn : sums, a, s, role, block, sweep);
                 u8* to = s.weights + ((it + 1) & 1) * PLANES * BLOCK * ROW;
 #pragma unroll
                 for (int p = 0; p < PLANES; p++)
@@ -260,7 +275,6 @@ sweep_chains(GIVEN_PARAMETERS) {
                                 diagonal[p][c];
                     }
                 add_start(sums, a, role, block);
-                draw_gaps(ENERGIES ? drawn : sums, a, s, role, block, sweep);
             }
             __syncthreads();
             if (more) {
