@@ -1,0 +1,144 @@
+"""Many chains of a BM that share W on a rank's GPU: the contract, and the memory of all algorithms.
+
+| member | meaning |
+|---|---|
+| advance(sweep, scales) | S whole sweeps from number `sweep` on; scales: T in weight units, S or S,R |
+| states() | uint8[R, N] |
+| transitions() | uint64[R]: flips so far |
+| totals() | uint64[R]: the events' part of the digest (recording/digest.py) of each chain |
+| last() | float64[R]: the time of the last event, 0 if there is none |
+| doubled() | int64[R]: by how much 2 E has changed, in weight units, if energies were asked for |
+| energies() | int64[S, R]: the same at the end of each sweep of the last `advance` |
+| release() | give the memory back |
+"""
+
+from typing import Any, Protocol
+
+import cupy
+import numpy as np
+from numpy.typing import NDArray
+
+from distsim.kernels.philox import REPLICA_SHIFT
+
+REACH = 2**29  # of linear responses, in weight units
+_FAR = -float(2**28)  # the rest of a neuron that is none: it stays at 0
+
+
+class ManyChains(Protocol):
+    def advance(self, sweep: int, scales: NDArray[np.float64]) -> None: ...
+
+    def states(self) -> NDArray[np.uint8]: ...
+
+    def transitions(self) -> NDArray[np.uint64]: ...
+
+    def totals(self) -> NDArray[np.uint64]: ...
+
+    def last(self) -> NDArray[np.float64]: ...
+
+    def doubled(self) -> NDArray[np.int64]: ...
+
+    def energies(self) -> NDArray[np.int64]: ...
+
+    def release(self) -> None: ...
+
+
+def planes_of(rows: Any) -> list[Any]:
+    """uint8 on the device: int8 as it is; of int16 the high bytes (signed) and the low ones."""
+    if rows.dtype == np.int8:
+        return [rows.view(cupy.uint8)]
+    return [(rows >> 8).astype(cupy.int8).view(cupy.uint8), (rows & 255).astype(cupy.uint8)]
+
+
+def tiles_of(plane: Any) -> Any:
+    """A plane, uint8[P, Q] with P a multiple of 32 and Q of 64, in the order of kernels/tiles.cuh."""
+    rows, columns = plane.shape
+    cut = plane.reshape(rows // 32, 8, 2, 2, columns // 64, 4, 2, 2, 4)  # g, m, j and t, k, half
+    return cupy.ascontiguousarray(cut.transpose(0, 4, 2, 6, 1, 5, 7, 3, 8)).reshape(-1)
+
+
+def diagonals_of(plane: Any) -> Any:
+    """The blocks of 64 of a plane, uint8[P, P], among themselves: uint8[P / 64 * 64 * 64]."""
+    blocks = len(plane) // 64
+    which = cupy.arange(blocks)
+    return cupy.ascontiguousarray(
+        plane.reshape(blocks, 64, blocks, 64)[which, :, which, :]
+    ).reshape(-1)
+
+
+class Memory:
+    """What chains have on the GPU: R padded to a multiple of `together`, neurons to places.
+
+    place: int64[N], where neuron i is, in [0, size).
+    """
+
+    def __init__(
+        self,
+        bias: NDArray[np.int64],
+        rest: NDArray[np.float64],
+        seed: int,
+        replicas: NDArray[np.int64],
+        states: NDArray[np.uint8],
+        clamped: NDArray[np.bool_] | None,
+        *,
+        together: int,
+        size: int,
+        place: NDArray[np.int64],
+    ) -> None:
+        self.seed, self.neurons, self.count = seed, bias.size, replicas.size
+        self.size, self.place = size, place
+        self.chains = -(-self.count // together) * together
+        self.names = cupy.asarray(self._padded(replicas.astype(np.uint64) << REPLICA_SHIFT))
+        far = np.full(size, _FAR)
+        far[place] = rest
+        self.rest, self.rests = cupy.asarray(far), cupy.asarray(far.astype(np.float32))
+        twice = np.zeros(size, np.int32)
+        twice[place] = 2 * bias
+        self.biases = cupy.asarray(twice)
+        self.x = cupy.zeros((self.chains, size), cupy.uint8)
+        self.x[: self.count, cupy.asarray(place)] = cupy.asarray(states)
+        self.clamps = cupy.asarray(self._clamps(clamped))
+        self.counts, self.digests, self.steps = (
+            cupy.zeros(self.chains, cupy.uint64) for _ in range(3)
+        )
+        self.change = cupy.zeros(self.chains, cupy.int64)
+
+    def _padded(self, values: NDArray[Any]) -> NDArray[Any]:
+        padded = np.zeros((self.chains, *values.shape[1:]), values.dtype)
+        padded[: self.count] = values
+        return padded
+
+    def _clamps(self, clamped: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+        """Four neurons a byte, uint8[chains, size / 4]; uint8[0] without clamps."""
+        if clamped is None:
+            return np.zeros(0, np.uint8)
+        bits = np.zeros((self.count, self.size), np.uint8)
+        bits[:, self.place] = clamped
+        fours = (bits.reshape(self.count, -1, 4) << np.arange(4, dtype=np.uint8)).sum(-1)
+        return self._padded(fours.astype(np.uint8))
+
+    def heats(self, scales: NDArray[np.float64]) -> tuple[Any, int, int]:
+        """float64 on the device, and how far apart sweeps are, and chains."""
+        if scales.ndim == 1:
+            return cupy.asarray(scales), 1, 0
+        padded = np.zeros((len(scales), self.chains))
+        padded[:, : self.count] = scales
+        return cupy.asarray(padded), self.chains, 1
+
+    def states(self) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = self.x[: self.count].get()[:, self.place]
+        return found
+
+    def transitions(self) -> NDArray[np.uint64]:
+        return self._own(self.counts)
+
+    def totals(self) -> NDArray[np.uint64]:
+        return self._own(self.digests)
+
+    def last(self) -> NDArray[np.float64]:
+        return self._own(self.steps).astype(np.float64)
+
+    def doubled(self) -> NDArray[np.int64]:
+        return self._own(self.change)
+
+    def _own(self, values: Any) -> Any:
+        return values[: self.count].get()

@@ -1,0 +1,193 @@
+// Many chains of a Boltzmann machine whose neurons come in layers without weights inside: a thread
+// block owns CHAINS of them and sweeps alone, as in resident.cu, but decides a layer at once.
+//
+// Each layer begins at a multiple of 64 places, its first neuron at a place equal to its number
+// modulo 4. WARPS warps take tiles of 32 neurons by 8 SPAN chains: 2 z by tensor cores over those
+// columns that are not zero, thresholds, states. TELLERS warps count and digest the flips of the
+// layer before, each lane those of some blocks of 64 of a chain.
+//
+// A barrier ends each layer.
+#include "chains.cuh"
+
+#define THREADS_ALL (32 * (WARPS + TELLERS))
+#define PARTS (32 * TELLERS / CHAINS)
+#define GROUPS (CHAINS / (8 * SPAN))
+
+// Places [first, first + size) from neuron `neuron` on, in the block of places of the first; whose
+// columns are the tiles columns[from .. until).
+struct Layer {
+    int place, size, neuron, from, until;
+};
+
+typedef int Sums[SPAN][2][4];  // as in resident.cu
+
+template <bool LOW>
+__device__ __forceinline__ void product(Sums& sums, const u8* tiles, const u8* states, int stride,
+                                        const int* columns, int count, int lane) {
+    int ahead = columns[0];
+    Rows rows = load_rows(tiles + ahead * TILE, lane);
+    for (int k = 0; k < count; k++) {
+        const int column = ahead;
+        ahead = columns[min(k + 1, count - 1)];
+        const Rows next = load_rows(tiles + ahead * TILE, lane);
+#pragma unroll
+        for (int n = 0; n < SPAN; n++)
+            multiply<LOW>(sums[n], rows, states + 8 * n * stride + BLOCK * column);
+        rows = next;
+    }
+}
+
+// The new states (bytes) of four neurons in these states, and by how much 2 E changes.
+__device__ __forceinline__ u32 new_states(const Given& a, const int* twice, const int* gaps, u32 old,
+                                          int chain, int at, u32 neuron, int sweep, i64& doubled) {
+    u32 x = 0, most = 0;
+    int at_z[4];
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+        at_z[k] = twice[k] + gaps[k];
+        most = max(most, open_key(at_z[k]));
+        if (at_z[k] >= 0) x |= 2u << 8 * k;
+    }
+    const double scale = a.scales[heat_at(a, chain, sweep)];
+    const i32 width = heat_of((float)scale).width;
+    if (is_open(most, width)) {
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            if (!is_open(open_key(at_z[k]), width)) continue;
+            Visit visit = {a.seed, (a.sweep0 + sweep) | a.names[chain], neuron + k, scale,
+                           a.rest[at + k]};
+            if (settle(visit, a.rests[at + k], at_z[k], old >> 8 * k & 2)) x |= 2u << 8 * k;
+        }
+    }
+    if (ENERGIES) {
+        const u32 flipped = x ^ old;
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+            if (flipped >> 8 * k & 2) doubled += x >> 8 * k & 2 ? -(i64)twice[k] : (i64)twice[k];
+    }
+    return x;
+}
+
+// The flips of a block of 64: a byte for four neurons, the changed ones low, the states high.
+__device__ __forceinline__ u64 gather(uint4 v, int shift) {
+    const u32 word[4] = {v.x, v.y, v.z, v.w};
+    u64 found = 0;
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+        u32 w = word[k] >> shift & 0x0F0F0F0Fu;
+        w = (w | w >> 4) & 0x00FF00FFu;
+        found |= (u64)((w | w >> 8) & 0xFFFFu) << 16 * k;
+    }
+    return found;
+}
+
+__device__ __forceinline__ void tell_layer(Tally& tally, const Given& a, const Layer& layer,
+                                           const u8* flips, int part, u64 sweep) {
+    const u64 start = sweep * a.neurons;
+    const u32 first = layer.neuron;
+    for (int b = 0; b < layer.size; b += BLOCK) {
+        const uint4 v = *(const uint4*)(flips + (layer.place + b) / 4);
+        const Flips found = {gather(v, 0), gather(v, 4)};
+        const u64 neuron = first + b;
+        if ((b / BLOCK) % PARTS == part) tell<1, DIGEST>(tally, found, 0, start + neuron, neuron);
+        else tell<1, false>(tally, found, 0, start + neuron, neuron);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS_ALL, RESIDENT)
+sweep_layers(GIVEN_PARAMETERS, const Layer* layers, const int* columns, int count) {
+    const Given a = GIVEN;
+    extern __shared__ __align__(16) u8 shared[];
+    const int stride = a.size % 128 ? a.size : a.size + 64, row = a.size / 4 + 16;
+    u8* const twos = shared;                    // [CHAINS][stride], twice the states
+    u8* const flips = shared + CHAINS * stride;  // [CHAINS][row]: see `gather`
+    i64* const changes = (i64*)(flips + CHAINS * row);
+    const int thread = threadIdx.x, warp = thread >> 5, lane = thread & 31;
+    const int g = lane >> 2, t = lane & 3;
+    const int first_chain = a.chain0 + blockIdx.x * CHAINS;
+    const int own = thread - 32 * WARPS;  // of a teller
+    Tally tally = {};
+    if (own >= 0) tally = tally_of(a, first_chain + own / PARTS);
+
+    load_states(a, twos, stride, first_chain);
+    if (ENERGIES && thread < CHAINS) changes[thread] = 0;
+    __syncthreads();
+
+    const int total = a.sweeps * count;
+    int l = 0, sweep = 0, before = count - 1;
+    for (int it = 0; it <= total; it++) {
+        const Layer layer = layers[l];
+        if (own >= 0) {
+            if (it > 0)
+                tell_layer(tally, a, layers[before], flips + own / PARTS * row, own % PARTS,
+                           a.sweep0 + sweep - (l == 0));
+        } else if (it < total) {
+            const int units = (layer.size + 31) / 32 * GROUPS;
+            for (int u = warp; u < units; u += WARPS) {
+                const int tile = u / GROUPS, group = u % GROUPS;
+                const int at = layer.place + 32 * tile + 4 * g;
+                const u32 neuron = layer.neuron + 32 * tile + 4 * g;
+                const u8* tiles = a.tiles + (i64)(layer.place / 32 + tile) * (a.size / BLOCK) * TILE;
+                const u8* x = twos + (8 * SPAN * group + g) * stride + 16 * t;
+                Sums sums = {};
+                if (layer.until > layer.from) {
+                    const int* list = columns + layer.from;
+                    const int tall = layer.until - layer.from;
+                    product<false>(sums, tiles, x, stride, list, tall, lane);
+                    if (PLANES == 2) {
+#pragma unroll
+                        for (int k = 0; k < 8 * SPAN; k++) ((int*)sums)[k] *= 256;
+                        product<true>(sums, tiles + (i64)a.size * a.size, x, stride, list, tall,
+                                      lane);
+                    }
+                }
+                const int4 bias = *(const int4*)(a.biases + at);
+                const float4 rests = *(const float4*)(a.rests + at);
+                const int twice[4] = {bias.x, bias.y, bias.z, bias.w};
+#pragma unroll
+                for (int n = 0; n < SPAN; n++) {
+                    int gaps[2][4], chain[2];
+                    u32 old[2];
+                    const int c = 8 * (SPAN * group + n) + 2 * t;
+#pragma unroll
+                    for (int e = 0; e < 2; e++) {
+                        chain[e] = first_chain + c + e;
+                        old[e] = *(const u32*)(twos + (c + e) * stride + at);
+                    }
+                    draw_fours<2>(gaps, a, chain, at, neuron, sweep, rests, old);
+#pragma unroll
+                    for (int e = 0; e < 2; e++) {
+                        int z[4];
+#pragma unroll
+                        for (int k = 0; k < 4; k++) z[k] = sums[n][k >> 1][2 * (k & 1) + e] + twice[k];
+                        i64 sum = 0;
+                        const u32 now = new_states(a, z, gaps[e], old[e], chain[e], at, neuron,
+                                                   sweep, sum);
+                        *(u32*)(twos + (c + e) * stride + at) = now;
+                        flips[(c + e) * row + at / 4] = nibble(now ^ old[e]) | nibble(now) << 4;
+                        if (ENERGIES) {
+#pragma unroll
+                            for (int k = 4; k < 32; k <<= 1)
+                                sum += __shfl_xor_sync(0xFFFFFFFFu, sum, k);
+                            if (g == 0) atomicAdd((u64*)&changes[c + e], (u64)sum);
+                        }
+                    }
+                }
+            }
+        }
+        __syncthreads();
+        before = l;
+        if (++l == count) {
+            if (ENERGIES && a.energies && it < total) {
+                if (thread < CHAINS)
+                    a.energies[sweep * a.chains + first_chain + thread] =
+                        a.doubled[first_chain + thread] + changes[thread];
+                __syncthreads();
+            }
+            l = 0, sweep++;
+        }
+    }
+    if (own >= 0) keep(a, first_chain + own / PARTS, own % PARTS, tally);
+    if (ENERGIES && thread < CHAINS) a.doubled[first_chain + thread] += changes[thread];
+    store_states(a, twos, stride, first_chain);
+}
