@@ -81,7 +81,9 @@ class Walks:
         )  # fmt: skip
         self._spread = spread
         self._kind = np.dtype(kind)
-        self._module = compile_module("walks.cu", **walk_constants(self.shape, bits, z_bits))
+        constants = walk_constants(self.shape, self.neurons, bits, z_bits)
+        self._shared = constants["SHARED_BYTES"]
+        self._module = compile_module("walks.cu", **constants)
         self._arrays: dict[str, Any] = {}  # on the device, by the name of their pointer
         self._given = Given(
             weights=weights.pointer, column_stride=weights.stride, neurons=self.neurons,
@@ -186,7 +188,7 @@ class Walks:
         while True:
             there = self._arrays["chains"]
             there.set(chains.view(np.uint8))
-            self._launch("walk_chains", WARP * self.shape.warps, self.shape.shared)
+            self._launch("walk_chains", WARP * self.shape.warps, self._shared)
             chains[:] = there.get().view(CHAIN)
             room = int(chains["room"].max(initial=0))
             if room == 0:

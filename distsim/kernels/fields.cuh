@@ -18,6 +18,9 @@
 #define FARTHEST (HALF / 4 * 3)           // slack of a field that is made
 #define UNIT (64 / WEIGHT_BITS)           // neurons that a thread takes at once: 8 bytes of a column
 
+#define WARP_PILE (2 * LANES)        // neurons that wait until a warp has something to draw for all
+#define BUCKETS (1 << BUCKET_BITS)   // parts of a window
+
 #if Z_BITS == 32
 typedef u32 wide_t;
 #define BEYOND (1ll << 30)  // all linear responses
@@ -29,6 +32,27 @@ typedef u64 wide_t;
 #define REFRACTORY 1  // flags of a neuron: its state,
 #define DRAWN 2       // that tickets are drawn, those under its `bound`,
 #define HELD 4        // that it is clamped
+
+// Where things lie in a block's shared memory. What waits to be drawn is gone when the parts of the
+// tickets' order are made.
+#define WHOLE_BYTES(bytes) (((bytes) + 15) / 16 * 16)
+#define PADDED ((NEURONS + UNIT - 1) / UNIT * UNIT)
+#define PARTS_BYTES (2 * ROOM > CHAIN_WARPS * WARP_PILE * 8 ? 2 * ROOM : CHAIN_WARPS * WARP_PILE * 8)
+#define STARTS_AT COMMON_BYTES
+#define FIELDS_AT (STARTS_AT + 4 * BUCKETS)
+#define FLAGS_AT (FIELDS_AT + WHOLE_BYTES(PADDED * FIELD_BITS / 8))
+#define BASES_AT (FLAGS_AT + WHOLE_BYTES(PADDED))
+#define TICKETS_AT (BASES_AT + WHOLE_BYTES(PADDED * Z_BITS / 8))
+#define ORDER_AT (TICKETS_AT + ROOM * (8 + Z_BITS / 4))
+#define PARTS_AT (ORDER_AT + WHOLE_BYTES(2 * ROOM))
+#define ALL_BYTES (PARTS_AT + WHOLE_BYTES(PARTS_BYTES))
+static_assert(LANES == 1 || ALL_BYTES == SHARED_BYTES, "as in gpu/walk_shape.py");
+
+#if LANES == 1
+alignas(16) static char shared[ALL_BYTES];
+#else
+extern __shared__ __align__(16) char shared[];
+#endif
 
 struct alignas(8) Weights {
     u32 a, b;
@@ -113,35 +137,39 @@ __device__ __forceinline__ u32 mend(Fields& fields) {
 // The neurons of a chain. bound: thresholds of the first ticket not drawn of those that are DRAWN,
 // or beyond all of those that are HELD.
 struct Neurons {
-    field_t* field;
-    z_t* base;
-    u8* flags;
     z_t* bound;
 
-    __device__ __forceinline__ z_t z(int i) const {
-        return (z_t)((wide_t)base[i] + (wide_t)field[i]);
+    __device__ __forceinline__ static Fields* fields() { return (Fields*)(shared + FIELDS_AT); }
+    __device__ __forceinline__ static field_t& field(int i) {
+        return ((field_t*)(shared + FIELDS_AT))[i];
+    }
+    __device__ __forceinline__ static z_t& base(int i) { return ((z_t*)(shared + BASES_AT))[i]; }
+    __device__ __forceinline__ static u8& flags(int i) { return ((u8*)(shared + FLAGS_AT))[i]; }
+
+    __device__ __forceinline__ static z_t z(int i) {
+        return (z_t)((wide_t)base(i) + (wide_t)field(i));
     }
     // Of one whose field was lifted out of its span or fell under it.
-    __device__ __forceinline__ z_t crossed_z(int i) const {
-        wide_t f = (wide_t)field[i];
-        if (field[i] < HALF / 2) f += (wide_t)(2 * HALF);
-        return (z_t)((wide_t)base[i] + f);
+    __device__ __forceinline__ static z_t crossed_z(int i) {
+        wide_t f = (wide_t)field(i);
+        if (field(i) < HALF / 2) f += (wide_t)(2 * HALF);
+        return (z_t)((wide_t)base(i) + f);
     }
-    // Make the field anew, with b = bound; true if s z has come to it.
-    __device__ __forceinline__ bool set(int i, z_t z, bool refractory, z_t bound) const {
-        z_t slack = bound - (refractory ? -z : z);
+    // Make the field anew, with b = threshold; true if s z has come to it.
+    __device__ __forceinline__ static bool set(int i, z_t z, bool refractory, z_t threshold) {
+        z_t slack = threshold - (refractory ? -z : z);
         wide_t near = slack < 1 ? 1 : slack > (z_t)FARTHEST ? (wide_t)FARTHEST : (wide_t)slack;
         wide_t f = refractory ? (wide_t)(HALF - 1) + near : (wide_t)(2 * HALF) - near;
-        field[i] = (field_t)f;
-        base[i] = (z_t)((wide_t)z - f);
+        field(i) = (field_t)f;
+        base(i) = (z_t)((wide_t)z - f);
         return slack < 1;
     }
     // The neuron takes its other state; its b stays. True if s z has come to it.
-    __device__ __forceinline__ bool flip(int i) const {
-        bool before = flags[i] & REFRACTORY;
-        wide_t down = (wide_t)base[i];
+    __device__ __forceinline__ static bool flip(int i) {
+        bool before = flags(i) & REFRACTORY;
+        wide_t down = (wide_t)base(i);
         wide_t b = before ? (wide_t)1 - (wide_t)HALF - down : (wide_t)(2 * HALF) + down;
-        flags[i] ^= REFRACTORY;
+        flags(i) ^= REFRACTORY;
         return set(i, z(i), !before, (z_t)b);
     }
 };

@@ -14,24 +14,24 @@ __device__ __forceinline__ bool is_own(const Walker& b, int i) {
 
 // This thread's part of the column of neuron j.
 __device__ __forceinline__ void load_column(const Walker& b, int j, Weights (&w)[PASSES]) {
-    const weight_t* from = column(b.walks->columns, j);
+    const weight_t* from = column({b.weights, b.column_stride}, j);
 #pragma unroll
     for (int pass = 0; pass < PASSES; pass++) {
         int i = (pass * BLOCK_THREADS + b.thread) * UNIT;
-        if (i < b.size) w[pass] = fetch((const Weights*)(from + i));
+        if (i < NEURONS) w[pass] = fetch((const Weights*)(from + i));
     }
 }
 
 // Look into the neurons of this thread's that came to b, or are far from it, with all of the warp;
 // `came`: one that flipped, and came to it by that, or -1. True if some s z is above the cap.
-template <class Index>
-__device__ __noinline__ bool look_into(Walker b, Queue<Index> queue, int came, u64 now) {
-    Fields* all = (Fields*)b.neurons.field;
+template <class Queue>
+__device__ __noinline__ bool look_into(Walker b, Queue queue, int came, u64 now) {
+    Fields* all = b.fields();
     bool over = false;
     for (int pass = 0; pass < PASSES; pass++) {
         int unit = pass * BLOCK_THREADS + b.thread;
         u32 found = 0;
-        if (unit * UNIT < b.size) {
+        if (unit * UNIT < NEURONS) {
             Fields fields = all[unit];
             found = mend(fields);
             all[unit] = fields;
@@ -42,7 +42,7 @@ __device__ __noinline__ bool look_into(Walker b, Queue<Index> queue, int came, u
             int i = unit * UNIT + first_of(found | 1u << 31);
             z_t z = 0;
             if (b.lane == owner) {
-                z = b.neurons.crossed_z(i);
+                z = b.crossed_z(i);
                 found &= found - 1;
             }
             over |= deepen(b, queue, from_lane(i, owner), from_lane(z, owner), now);
@@ -58,11 +58,10 @@ struct Walked {
 
 // Walk through the window whose tickets are in order. Its events, as twice a ticket's index plus
 // the new state, are at the beginning of the order.
-template <class Index>
-__device__ __forceinline__ Walked walk_window(const Walker& b, const Queue<Index>& queue, int most) {
-    const Neurons& a = b.neurons;
-    Fields* all = (Fields*)a.field;
-    int position = 0, events = 0, count = (int)b.common->count, ahead = -1;
+template <class Queue>
+__device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queue, int most) {
+    Fields* all = b.fields();
+    int position = 0, events = 0, count = (int)b.common().count, ahead = -1;
     Weights next[PASSES];
     while (position < count) {
         int k = position + b.lane;
@@ -70,11 +69,11 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue<Index
         u64 word = 0;
         int t = 0;
         if (k < count) {
-            t = queue.order[k];
-            const WalkTicket ticket = queue.ticket[t];
+            t = queue.order(k);
+            const WalkTicket ticket = queue.ticket(t);
             int i = (int)neuron_of(ticket.key);
-            bool refractory = a.flags[i] & REFRACTORY;
-            z_t z = a.z(i), sz = refractory ? -z : z;
+            bool refractory = b.flags(i) & REFRACTORY;
+            z_t z = b.z(i), sz = refractory ? -z : z;
             fires = sz >= (refractory ? ticket.threshold[1] : ticket.threshold[0]);
             word = ticket.key | (u64)!refractory;
         }
@@ -103,15 +102,15 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue<Index
         }
         position += who + 1;
         if (CHAIN_WARPS > 1) meet();  // all have looked
-        if (b.thread == 0) queue.order[events] = (Index)(2 * t + up);
+        if (b.thread == 0) queue.order(events) = (typename Queue::Index)(2 * t + up);
         events++;
-        int came = is_own(b, j) && a.flip(j) ? j : -1;
+        int came = is_own(b, j) && b.flip(j) ? j : -1;
         Push push(up);
         lanes_t tops = TOPS;
 #pragma unroll
         for (int pass = 0; pass < PASSES; pass++) {
             int unit = pass * BLOCK_THREADS + b.thread;
-            if (unit * UNIT >= b.size) continue;
+            if (unit * UNIT >= NEURONS) continue;
             Fields fields = all[unit];
             tops &= push(fields, w[pass]);
             all[unit] = fields;
@@ -119,8 +118,8 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue<Index
         if (meet_any(tops != TOPS || came >= 0)) {
             bool over = look_into(b, queue, came, event);
             over = meet_any(over);
-            int more = (int)b.common->more;
-            if (b.common->full || over) return {events, over};
+            int more = (int)b.common().more;
+            if (b.common().full || over) return {events, over};
             if (more > count) {
                 if (b.thread < LANES) insert(b, queue, position, count, more);
                 count = more;
@@ -133,26 +132,26 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue<Index
 }
 
 // All neurons from the start of a window in global memory.
-__device__ __forceinline__ void load_chain(const Walker& b) {
-    const Walks& w = *b.walks;
+__device__ __forceinline__ void load_chain(const Walker& b, const Walks* given) {
+    const Walks& w = *given;
     i64 chain = this_block();
-    for (int i = b.thread; i < b.padded; i += BLOCK_THREADS) {
-        bool there = i < b.size;
+    for (int i = b.thread; i < PADDED; i += BLOCK_THREADS) {
+        bool there = i < NEURONS;
         u8 flags = there ? w.x[chain * w.stride + i] : 0;
         if (there && w.held[chain * w.held_stride + i]) flags |= HELD;
-        b.neurons.flags[i] = flags;
-        b.neurons.set(i, there ? w.z[chain * w.stride + i] : 0, flags & REFRACTORY, (z_t)BEYOND);
+        b.flags(i) = flags;
+        b.set(i, there ? w.z[chain * w.stride + i] : 0, flags & REFRACTORY, (z_t)BEYOND);
     }
     meet();
 }
 
 // The other way. Returns the largest s z of this thread's neurons that are not clamped.
-__device__ __forceinline__ i64 store_chain(const Walker& b) {
-    const Walks& w = *b.walks;
+__device__ __forceinline__ i64 store_chain(const Walker& b, const Walks* given) {
+    const Walks& w = *given;
     i64 chain = this_block(), top = -(i64)LIMIT;
-    for (int i = b.thread; i < b.size; i += BLOCK_THREADS) {
-        u8 flags = b.neurons.flags[i];
-        z_t z = b.neurons.z(i);
+    for (int i = b.thread; i < NEURONS; i += BLOCK_THREADS) {
+        u8 flags = b.flags(i);
+        z_t z = b.z(i);
         w.x[chain * w.stride + i] = flags & REFRACTORY;
         w.z[chain * w.stride + i] = z;
         if (!(flags & HELD)) top = max(top, (i64)(flags & REFRACTORY ? -z : z));
@@ -161,9 +160,9 @@ __device__ __forceinline__ i64 store_chain(const Walker& b) {
 }
 
 // The next window: its width and cap, from the largest s z; x and z go to global memory.
-__device__ __forceinline__ void open_here(Walker& b) {
-    i64 top = largest_of_lanes(store_chain(b));
-    Common& common = *b.common;
+__device__ __forceinline__ void open_here(Walker& b, const Walks* given) {
+    i64 top = largest_of_lanes(store_chain(b, given));
+    Common& common = b.common();
     Chain& chain = common.chain;
     if (b.lane == 0) common.top[b.thread / LANES] = top;
     meet();
@@ -187,16 +186,16 @@ __device__ __forceinline__ void open_here(Walker& b) {
 
 // Close a window: its events go into the digest, and the clock goes to its end. False if it would
 // pass the chain's goal or time, and is given up.
-template <class Index>
-__device__ __forceinline__ bool close_window(const Walker& b, const Queue<Index>& queue,
+template <class Queue>
+__device__ __forceinline__ bool close_window(const Walker& b, const Queue& queue,
                                              Walked walked) {
-    Common& common = *b.common;
+    Common& common = b.common();
     Chain& chain = common.chain;
     const Here& here = b.here;
     double tick = power_of_two(here.exponent - MPM_TICK_BITS), last = chain.last;
     auto event = [&](int e) {
-        u32 word = (u32)queue.order[e];
-        return queue.ticket[word >> 1].key | (u64)(word & 1);
+        u32 word = (u32)queue.order(e);
+        return queue.ticket(word >> 1).key | (u64)(word & 1);
     };
     auto time = [&](u64 word) { return time_of(word, chain.high, chain.low, tick, -0.5); };
     i64 last_tick = 0;
@@ -234,10 +233,10 @@ __device__ __forceinline__ bool close_window(const Walker& b, const Queue<Index>
 
 enum Outcome { CLOSED, GIVEN_UP, NO_ROOM };
 
-template <class Index>
-__device__ __forceinline__ Outcome through(const Walker& b, const Queue<Index>& queue) {
-    Common& common = *b.common;
-    for (int k = b.thread; k < BUCKETS; k += BLOCK_THREADS) b.starts[k] = 0;
+template <class Queue>
+__device__ __forceinline__ Outcome through(const Walker& b, const Queue& queue) {
+    Common& common = b.common();
+    for (int k = b.thread; k < BUCKETS; k += BLOCK_THREADS) b.start(k) = 0;
     if (b.thread == 0) common.count = common.full = 0;
     meet();
     draw_window(b, queue);
@@ -251,60 +250,40 @@ __device__ __forceinline__ Outcome through(const Walker& b, const Queue<Index>& 
     return close_window(b, queue, walked) ? CLOSED : GIVEN_UP;
 }
 
-#if LANES == 1
-alignas(16) static char shared[1 << 24];
-#else
-extern __shared__ __align__(16) char shared[];
-#endif
-
 // grid: a block a chain. See gpu/walks.py for the shared memory.
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, CHAINS_AT_ONCE)
 walk_chains(const Walks* given) {
-    char* place = shared;
-    auto room = [&](i64 bytes) {
-        char* here = place;
-        place += (bytes + 15) / 16 * 16;
-        return here;
-    };
     Walker b;
     i64 number = this_block();
-    b.walks = given;
-    b.size = (int)given->neurons;
-    b.padded = (b.size + UNIT - 1) / UNIT * UNIT;
+    b.weights = given->columns.weights;
+    b.column_stride = given->columns.stride;
+    b.rest = given->rest;
+    b.levels = given->levels;
+    b.bound = given->bound + number * given->stride;
     b.thread = this_thread();
     b.lane = b.thread % LANES;
-    b.common = (Common*)room(COMMON_BYTES);
-    b.starts = (u32*)room(4 * BUCKETS);
-    b.neurons.field = (field_t*)room(b.padded * sizeof(field_t));
-    b.neurons.flags = (u8*)room(b.padded);
-    b.neurons.bound = given->bound + number * given->stride;
-    Queue<u16> queue = {(WalkTicket*)room(ROOM * sizeof(WalkTicket)), (u16*)room(2 * ROOM), nullptr, ROOM};
-    // what waits to be drawn is gone when the parts are made
-    queue.parts = (u16*)room(max(2 * ROOM, CHAIN_WARPS * WARP_PILE * 8));
-    b.pile = (u64*)queue.parts + b.thread / LANES * WARP_PILE;
-    b.neurons.base = (z_t*)room(b.padded * sizeof(z_t));
-    Queue<u32> large = {given->tickets + number * given->room, given->order + number * given->room,
-                        given->parts + number * given->room, (u32)given->room};
-    Common& common = *b.common;
+    b.here.seed = given->seed;
+    i64 first = number * given->room;
+    Far far = {given->tickets + first, given->order + first, given->parts + first, (u32)given->room};
+    Common& common = b.common();
     Chain& chain = common.chain;
     u64* words = (u64*)(given->chains + number);
     for (int k = b.thread; k < (int)(sizeof(Chain) / 8); k += BLOCK_THREADS)
         ((u64*)&chain)[k] = words[k];
     if (b.thread == 0) common.total = 0;
-    b.here.seed = given->seed;
     meet();
-    load_chain(b);
+    load_chain(b, given);
     bool in_global = false, stored = false;
     while (chain.windows > 0 && chain.transitions < chain.goal && chain.high < chain.until &&
            left_until(chain.high, chain.low, chain.change) > 0.0) {
-        open_here(b);
+        open_here(b, given);
         stored = true;
         Outcome outcome = NO_ROOM;
-        if (!in_global) outcome = through(b, queue);
+        if (!in_global) outcome = through(b, Near());
         if (outcome == NO_ROOM) {
             meet();
-            load_chain(b);
-            outcome = through(b, large);
+            load_chain(b, given);
+            outcome = through(b, far);
             in_global = outcome == CLOSED && common.more > ROOM / 2;
         }
         if (outcome != CLOSED) {
@@ -314,7 +293,7 @@ walk_chains(const Walks* given) {
         stored = false;
     }
     meet();
-    if (!stored) store_chain(b);
+    if (!stored) store_chain(b, given);
     for (int k = b.thread; k < (int)(sizeof(Chain) / 8); k += BLOCK_THREADS)
         words[k] = ((u64*)&chain)[k];
 }
@@ -323,10 +302,10 @@ walk_chains(const Walks* given) {
 extern "C" __global__ void begin_chains(const Walks* given, const i64* bias) {
     i64 chain = this_block() * given->stride;
     const u8* x = given->x + chain;
-    for (i64 i = this_thread(); i < given->neurons; i += LANES == 1 ? 1 : STARTERS) {
+    for (i64 i = this_thread(); i < NEURONS; i += LANES == 1 ? 1 : STARTERS) {
         i64 sum = bias[i];
 #pragma unroll 8
-        for (i64 j = 0; j < given->neurons; j++)
+        for (i64 j = 0; j < NEURONS; j++)
             if (x[j]) sum += weight(given->columns, i, j);
         given->z[chain + i] = (z_t)sum;
     }

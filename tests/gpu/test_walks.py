@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from distsim.chains.chain import Position
 from distsim.chains.cpu import HostChain
 from distsim.config.options import Config
+from distsim.gpu.walk_shape import WARP
 from distsim.laws.conditions import Conditions
 from distsim.laws.window import target_events
 from distsim.networks.matrices import from_array
@@ -37,7 +38,8 @@ extern "C" void walk(i64 chains, const Walks* given) {
 
 def _host_module(name: str, **given: int) -> Any:
     """What `compile_module` returns, of host code: a warp is one lane."""
-    host = library(HOST, **given | {"CHAIN_WARPS": 1, "PASSES": 4096})
+    given |= {"CHAIN_WARPS": 1, "PASSES": given["PASSES"] * given["CHAIN_WARPS"] * WARP}
+    host = library(HOST, **given)
     functions = {"begin_chains": host.begin, "walk_chains": host.walk}
 
     def get(name: str) -> Any:
