@@ -20,6 +20,7 @@ KNOW_CUPY = (
     "distsim.gpu.compiler",
     "distsim.gpu.dense",
     "distsim.gpu.peers",
+    "distsim.gpu.walks",
     "distsim.gpu.launcher",
     "distsim.chains.gpu_setup",
     "distsim.chains.gpu_events",
@@ -129,7 +130,10 @@ def _cupy(gpu: Gpu) -> Any:
         Memory=Memory,
         Stream=lambda non_blocking: _Stream(gpu),
         Device=lambda: types.SimpleNamespace(
-            synchronize=gpu.wait, attributes={"MultiProcessorCount": 132}
+            synchronize=gpu.wait, attributes={
+                "MultiProcessorCount": 132,
+                "MaxSharedMemoryPerMultiprocessor": 228 << 10,
+            },
         ),
         MemoryPointer=lambda memory, offset: memory,
         alloc_pinned_memory=pinned,
@@ -144,6 +148,7 @@ def _cupy(gpu: Gpu) -> Any:
     )
     cupy.zeros = lambda shape, kind=np.float64: array(np.zeros(shape, kind))
     cupy.asarray = array
+    cupy.full = lambda shape, value, kind: array(np.full(shape, value, kind))
     cupy.RawModule = Module
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
     return cupy

@@ -26,6 +26,12 @@ def multiprocessors() -> int:
     return count
 
 
+def shared_memory() -> int:
+    """Bytes of shared memory of each of its multiprocessors."""
+    size: int = cupy.cuda.Device().attributes["MaxSharedMemoryPerMultiprocessor"]
+    return size
+
+
 def free_memory() -> int:
     """Bytes that can still be taken on this rank's GPU."""
     free: int = cupy.cuda.runtime.memGetInfo()[0]

@@ -1,34 +1,7 @@
 // The tickets of a McCulloch-Pitts machine: the twin of kernels/mcculloch_pitts.py.
 #pragma once
+#include "levels.cuh"
 #include "tickets.cuh"
-
-// (standard exponential, event word) of ticket k of a neuron.
-struct Point {
-    double step;
-    u64 key;
-};
-
-__device__ __forceinline__ Point ticket(u64 window, u32 neuron, u32 k) {
-    Words words = draw(C.seed, neuron, window, k, TICKET);
-    if (k == 0) words.a = word_of(draw(C.seed, neuron >> 2, window, 0, FIRST), neuron & 3);
-    u64 time = (u64)words.c << 32 | words.d;
-    return {exponential(uniform(words.a, words.b)),
-            event_word((time >> (64 - MPM_TICK_BITS)) + 1, neuron)};
-}
-
-// 2 tau ln(level / D) in weight units, D = 2^exponent.
-__device__ __forceinline__ double level_threshold(double level, i64 exponent, double scale) {
-    return (ln(level) - (double)exponent * LN2) * scale;
-}
-
-// A bound from below on the thresholds of ticket 0, by the high word of its level.
-__device__ __forceinline__ i64 lowest_threshold(u32 high, i64 exponent) {
-    i64 k = (__double_as_longlong((double)high) >> BIN_SHIFT) - BIN_ORIGIN;
-    if (k <= 0) return -(i64)LIMIT;
-    double theta = (C.levels[k] - (double)exponent * LN2) * C.scale;
-    double bound = theta - C.scale * 0x1p-40 - 2.0;
-    return (i64)floor(fmax(-LIMIT, fmin(LIMIT, bound)));
-}
 
 // Bound ticket 0 of every local neuron from below, and give those that may reach it a slot, if the
 // window has `wanted` any. By all threads.
@@ -45,7 +18,7 @@ __device__ __forceinline__ void screen(const State* s, i64 thread, i64 threads, 
             i64 i = 4 * group + k - offset;
             if (i < 0 || i >= C.size) continue;
             u8 x = starting(C.x[i], commit);
-            i64 bound = lowest_threshold(word_of(words, k), exponent);
+            i64 bound = lowest_threshold(C.levels, word_of(words, k), exponent, C.scale);
             i64 sz = x & X_START ? -(i64)z[i] : (i64)z[i];
             bool active = wanted && sz + C.margin >= bound;
             C.bound[i] = to_bound(bound);
@@ -67,7 +40,7 @@ struct Few {
 
 __device__ __forceinline__ Few draw_few(u64 window, u32 neuron, u32 k, i64 exponent, double rest,
                                         double& level, int lane) {
-    Point mine = ticket(window, neuron, k + (lane & (FEW - 1)));
+    Point mine = ticket(C.seed, window, neuron, k + (lane & (FEW - 1)));
     double own = 0.0;
 #pragma unroll
     for (int q = 0; q < FEW; q++) {
@@ -154,7 +127,7 @@ __device__ __noinline__ u64 earliest_arrival(const State* s, i64 i, int x, i64 s
     i32 fired = C.slot_of[i];  // the ticket that was this neuron's earliest when last asked
     i32 earliest = fired;
     for (u32 k = 0;; k++) {
-        Point one = ticket(s->number, neuron, k);
+        Point one = ticket(C.seed, s->number, neuron, k);
         level += one.step;
         double theta = level_threshold(level, s->width, C.scale);
         if (sz < to_threshold(theta - fabs(rest))) break;

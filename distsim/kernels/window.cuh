@@ -26,6 +26,68 @@ __device__ __forceinline__ void advance(double& high, double& low, double passed
     low -= high - total;
 }
 
+// log2 of the largest rate of an MPM, of the neuron with the largest s z.
+__device__ __forceinline__ double octaves_of(i64 top, double scale) {
+    return fmax((double)top / (scale * LN2), NEVER);
+}
+
+struct Width {
+    i64 exponent, cap;
+};
+
+// Of an MPM's next window, whose rule has this exponent: see `width_and_cap`.
+__device__ __forceinline__ Width width_and_cap(i64 top, i64 exponent, double scale) {
+    i64 highest = (i64)floor((double)START_BITS - octaves_of(top, scale));
+    i64 width = min(min(exponent, highest), (i64)WIDEST);
+    double cap = (double)(CAP_BITS - width) * LN2 * scale;
+    return {width, (i64)floor(fmax(-LIMIT, fmin(LIMIT, cap)))};
+}
+
+// How much time there is from high + low to a change, not above 0 where it has come.
+__device__ __forceinline__ double left_until(double high, double low, double change) {
+    return (change - high) - low;
+}
+
+// The first event word that is no more of an MPM's window of width 2^exponent, since conditions
+// change at a time in it; NO_EVENT if it ends before.
+__device__ __forceinline__ u64 end_word(double high, double low, i64 exponent, double change) {
+    double left = left_until(high, low, change);
+    double tick = power_of_two(exponent - MPM_TICK_BITS);
+    if (power_of_two(exponent) < left || tick == 0.0) return NO_EVENT;
+    return event_word((u64)floor(left / tick) + 1, 0);
+}
+
+// What the next window follows from.
+struct Clock {
+    double high, low;
+    i64 exponent;  // of the rule's width
+};
+
+// Of a window of width 2^exponent that made `count` events, the last at this tick, or 0; cut: by a
+// change of conditions.
+struct Made {
+    i64 exponent, count, tick;
+    bool early, cut;
+    double change;
+};
+
+// The clock after an MPM's window: see `after_window`.
+__device__ inline Clock after_window(Clock clock, const Made& made, i64 target) {
+    if (made.cut && !made.early) {
+        clock.high = made.change;
+        clock.low = 0.0;
+    } else {
+        double passed = power_of_two(made.exponent);
+        double tick = power_of_two(made.exponent - MPM_TICK_BITS);
+        if (made.early) passed = ((double)made.tick - 0.5) * tick;
+        advance(clock.high, clock.low, passed);
+    }
+    bool capped = made.exponent < clock.exponent, may_grow = !(made.early || capped || made.cut);
+    i64 following = follow(made.exponent, made.count, target, may_grow);
+    if (!(capped && following == made.exponent)) clock.exponent = following;
+    return clock;
+}
+
 // The next window, from the largest s z of all ranks.
 __device__ inline void open_window(State* s, const Context& c, i64 top) {
 #if BOLTZMANN
@@ -34,16 +96,14 @@ __device__ inline void open_window(State* s, const Context& c, i64 top) {
     s->most = s->steps;
     s->cap = (i64)LIMIT;
 #else
-    double octaves = (double)top / (c.scale * LN2);
     if (!s->started) {
-        s->exponent = (i64)floor((double)c.per_neuron - octaves);
+        s->exponent = (i64)floor((double)c.per_neuron - octaves_of(top, c.scale));
         s->started = 1;
     }
-    i64 exponent = min(min(s->exponent, (i64)floor((double)START_BITS - octaves)), (i64)WIDEST);
-    double cap = (double)(CAP_BITS - exponent) * LN2 * c.scale;
-    s->width = exponent;
+    Width width = width_and_cap(top, s->exponent, c.scale);
+    s->width = width.exponent;
     s->most = c.most;
-    s->cap = (i64)floor(fmax(-LIMIT, fmin(LIMIT, cap)));
+    s->cap = width.cap;
 #endif
 }
 
@@ -73,12 +133,12 @@ __device__ inline void close_clock(State* s, const Context& c, const u64* events
     s->exponent = max(0ll, follow(s->exponent, count, c.target, may_grow));
     s->high = (double)s->number;
 #else
-    double passed = power_of_two(s->width);
-    if (s->early) passed = ((count ? (double)tick_of(events[count - 1]) : 0.0) - 0.5) * times.tick;
-    advance(s->high, s->low, passed);
-    bool capped = s->width < s->exponent;
-    i64 following = follow(s->width, count, c.target, !(s->early || capped));
-    if (!(capped && following == s->width)) s->exponent = following;
+    i64 last = count ? tick_of(events[count - 1]) : 0;
+    Made made = {s->width, count, last, s->early != 0, false, 0.0};
+    Clock clock = after_window({s->high, s->low, s->exponent}, made, c.target);
+    s->high = clock.high;
+    s->low = clock.low;
+    s->exponent = clock.exponent;
     s->number++;
 #endif
 }
