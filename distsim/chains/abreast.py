@@ -5,9 +5,8 @@ own.
 
 | member | meaning |
 |---|---|
-| engine, place | `layers`; `cpu` |
+| engine, place | `layers`, `resident`, `walk`; `cpu`, `gpu` |
 | shard, timer | as of a chain |
-| go_on(positions) | stand there, before the first `advance` |
 | advance(limit, until) | some sweeps or windows in which chains do not end, by their number of |
 | | transitions or their time; whether there were any |
 | transitions(), times() | int64[R], float64[R], of all |
@@ -59,8 +58,6 @@ class Abreast(Protocol):
 
     @property
     def place(self) -> str: ...
-
-    def go_on(self, positions: Sequence[Position]) -> None: ...
 
     def advance(self, limit: int | None, until: float | None) -> bool: ...
 
@@ -174,3 +171,20 @@ class Lane:
 
     def network_digest(self) -> str:
         return self.shard.digest(self.ranks)
+
+
+def held_in(conditions: Sequence[Conditions], neurons: int) -> NDArray[np.bool_] | None:
+    """Which neurons of each chain are clamped, bool[R, N]; None: none."""
+    held = np.zeros((len(conditions), neurons), np.bool_)
+    for mine, one in zip(held, conditions, strict=True):
+        mine[one.clamped] = True
+    return held if held.any() else None
+
+
+def counts_of(
+    positions: Sequence[Position],
+) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float64]]:
+    """Transitions, their part of the digest, the time of the last, of each chain."""
+    made = np.array([one.transitions for one in positions], np.int64)
+    total = np.array([one.total for one in positions], np.uint64)
+    return made, total, np.array([one.last for one in positions], np.float64)

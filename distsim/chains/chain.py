@@ -57,6 +57,11 @@ class Position:
     total: int
 
 
+def at_start(states: NDArray[np.uint8]) -> Position:
+    """Of a chain that has not begun, in these states, uint8[N]."""
+    return Position(states, Clock(), 0, 0, 0, 0, 0.0, 0)
+
+
 class Seen(Protocol):
     """What a run sees of a chain, whoever moves it."""
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from distsim.chains.abreast import Heats, Pace, Standing
+from distsim.chains.abreast import Heats, Pace, Standing, counts_of, held_in
 from distsim.chains.chain import Position
 from distsim.engines.timer import Timer
 from distsim.errors import InputError
@@ -99,14 +99,16 @@ class Layers:
         replicas: Sequence[int],
         states: NDArray[np.uint8],
         conditions: Sequence[Conditions],
+        positions: Sequence[Position],
         *,
         keeps: bool,
         exponent: int | None,
         timer: Timer,
         threads: int | None = None,
     ) -> None:
-        """states: uint8[R, N]; conditions: of each; keeps: whether somebody wants the events;
-        exponent: of their clocks, which stays; threads: of products; None: as many as BLAS takes.
+        """states: uint8[R, N]; conditions: of each; positions: where they stand, all at the end of
+        one sweep, none at their starts; keeps: whether somebody wants the events; exponent: of
+        their clocks, which stays; threads: of products; None: as many as BLAS takes.
         """
         self._kind = _kind(shard)
         _rehearse(self._kind)
@@ -119,18 +121,19 @@ class Layers:
         self._exponent = exponent
         self._keeps = keeps
         self._pool, self._threads = ThreadpoolController(), threads
-        clamped = np.zeros((count, neurons), np.bool_)
-        for mine, one in zip(clamped, conditions, strict=True):
-            mine[one.clamped] = True
+        clamped = held_in(conditions, neurons)
         self._chains = Chains(
             x=states.astype(self._kind),
             replica=np.array([replica_bits(one) for one in replicas], np.int64),
             scale=np.empty(count),
-            clamped=clamped if clamped.any() else clamped[:, :0],
+            clamped=np.zeros((count, 0), np.bool_) if clamped is None else clamped,
             made=np.zeros(count, np.int64),
             last=np.zeros(count),
             total=np.zeros(count, np.uint64),
         )
+        if positions:
+            self._sweep = positions[0].clock.number // neurons
+            self._chains.made[:], self._chains.total[:], self._chains.last[:] = counts_of(positions)
         self._open_layers()
         self._events = self._room(0)
 
@@ -149,14 +152,6 @@ class Layers:
             layer = kernels.make_layer(a, self.shard.bias[a:b], self.shard.rest[a:b], self._kind)
             z = np.zeros((len(self._chains.x), b - a), self._kind)
             self._layers.append((layer, blocks, z))
-
-    def go_on(self, positions: Sequence[Position]) -> None:
-        """All at the end of one sweep."""
-        self._sweep = positions[0].clock.number // self.shard.neurons
-        chains = self._chains
-        for r, one in enumerate(positions):
-            chains.made[r], chains.last[r] = one.transitions, one.last
-            chains.total[r] = one.total
 
     def advance(self, limit: int | None, until: float | None) -> bool:
         """Whole sweeps of all chains."""

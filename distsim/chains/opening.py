@@ -1,6 +1,7 @@
 """The chain that a configuration asks for: the one place that knows CPU and GPU."""
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -128,6 +129,36 @@ def _device(config: Config, conditions: Conditions | None) -> str:
         what = what if plain else "conditions"
         raise InputError(f"device gpu: given with {what}; allowed: cpu or auto")
     return "cpu"
+
+
+def chains_on_gpus(
+    config: Config, conditions: Sequence[Conditions], neurons: int, ranks: Communicator
+) -> bool:
+    """Whether several chains are to be on GPUs, one a rank, which each rank has taken then; the
+    same on all. Raises InputError for what GPUs cannot do yet."""
+    lack = _lack_of_chains(config, conditions, neurons)
+    if lack is not None and config.device == "gpu":
+        raise InputError(f"device gpu: given for several chains with {lack}; or cpu, or auto")
+    return on_gpu("cpu" if lack else config.device, ranks)
+
+
+def _lack_of_chains(config: Config, conditions: Sequence[Conditions], neurons: int) -> str | None:
+    """Why several chains cannot be on GPUs, or None."""
+    sweeps = config.model == "bm"
+    lacks = {
+        f"engine {config.engine}; allowed: auto": config.engine != "auto",
+        "tempering; allowed: without": config.temper is not None,
+        f"{config.together} ranks a chain; allowed: 1": config.together != 1,
+        "events; allowed: without (--no-events)": bool(config.events),
+        "observables; allowed: without": config.observe is not None,
+        "sparse storage; allowed: dense": config.storage == "sparse",
+        "a stimulus; allowed: without": any(one.turns.size for one in conditions),
+        "a random scan; allowed: --scan sequential": config.scan == "random",
+        "weights of 32 bits; allowed: 8 or 16": sweeps and config.weight_bits == 32,
+        "temperatures that change inside a sweep; allowed: between sweeps": sweeps
+        and any((one.times % neurons).any() for one in conditions),
+    }
+    return next((lack for lack, holds in lacks.items() if holds), None)
 
 
 def on_gpu(device: str, ranks: Communicator) -> bool:

@@ -90,7 +90,7 @@ class ChainOptions:
             raise InputError(f"{place} beside tau, a tau_schedule or a stimulus; allowed: without")
         return SWAP_EVERY if self.swap_every is None else self.swap_every
 
-    def check_chains(self, sources: Mapping[str, str], device: str, *, ragged: bool) -> None:
+    def check_chains(self, sources: Mapping[str, str], *, ragged: bool) -> None:
         """ragged: whether something is observed up to a number of transitions. Raises InputError
         for what several chains cannot have."""
         if self.chains == 1:
@@ -99,11 +99,6 @@ class ChainOptions:
             raise InputError(
                 f"{sources.get('replica', 'replica')}: {self.replica} given with {self.chains:,} "
                 "chains; allowed: one of both, chains for all replicas below their number"
-            )
-        if device == "gpu":
-            raise InputError(
-                f"{sources.get('device', 'device')}: gpu given for {self.chains:,} chains; "
-                "allowed: --device cpu"
             )
         if ragged:
             raise InputError(

@@ -173,7 +173,7 @@ class Config(ChainOptions, ConditionOptions, NetworkOptions):
         if self.events is None:
             self._set("events", self.chains == 1)
         ragged = self.observe is not None and self.transitions is not None
-        self.check_chains(sources, self.device, ragged=ragged)
+        self.check_chains(sources, ragged=ragged)
         self.check_layers(sources, self.engine, self.scan)
         others = self.tau != 1.0 or self.tau_schedule is not None or self.stimulus is not None
         every = self.check_tempering(sources, timed=self.transitions is None, others=others)

@@ -15,6 +15,7 @@ from distsim.kernels.gaussian import Formula
 _BLOCKS, _THREADS = 16, 256  # a multiprocessor, of a kernel that makes weights: to hide its latency
 _ROWS = 128  # threads, each with a row, of the kernels that go through all columns
 _COUNTED = 1 << 24  # weights at a time whose zeros are looked for
+_TOGETHER = 1024  # columns of a product of many states
 _PARTS = 64  # into which these cut the columns
 
 
@@ -86,6 +87,16 @@ class DeviceColumns:
         sums = cupy.zeros(self.size, cupy.uint64)
         self._by_rows("multiply", cupy.asarray(states), sums)
         z += sums.get().view(np.int64).astype(z.dtype)
+
+    def products(self, states: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """W x of each row of states, uint8[R, N], all neurons being local: int64[R, N], below
+        2^53."""
+        x = cupy.asarray(states).astype(np.float64)
+        z = cupy.zeros(x.shape)
+        for start in range(0, self.neurons, _TOGETHER):
+            columns = self.array()[start : start + _TOGETHER, : self.size].astype(np.float64)
+            z += x[:, start : start + _TOGETHER] @ columns
+        return z.astype(np.int64).get()  # type: ignore[no-any-return]
 
     def digest(self, first: int) -> int:
         total = cupy.zeros(1, cupy.uint64)

@@ -2,6 +2,7 @@
 
 | member | meaning |
 |---|---|
+| go_on(made, totals, last) | after transitions of an earlier run: int64[R], uint64[R], float64[R] |
 | advance(sweep, scales) | S whole sweeps from number `sweep` on; scales: T in weight units, S or S,R |
 | states() | uint8[R, N] |
 | transitions() | uint64[R]: flips so far |
@@ -25,6 +26,10 @@ _FAR = -float(2**28)  # the rest of a neuron that is none: it stays at 0
 
 
 class ManyChains(Protocol):
+    def go_on(
+        self, made: NDArray[np.int64], totals: NDArray[np.uint64], last: NDArray[np.float64]
+    ) -> None: ...
+
     def advance(self, sweep: int, scales: NDArray[np.float64]) -> None: ...
 
     def states(self) -> NDArray[np.uint8]: ...
@@ -123,6 +128,12 @@ class Memory:
         padded = np.zeros((len(scales), self.chains))
         padded[:, : self.count] = scales
         return cupy.asarray(padded), self.chains, 1
+
+    def go_on(
+        self, made: NDArray[np.int64], totals: NDArray[np.uint64], last: NDArray[np.float64]
+    ) -> None:
+        for memory, given in ((self.counts, made), (self.digests, totals), (self.steps, last)):
+            memory[: self.count] = cupy.asarray(given.astype(np.uint64))
 
     def states(self) -> NDArray[np.uint8]:
         found: NDArray[np.uint8] = self.x[: self.count].get()[:, self.place]

@@ -10,13 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 # The members of `Chain` and `Walks`, all of 8 bytes.
-_INTEGERS = (
-    "replica number exponent started target per_neuron margin transitions goal windows room"
-)
+_INTEGERS = "replica number exponent started target per_neuron margin transitions goal windows room"
 CHAIN = np.dtype(
     [
         *((name, np.int64) for name in _INTEGERS.split()),
-        *((name, np.float64) for name in "high low scale last until change".split()),
+        *((name, np.float64) for name in ["high", "low", "scale", "last", "until", "change"]),
         ("total", np.uint64),
     ]
 )
@@ -65,7 +63,12 @@ def shared_bytes(n: int, bits: int, z_bits: int, warps: int, room: int, bucket_b
     padded = -(-n // unit) * unit
     pile = warps * 2 * WARP * 8  # lies where the parts of the order come
     parts = (padded * bits // 4, padded, padded * z_bits // 8, 2 * room, max(2 * room, pile))
-    return _COMMON + (4 << bucket_bits) + room * (8 + z_bits // 4) + sum(-(-p // 16) * 16 for p in parts)
+    return (
+        _COMMON
+        + (4 << bucket_bits)
+        + room * (8 + z_bits // 4)
+        + sum(-(-p // 16) * 16 for p in parts)
+    )
 
 
 def walk_shape(

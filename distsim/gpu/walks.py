@@ -136,7 +136,9 @@ class Walks:
             self._bind(name, cupy.zeros((self.size, room * words), kind))
         self._given.room = room
         self._arrays["given"] = cupy.asarray(
-            np.frombuffer(ctypes.string_at(ctypes.addressof(self._given), ctypes.sizeof(Given)), np.uint64)
+            np.frombuffer(
+                ctypes.string_at(ctypes.addressof(self._given), ctypes.sizeof(Given)), np.uint64
+            )
         )
 
     def _launch(self, name: str, threads: int, shared: int, *more: Any) -> None:
@@ -208,7 +210,9 @@ class Walks:
         return z
 
     def clocks(self) -> Clocks:
-        number, exponent, high, low, started = (self._chains[name].copy() for name in Clocks._fields)
+        number, exponent, high, low, started = (
+            self._chains[name].copy() for name in Clocks._fields
+        )
         return Clocks(number, exponent, high, low, started.astype(np.bool_))
 
     def transitions(self) -> NDArray[np.uint64]:

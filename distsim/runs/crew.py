@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distsim.chains.cpu import entries_on_host
-from distsim.chains.opening import as_states, check_kernels, read_states
+from distsim.chains.opening import as_states, chains_on_gpus, check_kernels, read_states
 from distsim.config.options import STREAM, Config, flag
 from distsim.errors import InputError, OutputError
 from distsim.files.chains import CHAIN, CHAINS, TEMPERING, options_of
@@ -93,18 +93,7 @@ class Crew:
         check_kernels(ranks)
         group = group_of(ranks, ranks.size // groups)
         self.network = network = agreed(ranks, lambda: opened(group))
-        here = ranks.here()[1]
         agreed(ranks, lambda: check_room(config, network) if ranks.rank == 0 else None)
-        agreed(
-            ranks,
-            lambda: check_memory(
-                network,
-                config.weight_bits,
-                group,
-                entries_on_host(network, config, group),
-                here,
-            ),
-        )
         replicas = range(ranks.rank // group.size, config.chains, groups)
         stands = {} if saved is None else saved.chains
         if len(stands) < config.chains:
@@ -112,7 +101,21 @@ class Crew:
         until = length(config, network)[1]
         self._conditions = conditions = settled(config, network, ranks, until, given)
         agreed(ranks, lambda: _check_conditions(conditions, stands))
-        common = Common(network, config, group, states, conditions, ranks.size > 1)
+        each = [conditions(replica) for replica in range(config.chains)]
+        gpu = chains_on_gpus(config, each, network.neurons, ranks)
+        if not gpu:
+            here = ranks.here()[1]
+            agreed(
+                ranks,
+                lambda: check_memory(
+                    network,
+                    config.weight_bits,
+                    group,
+                    entries_on_host(network, config, group),
+                    here,
+                ),
+            )
+        common = Common(network, config, group, states, conditions, ranks.size > 1, gpu)
         self.team = agreed(ranks, lambda: self._open(common, replicas, stands))
         self._digest = self.team.chain.network_digest() if config.checkpoint else ""
         self._where = whereabouts(self.team.chain, ranks)

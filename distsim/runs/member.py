@@ -33,7 +33,8 @@ class Common(NamedTuple):
 
     network, config: of all chains; group: the ranks that make them; states: uint8[N] or, of all
     chains, uint8[R, N], where the configuration does not name them; conditions: of each chain;
-    several_ranks: whether the run has others than this one.
+    several_ranks: whether the run has others than this one; gpu: whether each has taken a GPU, on
+    which its chains are to be.
     """
 
     network: Network
@@ -42,6 +43,7 @@ class Common(NamedTuple):
     states: NDArray[np.uint8] | None
     conditions: Callable[[int], Conditions]
     several_ranks: bool
+    gpu: bool
 
     def of(self, replica: int) -> Config:
         """Of one chain alone."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from distsim.chains import layers
 from distsim.chains.abreast import Abreast, Lane
-from distsim.chains.chain import Seen
+from distsim.chains.chain import Seen, at_start
 from distsim.chains.cpu import HostChain
 from distsim.chains.layers import Layers
 from distsim.chains.opening import open_on_host, start_of
@@ -34,6 +34,8 @@ def open_group(common: Common, replicas: Sequence[int], saved: Mapping[int, Stan
     """These chains side by side where that is asked for or faster, else one after the other.
     Raises InputError on every rank of the group alike."""
     config = common.config
+    if common.gpu:
+        return _on_gpu(common, replicas, saved)
     if config.scan != "sequential" or config.engine not in ("auto", "layers"):
         return Team(common, replicas, saved)
     first = replicas[0]
@@ -59,12 +61,31 @@ def open_group(common: Common, replicas: Sequence[int], saved: Mapping[int, Stan
         replicas,
         np.stack([states for states, _ in starts]),
         [conditions for _, conditions in starts],
+        [saved[replica].position for replica in replicas if saved],
         keeps=_keeps(common),
         exponent=before.law.clock.exponent,
         timer=before.timer,
         threads=1 if common.several_ranks else None,
     )
     return Row(common, abreast, replicas, starts, saved, before)
+
+
+def _on_gpu(common: Common, replicas: Sequence[int], saved: Mapping[int, Stand]) -> Group:
+    """On the GPU that this rank has taken."""
+    from distsim.chains.gpu_many import open_on_gpu  # late: it needs CuPy
+
+    network, config = common.network, common.config
+    if config.model == "bm" and not _alike(replicas, saved, network.neurons):
+        return Team(common, replicas, saved)  # what is left of each
+    starts = starts_of(common, replicas, saved)
+    positions = [
+        saved[replica].position if replica in saved else at_start(states)
+        for replica, (states, _) in zip(replicas, starts, strict=True)
+    ]
+    abreast = open_on_gpu(
+        network, config, common.group, replicas, starts, positions if saved else []
+    )
+    return Row(common, abreast, replicas, starts, saved, None)
 
 
 def _alike(replicas: Sequence[int], saved: Mapping[int, Stand], neurons: int) -> bool:
@@ -118,9 +139,6 @@ class Row:
         self._tail: Team | None = None  # makes what is left
         self._over = False
         stands = [saved.get(replica) for replica in replicas]
-        positions = [one.position for one in stands if one is not None]
-        if positions:
-            abreast.go_on(positions)
         self._members: list[Member[Lane]] = []
         for r, (replica, (states, conditions)) in enumerate(zip(replicas, starts, strict=True)):
             lane = Lane(abreast, r, common.of(replica), self.group, conditions, states)

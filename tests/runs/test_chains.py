@@ -249,7 +249,6 @@ def test_output_that_cannot_be_written_leaves_the_way_on(
     ("options", "match"),
     [
         ({"chains": 2, "replica": 1}, r"replica: 1 given with 2 chains; allowed: one of both"),
-        ({"chains": 2, "device": "gpu"}, r"device: gpu given for 2 chains; allowed: --device cpu"),
         (
             {"chains": 2, "observe": "activity"},
             r"observe: given for 2 chains of a length in transitions",
@@ -284,6 +283,45 @@ def test_grids_that_cannot_be_are_refused_on_every_rank(
         return True
 
     assert all(on_ranks(ranks, refused))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"engine": "race"}, r"engine race; allowed: auto; or cpu, or auto"),
+        ({"ranks_per_chain": 2}, r"2 ranks a chain; allowed: 1"),
+        ({"events": True}, r"events; allowed: without \(--no-events\)"),
+        ({"time": 5.0, "observe": "activity"}, r"observables; allowed: without"),
+        ({"storage": "sparse"}, r"sparse storage; allowed: dense"),
+        ({"model": "bm", "scan": "random"}, r"a random scan; allowed: --scan sequential"),
+        ({"model": "bm"}, r"weights of 32 bits; allowed: 8 or 16"),
+        ({"model": "bm", "sweeps": 9, "temper": "1:2"}, r"tempering; allowed: without"),
+        ({"time": 5.0, "stimulus": "STIMULUS"}, r"a stimulus; allowed: without"),
+        (
+            {"model": "bm", "steps": 100, "weight_bits": 8, "tau": "2:1:linear:3"},
+            r"temperatures that change inside a sweep; allowed: between sweeps",
+        ),
+    ],
+)
+def test_what_gpus_cannot_do_yet_is_refused_on_every_rank(
+    options: dict[str, Any], match: str, tmp_path: Path
+) -> None:
+    if "stimulus" in options:
+        path = tmp_path / "stimulus.csv"
+        path.write_text("start,stop,neuron,bias\n1,2,3,0.5\n")
+        options = {**options, "stimulus": str(path)}
+    length = {} if options.keys() & {"time", "sweeps", "steps"} else {"transitions": 10}
+    given = {**NETWORK, "chains": 4, "device": "gpu", **length, **options}
+    if given.get("model") == "bm":
+        given |= {"network": "hopfield", "patterns": 3}
+    config = Config(**given)
+
+    def refused(ranks: Communicator) -> bool:
+        with pytest.raises(InputError, match=f"device gpu: given for several chains with {match}"):
+            simulation.run(config, ranks)
+        return True
+
+    assert all(on_ranks(2, refused))
 
 
 def test_more_chains_than_memory_has_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
