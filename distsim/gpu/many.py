@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from distsim.kernels.philox import REPLICA_SHIFT
 
 REACH = 2**29  # of linear responses, in weight units
-_FAR = -float(2**28)  # the rest of a neuron that is none: it stays at 0
+_FAR = -float(2**28)  # the rest, in single precision, of a place without a neuron: it stays at 0
 
 
 class ManyChains(Protocol):
@@ -93,9 +93,9 @@ class Memory:
         self.size, self.place = size, place
         self.chains = -(-self.count // together) * together
         self.names = cupy.asarray(self._padded(replicas.astype(np.uint64) << REPLICA_SHIFT))
-        far = np.full(size, _FAR)
-        far[place] = rest
-        self.rest, self.rests = cupy.asarray(far), cupy.asarray(far.astype(np.float32))
+        exact, rough = np.full(size, -np.inf), np.full(size, _FAR, np.float32)
+        exact[place] = rough[place] = rest
+        self.rest, self.rests = cupy.asarray(exact), cupy.asarray(rough)
         twice = np.zeros(size, np.int32)
         twice[place] = 2 * bias
         self.biases = cupy.asarray(twice)

@@ -17,22 +17,21 @@ class Variant:
     """A thread block of `kernels/resident.cu`.
 
     chains: that it owns; span: times eight of them, a warp's tile; splits: warps that share the
-    columns of a tile; deciders, tellers: warps; by_warp: a warp decides for a chain, not a thread;
-    resident: blocks on a multiprocessor at once.
+    columns of a tile; lanes: threads that decide for a chain; tellers: warps; resident: blocks on a
+    multiprocessor at once.
     """
 
     chains: int
     span: int
     splits: int
-    deciders: int
+    lanes: int
     tellers: int
-    by_warp: bool
     resident: int = 1
 
     @property
     def threads(self) -> int:
         products = 2 * (self.chains // (8 * self.span)) * self.splits
-        return 32 * (products + self.deciders + self.tellers)
+        return 32 * (products + self.tellers) + self.chains * self.lanes
 
     def constants(self) -> dict[str, int]:
         """What the kernel is compiled with."""
@@ -40,9 +39,8 @@ class Variant:
             "CHAINS": self.chains,
             "SPAN": self.span,
             "SPLITS": self.splits,
-            "DECIDERS": self.deciders,
+            "LANES": self.lanes,
             "TELLERS": self.tellers,
-            "BY_WARP": int(self.by_warp),
             "RESIDENT": self.resident,
             "GAP_ROW": self.chains + 2,
         }
@@ -61,23 +59,73 @@ def stride_of(size: int) -> int:
 
 # From few chains to many: the first that holds all chains at once is the fastest.
 VARIANTS = (
-    Variant(8, 1, 4, 8, 1, True),
-    Variant(16, 2, 4, 8, 1, True),
-    Variant(32, 2, 2, 1, 4, False),
-    Variant(64, 4, 2, 2, 4, False),
-    Variant(128, 4, 1, 4, 4, False),
+    Variant(8, 1, 4, 4, 1),
+    Variant(16, 2, 4, 4, 2),
+    Variant(32, 2, 2, 4, 4),
+    Variant(64, 4, 2, 1, 4),
+    Variant(128, 4, 1, 1, 4),
 )
 
 
 def choose(
-    chains: int, size: int, planes: int, multiprocessors: int, *, energies: bool
+    chains: int,
+    size: int,
+    planes: int,
+    multiprocessors: int,
+    *,
+    energies: bool,
+    one_pass: bool = False,
 ) -> Variant | None:
     """The variant for so many chains of so many neurons (a multiple of 64); None: too large."""
     fitting = [
         variant
         for variant in VARIANTS
-        if variant.shared(size, planes, energies=energies) <= SHARED_LIMIT
+        if variant.shared(size, planes, energies=energies, one_pass=one_pass) <= SHARED_LIMIT
     ]
+    for variant in fitting:
+        if variant.chains * variant.resident * multiprocessors >= chains:
+            return variant
+    return fitting[-1] if fitting else None
+
+
+@dataclass(frozen=True)
+class LayerVariant:
+    """A thread block of `kernels/layers.cu`: chains that it owns; span: times eight of them, a
+    warp's tile; warps; resident: blocks on a multiprocessor at once."""
+
+    chains: int
+    span: int
+    warps: int
+    resident: int = 1
+
+    @property
+    def threads(self) -> int:
+        return 32 * self.warps
+
+    def constants(self) -> dict[str, int]:
+        return {
+            "CHAINS": self.chains,
+            "SPAN": self.span,
+            "WARPS": self.warps,
+            "RESIDENT": self.resident,
+        }
+
+    def shared(self, size: int) -> int:
+        """Bytes of shared memory for so many places."""
+        return self.chains * (stride_of(size) + size // 4 + 16 + 5 * 8)
+
+
+LAYER_VARIANTS = (
+    LayerVariant(8, 1, 16),
+    LayerVariant(16, 2, 16),
+    LayerVariant(32, 4, 16),
+    LayerVariant(64, 4, 16),
+)
+
+
+def choose_for_layers(chains: int, size: int, multiprocessors: int) -> LayerVariant | None:
+    """The variant for so many chains of layers in so many places; None: too many places."""
+    fitting = [variant for variant in LAYER_VARIANTS if variant.shared(size) <= SHARED_LIMIT]
     for variant in fitting:
         if variant.chains * variant.resident * multiprocessors >= chains:
             return variant

@@ -144,9 +144,3 @@ __device__ __forceinline__ void keep(const Given& a, int chain, int part, const 
         a.last[chain] = tally.last;
     }
 }
-
-__device__ __forceinline__ i64 sum_of_warp(i64 x) {
-#pragma unroll
-    for (int k = 16; k; k >>= 1) x += __shfl_xor_sync(0xFFFFFFFFu, x, k);
-    return x;
-}

@@ -1,8 +1,7 @@
 // The 64 decisions of a block in turn, for many chains.
 //
 // gaps[p][i][c]: parts of the gap of neuron i of chain c (screen.cuh) at the block's start, to be
-// added up; the part number 0 and so many from it on make 2 z, the last the rest, where energies are
-// kept. weights: W of the block's neurons among themselves, [plane][64][ROW] bytes; states: bytes,
+// added up; where energies are kept, the last is the gap at z = 0, the others 2 z. weights: W of the block's neurons among themselves, [plane][64][ROW] bytes; states: bytes,
 // twice the state, of chain c at c apart.
 #pragma once
 #include "flips.cuh"
@@ -84,113 +83,128 @@ __device__ __forceinline__ void add_to_rest(int* gaps, const u32 (*own)[2], int 
     }
 }
 
-// A thread decides for a chain. changes (out): bytes, twice the change of each neuron; may be null.
-__device__ __forceinline__ Flips decide_chain(const Block& block, int chain, u8* states, u8* changes,
-                                              u64 name, double scale, i32 width, i64& doubled) {
-    u32 delta[16];
-    u64 changed = 0, after = 0;
+// Twice the change, as a byte, of a neuron that comes into state x; is: twice its state, as a byte.
+__device__ __forceinline__ u32 change_of(bool x, u32 is, u32 two) { return x ? two ^ is : is * 127; }
+
+// By how much 2 E changes; twice: 2 z, changes: of four neurons.
+__device__ __forceinline__ i64 energy_of(int twice, u32 changes, int q) {
+    return -(i64)((signed char)(changes >> 8 * q) / 2) * twice;
+}
+
+// The states of a chain after these changes, and its flips.
+__device__ __forceinline__ Flips store_changes(const u32* delta, u8* states, u8* changes) {
+    Flips flips = {0, 0};
 #pragma unroll
+    for (int k = 0; k < 4; k++) {
+        uint4 old = *(const uint4*)(states + 16 * k);
+        u32 now[4];
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            const int h = 4 * k + j;
+            const u32 flipped = delta[h] & 0x02020202u;
+            now[j] = word(old, j) ^ flipped;
+            flips.changed |= (u64)nibble(flipped) << 4 * h;
+            flips.states |= (u64)nibble(now[j]) << 4 * h;
+        }
+        *(uint4*)(states + 16 * k) = make_uint4(now[0], now[1], now[2], now[3]);
+        if (PASS)
+            *(uint4*)(changes + 16 * k) =
+                make_uint4(delta[4 * k], delta[4 * k + 1], delta[4 * k + 2], delta[4 * k + 3]);
+    }
+    return flips;
+}
+
+// A chain whose gaps leave some state open, by one thread.
+__device__ __noinline__ Flips decide_again(Block block, int chain, u8* states, u8* changes, u64 name,
+                                           double scale, i32 width, i64* doubled) {
+    u32 delta[16];
+#pragma unroll 1
     for (int h = 0; h < 16; h++) {
         const u32 old = *(const u32*)(states + 4 * h);
-        int gap[4], twice[4];
-        u32 own[4][2];
-#pragma unroll
+        delta[h] = 0;
+#pragma unroll 1
         for (int q = 0; q < 4; q++) {
-            int sum = sum_before(block.weights + (4 * h + q) * ROW, h, delta, own[q]);
-            gap[q] = gap_of(block, 4 * h + q, chain, twice[q]) + sum;
-            twice[q] += sum;
+            const u8* row = block.weights + (4 * h + q) * ROW;
+            Sum sum = {0, 0};
+#pragma unroll 4
+            for (int k = 0; k <= h; k++) {
+                u32 words[2] = {*(const u32*)(row + 4 * k),
+                                *(const u32*)(row + (PLANES - 1) * BLOCK * ROW + 4 * k)};
+                add(sum, words, delta[k]);
+            }
+            int twice;
+            const int gap = gap_of(block, 4 * h + q, chain, twice) + sum.total();
+            const u32 two = 2u << 8 * q, is = old & two;
+            bool x = gap >= 0;
+            if (is_open(open_key(gap), width))
+                x = settled(block, name, scale, 4 * h + q, gap, is != 0);
+            delta[h] |= change_of(x, is, two);
+            if (ENERGIES) *doubled += energy_of(twice + sum.total(), delta[h], q);
+        }
+    }
+    return store_changes(delta, states, changes);
+}
+
+// LANES threads decide for a chain, this one being number q of them; the first tells of the flips.
+// doubled: what this thread knows of the change of 2 E. changes: bytes (out), if PASS.
+__device__ __forceinline__ Flips decide_chain(const Block& block, int chain, int q, u8* states,
+                                              u8* changes, u64 name, double scale, i32 width,
+                                              i64& doubled) {
+    u32 delta[16], most = 0;
+    i64 energy = 0;
+#pragma unroll
+    for (int h = 0; h < 16; h++) {
+        const u8* rows = block.weights + 4 * h * ROW;
+        const u32 old = *(const u32*)(states + 4 * h);
+        int at[4], twice[4];
+        u32 own[4][2];
+        if (LANES == 1) {
+#pragma unroll
+            for (int p = 0; p < 4; p++) {
+                const int sum = sum_before(rows + p * ROW, h, delta, own[p]);
+                at[p] = gap_of(block, 4 * h + p, chain, twice[p]) + sum;
+                twice[p] += sum - at[p];
+            }
+        } else {  // a row each, then all four in each thread
+            u32 none[2];
+            const int sum = sum_before(rows + q * ROW, h, delta, none);
+            const int gap = gap_of(block, 4 * h + q, chain, twice[0]) + sum;
+            twice[0] += sum - gap;
+#pragma unroll
+            for (int p = 0; p < 4; p++) {
+                at[p] = __shfl_sync(0xFFFFFFFFu, gap, p, 4);
+#pragma unroll
+                for (int plane = 0; plane < PLANES; plane++)
+                    own[p][plane] = *(const u32*)(rows + (p + plane * BLOCK) * ROW + 4 * h);
+            }
         }
         // In turn: only what the others of these four add is not known yet.
-        u32 d[4], most = 0;
-        int at[4] = {gap[0], gap[1], gap[2], gap[3]};
+        delta[h] = 0;
 #pragma unroll
-        for (int q = 0; q < 4; q++) {
-            const u32 two = 2u << 8 * q, is = old & two;
-            d[q] = at[q] >= 0 ? two ^ is : is * 127;
-            most = max(most, open_key(at[q]));
-            add_to_rest(at, own, q, d[q]);
+        for (int p = 0; p < 4; p++) {
+            const u32 two = 2u << 8 * p;
+            const u32 d = change_of(at[p] >= 0, old & two, two);
+            most = max(most, open_key(at[p]));
+            add_to_rest(at, own, p, d);
+            delta[h] |= d;
         }
-        if (is_open(most, width)) {
+        if (ENERGIES) {  // 2 z is the gap but for what was drawn
+            if (LANES == 1) {
 #pragma unroll
-            for (int q = 0; q < 4; q++) at[q] = gap[q];
-#pragma unroll
-            for (int q = 0; q < 4; q++) {
-                const u32 two = 2u << 8 * q, is = old & two;
-                bool x = at[q] >= 0;
-                if (is_open(open_key(at[q]), width))
-                    x = settled(block, name, scale, 4 * h + q, at[q], is != 0);
-                d[q] = x ? two ^ is : is * 127;
-                add_to_rest(at, own, q, d[q]);
+                for (int p = 0; p < 4; p++) energy += energy_of(twice[p] + at[p], delta[h], p);
+            } else {
+                const int mine = q == 0 ? at[0] : q == 1 ? at[1] : q == 2 ? at[2] : at[3];
+                energy += energy_of(twice[0] + mine, delta[h], q);
             }
         }
-        delta[h] = d[0] | d[1] | d[2] | d[3];
-        const u32 flipped = delta[h] & 0x02020202u, now = old ^ flipped;
-        if (ENERGIES) {
-#pragma unroll
-            for (int q = 0; q < 4; q++) {  // -2 z times the change
-                i64 added = twice[q] + at[q] - gap[q];
-                if (flipped >> 8 * q & 2) doubled += now >> 8 * q & 2 ? -added : added;
-            }
-        }
-        *(u32*)(states + 4 * h) = now;
-        if (changes) *(u32*)(changes + 4 * h) = delta[h];
-        changed |= (u64)nibble(flipped) << 4 * h;
-        after |= (u64)nibble(now) << 4 * h;
     }
-    return {changed, after};
-}
-
-__device__ __forceinline__ int weight_of(const u8* row, int i) {
-    if (PLANES == 1) return (signed char)row[i];
-    return 256 * (signed char)row[i] + row[BLOCK * ROW + i];
-}
-
-// 32 neurons from `from` on: a warp goes from flip to flip, a neuron a lane. Adds what they change to
-// the gaps of the lane's neuron of these (first), and of the 32 after them (second). Returns the new
-// states, a bit each.
-template <bool BOTH>
-__device__ __forceinline__ u32 decide_half(const Block& block, int from, u32 before, int& first,
-                                           int& second, u64 name, double scale, i32 width, int lane,
-                                           int rest_of_gap, i64& doubled) {
-    const bool x = before >> lane & 1;
-    const u8* column = block.weights + from * ROW + from + lane;
-    u32 after = before;
-    int next = 0;
-    while (true) {
-        bool y = first >= 0;
-        if (is_open(open_key(first), width) && lane >= next)
-            y = settled(block, name, scale, from + lane, first, x);
-        u32 flips = __ballot_sync(0xFFFFFFFFu, y != x && lane >= next);
-        if (!flips) return after;
-        int j = __ffs(flips) - 1;
-        int sign = before >> j & 1 ? -2 : 2;
-        if (ENERGIES && lane == j) doubled -= (i64)(sign / 2) * (first - rest_of_gap);
-        first += sign * weight_of(column + j * ROW, 0);
-        if (BOTH) second += sign * weight_of(column + j * ROW, 32);
-        after ^= 1u << j;
-        next = j + 1;
+    Flips flips = {0, 0};
+    if (is_open(most, width)) {
+        energy = 0;
+        if (q == 0) flips = decide_again(block, chain, states, changes, name, scale, width, &energy);
+    } else if (q == 0) {
+        flips = store_changes(delta, states, changes);
     }
-}
-
-// A warp decides for a chain.
-__device__ __forceinline__ Flips decide_by_warp(const Block& block, int chain, u8* states,
-                                                u8* changes, u64 name, double scale, i32 width,
-                                                int lane, i64& doubled) {
-    int twice[2];
-    int low = gap_of(block, lane, chain, twice[0]), high = gap_of(block, lane + 32, chain, twice[1]);
-    const int rest[2] = {low - twice[0], high - twice[1]};
-    const u32 old[2] = {__ballot_sync(0xFFFFFFFFu, states[lane]),
-                        __ballot_sync(0xFFFFFFFFu, states[lane + 32])};
-    u32 now[2];
-    now[0] = decide_half<true>(block, 0, old[0], low, high, name, scale, width, lane, rest[0],
-                               doubled);
-    now[1] = decide_half<false>(block, 32, old[1], high, low, name, scale, width, lane, rest[1],
-                                doubled);
-#pragma unroll
-    for (int k = 0; k < 2; k++) {
-        int is = old[k] >> lane & 1, x = now[k] >> lane & 1;
-        states[lane + 32 * k] = 2 * x;
-        if (changes) changes[lane + 32 * k] = (u8)(2 * (x - is));
-    }
-    return {(u64)(now[1] ^ old[1]) << 32 | (now[0] ^ old[0]), (u64)now[1] << 32 | now[0]};
+    if (ENERGIES) doubled += energy;
+    return flips;
 }

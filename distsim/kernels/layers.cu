@@ -3,14 +3,17 @@
 //
 // Each layer begins at a multiple of 64 places, its first neuron at a place equal to its number
 // modulo 4. WARPS warps take tiles of 32 neurons by 8 SPAN chains: 2 z by tensor cores over those
-// columns that are not zero, thresholds, states. TELLERS warps count and digest the flips of the
-// layer before, each lane those of some blocks of 64 of a chain.
+// columns that are not zero, thresholds, states; besides, they count and digest the flips of the layer
+// before, blocks of 64 of some chains at a time.
 //
 // A barrier ends each layer.
+#define PASS 0
+#define SPLITS 1
+#define GAP_ROW CHAINS
 #include "chains.cuh"
 
-#define THREADS_ALL (32 * (WARPS + TELLERS))
-#define PARTS (32 * TELLERS / CHAINS)
+#define SHARES (CHAINS < 32 ? 32 / CHAINS : 1)  // threads that tell of a chain's block
+#define BATCHES (CHAINS < 32 ? 1 : CHAINS / 32)
 #define GROUPS (CHAINS / (8 * SPAN))
 
 // Places [first, first + size) from neuron `neuron` on, in the block of places of the first; whose
@@ -81,96 +84,121 @@ __device__ __forceinline__ u64 gather(uint4 v, int shift) {
     return found;
 }
 
-__device__ __forceinline__ void tell_layer(Tally& tally, const Given& a, const Layer& layer,
-                                           const u8* flips, int part, u64 sweep) {
-    const u64 start = sweep * a.neurons;
-    const u32 first = layer.neuron;
-    for (int b = 0; b < layer.size; b += BLOCK) {
-        const uint4 v = *(const uint4*)(flips + (layer.place + b) / 4);
-        const Flips found = {gather(v, 0), gather(v, 4)};
-        const u64 neuron = first + b;
-        if ((b / BLOCK) % PARTS == part) tell<1, DIGEST>(tally, found, 0, start + neuron, neuron);
-        else tell<1, false>(tally, found, 0, start + neuron, neuron);
-    }
+// How many flips there are in one.
+__device__ __forceinline__ int count_in(uint4 v) {
+    const u32 low = 0x0F0F0F0Fu;
+    return __popc(v.x & low) + __popc(v.y & low) + __popc(v.z & low) + __popc(v.w & low);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS_ALL, RESIDENT)
+// What a thread block knows of its chains' events, in shared memory: [CHAINS], counts twice, before
+// and after a layer.
+struct Tallies {
+    u64 counts[2][CHAINS], totals[CHAINS], last[CHAINS];
+};
+
+// A thread tells of block number `block` of a layer, of a chain.
+__device__ __forceinline__ void tell_block(Tallies& tallies, int parity, const Given& a,
+                                           const Layer& layer, const u8* flips, int block, int chain,
+                                           int share, u64 sweep) {
+    Tally tally = {tallies.counts[parity][chain], 0, 0};
+    const u8* mine = flips + layer.place / 4;
+    for (int b = 0; b < block; b++) tally.count += count_in(*(const uint4*)(mine + 16 * b));
+    const uint4 v = *(const uint4*)(mine + 16 * block);
+    const u64 neuron = layer.neuron + BLOCK * block;
+    tell<SHARES, DIGEST>(tally, {gather(v, 0), gather(v, 4)}, share, sweep * a.neurons + neuron,
+                         neuron);
+    if (DIGEST) atomicAdd(&tallies.totals[chain], tally.total);
+    if (share) return;
+    atomicMax(&tallies.last[chain], tally.last);
+    if (BLOCK * (block + 1) >= layer.size) tallies.counts[parity ^ 1][chain] = tally.count;
+}
+
+extern "C" __global__ void __launch_bounds__(32 * WARPS, RESIDENT)
 sweep_layers(GIVEN_PARAMETERS, const Layer* layers, const int* columns, int count) {
     const Given a = GIVEN;
     extern __shared__ __align__(16) u8 shared[];
     const int stride = a.size % 128 ? a.size : a.size + 64, row = a.size / 4 + 16;
     u8* const twos = shared;                    // [CHAINS][stride], twice the states
     u8* const flips = shared + CHAINS * stride;  // [CHAINS][row]: see `gather`
-    i64* const changes = (i64*)(flips + CHAINS * row);
+    i64* const changes = (i64*)(flips + CHAINS * row);  // [CHAINS] of 2 E
+    Tallies& tallies = *(Tallies*)(changes + CHAINS);
     const int thread = threadIdx.x, warp = thread >> 5, lane = thread & 31;
     const int g = lane >> 2, t = lane & 3;
     const int first_chain = a.chain0 + blockIdx.x * CHAINS;
-    const int own = thread - 32 * WARPS;  // of a teller
-    Tally tally = {};
-    if (own >= 0) tally = tally_of(a, first_chain + own / PARTS);
 
     load_states(a, twos, stride, first_chain);
-    if (ENERGIES && thread < CHAINS) changes[thread] = 0;
+    for (int k = thread; k < CHAINS * row / 16; k += 32 * WARPS)
+        ((uint4*)flips)[k] = make_uint4(0, 0, 0, 0);
+    for (int c = thread; c < CHAINS; c += 32 * WARPS) {
+        changes[c] = 0;
+        tallies.counts[0][c] = tallies.counts[1][c] = a.counts[first_chain + c];
+        tallies.totals[c] = 0;
+        tallies.last[c] = a.last[first_chain + c];
+    }
     __syncthreads();
 
     const int total = a.sweeps * count;
     int l = 0, sweep = 0, before = count - 1;
     for (int it = 0; it <= total; it++) {
         const Layer layer = layers[l];
-        if (own >= 0) {
-            if (it > 0)
-                tell_layer(tally, a, layers[before], flips + own / PARTS * row, own % PARTS,
-                           a.sweep0 + sweep - (l == 0));
-        } else if (it < total) {
-            const int units = (layer.size + 31) / 32 * GROUPS;
-            for (int u = warp; u < units; u += WARPS) {
-                const int tile = u / GROUPS, group = u % GROUPS;
-                const int at = layer.place + 32 * tile + 4 * g;
-                const u32 neuron = layer.neuron + 32 * tile + 4 * g;
-                const u8* tiles = a.tiles + (i64)(layer.place / 32 + tile) * (a.size / BLOCK) * TILE;
-                const u8* x = twos + (8 * SPAN * group + g) * stride + 16 * t;
-                Sums sums = {};
-                if (layer.until > layer.from) {
-                    const int* list = columns + layer.from;
-                    const int tall = layer.until - layer.from;
-                    product<false>(sums, tiles, x, stride, list, tall, lane);
-                    if (PLANES == 2) {
+        // Tiles first, then blocks of the layer before.
+        const Layer told = layers[before];
+        const int tiles_here = it < total ? (layer.size + 31) / 32 * GROUPS : 0;
+        const int units = tiles_here + (it ? (told.size + BLOCK - 1) / BLOCK * BATCHES : 0);
+        for (int u = warp; u < units; u += WARPS) {
+            if (u >= tiles_here) {
+                const int unit = u - tiles_here;
+                const int c = unit % BATCHES * 32 + lane / SHARES;
+                tell_block(tallies, it & 1, a, told, flips + c * row, unit / BATCHES, c,
+                           lane % SHARES, a.sweep0 + sweep - (l == 0));
+                continue;
+            }
+            const int tile = u / GROUPS, group = u % GROUPS;
+            const int at = layer.place + 32 * tile + 4 * g;
+            const u32 neuron = layer.neuron + 32 * tile + 4 * g;
+            const u8* tiles = a.tiles + (i64)(layer.place / 32 + tile) * (a.size / BLOCK) * TILE;
+            const u8* x = twos + (8 * SPAN * group + g) * stride + 16 * t;
+            Sums sums = {};
+            if (layer.until > layer.from) {
+                const int* list = columns + layer.from;
+                const int tall = layer.until - layer.from;
+                product<false>(sums, tiles, x, stride, list, tall, lane);
+                if (PLANES == 2) {
 #pragma unroll
-                        for (int k = 0; k < 8 * SPAN; k++) ((int*)sums)[k] *= 256;
-                        product<true>(sums, tiles + (i64)a.size * a.size, x, stride, list, tall,
-                                      lane);
-                    }
+                    for (int k = 0; k < 8 * SPAN; k++) ((int*)sums)[k] *= 256;
+                    product<true>(sums, tiles + (i64)a.size * a.size, x, stride, list, tall,
+                                  lane);
                 }
-                const int4 bias = *(const int4*)(a.biases + at);
-                const float4 rests = *(const float4*)(a.rests + at);
-                const int twice[4] = {bias.x, bias.y, bias.z, bias.w};
+            }
+            const int4 bias = *(const int4*)(a.biases + at);
+            const float4 rests = *(const float4*)(a.rests + at);
+            const int twice[4] = {bias.x, bias.y, bias.z, bias.w};
 #pragma unroll
-                for (int n = 0; n < SPAN; n++) {
-                    int gaps[2][4], chain[2];
-                    u32 old[2];
-                    const int c = 8 * (SPAN * group + n) + 2 * t;
+            for (int n = 0; n < SPAN; n++) {
+                int gaps[2][4], chain[2];
+                u32 old[2];
+                const int c = 8 * (SPAN * group + n) + 2 * t;
 #pragma unroll
-                    for (int e = 0; e < 2; e++) {
-                        chain[e] = first_chain + c + e;
-                        old[e] = *(const u32*)(twos + (c + e) * stride + at);
-                    }
-                    draw_fours<2>(gaps, a, chain, at, neuron, sweep, rests, old);
+                for (int e = 0; e < 2; e++) {
+                    chain[e] = first_chain + c + e;
+                    old[e] = *(const u32*)(twos + (c + e) * stride + at);
+                }
+                draw_fours<2>(gaps, a, chain, at, neuron, sweep, rests, old);
 #pragma unroll
-                    for (int e = 0; e < 2; e++) {
-                        int z[4];
+                for (int e = 0; e < 2; e++) {
+                    int z[4];
 #pragma unroll
-                        for (int k = 0; k < 4; k++) z[k] = sums[n][k >> 1][2 * (k & 1) + e] + twice[k];
-                        i64 sum = 0;
-                        const u32 now = new_states(a, z, gaps[e], old[e], chain[e], at, neuron,
-                                                   sweep, sum);
-                        *(u32*)(twos + (c + e) * stride + at) = now;
-                        flips[(c + e) * row + at / 4] = nibble(now ^ old[e]) | nibble(now) << 4;
-                        if (ENERGIES) {
+                    for (int k = 0; k < 4; k++) z[k] = sums[n][k >> 1][2 * (k & 1) + e] + twice[k];
+                    i64 sum = 0;
+                    const u32 now = new_states(a, z, gaps[e], old[e], chain[e], at, neuron,
+                                               sweep, sum);
+                    *(u32*)(twos + (c + e) * stride + at) = now;
+                    flips[(c + e) * row + at / 4] = nibble(now ^ old[e]) | nibble(now) << 4;
+                    if (ENERGIES) {
 #pragma unroll
-                            for (int k = 4; k < 32; k <<= 1)
-                                sum += __shfl_xor_sync(0xFFFFFFFFu, sum, k);
-                            if (g == 0) atomicAdd((u64*)&changes[c + e], (u64)sum);
-                        }
+                        for (int k = 4; k < 32; k <<= 1)
+                            sum += __shfl_xor_sync(0xFFFFFFFFu, sum, k);
+                        if (g == 0) atomicAdd((u64*)&changes[c + e], (u64)sum);
                     }
                 }
             }
@@ -187,7 +215,12 @@ sweep_layers(GIVEN_PARAMETERS, const Layer* layers, const int* columns, int coun
             l = 0, sweep++;
         }
     }
-    if (own >= 0) keep(a, first_chain + own / PARTS, own % PARTS, tally);
-    if (ENERGIES && thread < CHAINS) a.doubled[first_chain + thread] += changes[thread];
+    if (thread < CHAINS) {
+        const int chain = first_chain + thread;
+        a.counts[chain] = tallies.counts[(total + 1) & 1][thread];
+        a.totals[chain] += tallies.totals[thread];
+        a.last[chain] = tallies.last[thread];
+        if (ENERGIES) a.doubled[chain] += changes[thread];
+    }
     store_states(a, twos, stride, first_chain);
 }

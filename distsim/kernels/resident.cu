@@ -2,8 +2,8 @@
 // of them and sweeps alone, states in shared memory, z never stored.
 //
 // For a block of 64 neurons the first WARPS warps make 2 z = 2 W x by tensor cores and draw the
-// thresholds: with both, the gaps (screen.cuh). DECIDERS warps take the 64 decisions in turn, which
-// need W of the block itself only. While block n is decided, the products of block n + 1 are summed
+// thresholds: with both, the gaps (screen.cuh). LANES threads a chain take its 64 decisions in turn,
+// which need W of the block itself only. While block n is decided, the products of block n + 1 are summed
 // over all columns but those of block n, added afterwards. TELLERS warps count and digest the flips
 // of block n - 1.
 //
@@ -14,12 +14,12 @@
 #include "chains.cuh"
 
 #define WARPS (2 * (CHAINS / (8 * SPAN)) * SPLITS)
+#define DECIDERS (CHAINS * LANES / 32)  // a chain has LANES threads
 #define THREADS_ALL (32 * (WARPS + DECIDERS + TELLERS))
 #define PARTS (32 * TELLERS / CHAINS)  // tellers of a chain
 #define GAPS (SPLITS + ENERGIES)       // parts of a gap
 #define AHEAD 2                        // tiles that a warp loads ahead
 #define COPIES (WARPS < 8 ? 8 / WARPS : 1)
-#define MINE (BY_WARP ? CHAINS / DECIDERS : 1)  // chains of a warp that decides, or of a thread
 
 __device__ __forceinline__ void meet_without_tellers() {
     asm volatile("bar.sync 1, %0;" ::"n"(32 * (WARPS + DECIDERS)) : "memory");
@@ -167,52 +167,10 @@ __device__ __forceinline__ void store_drawn(const Sums& drawn, int* gaps, const 
     }
 }
 
-// The decisions of a block by one warp of those that decide. doubled: of each of its chains.
-__device__ __forceinline__ void decide(const Block& given, const Given& a, const Shared& s,
-                                       int decider, int lane, int block, int sweep, int buffer,
-                                       i64* doubled) {
-#pragma unroll 1
-    for (int k = 0; k < MINE; k++) {
-        const int c = BY_WARP ? decider + k * DECIDERS : 32 * decider + lane;
-        if (c >= CHAINS) continue;
-        const int chain = a.chain0 + blockIdx.x * CHAINS + c;
-        const double scale = a.scales[heat_at(a, chain, sweep)];
-        const i32 width = heat_of((float)scale).width;
-        u8* states = s.states + c * s.stride + BLOCK * block;
-        u8* changes = PASS ? s.operand + c * s.stride + BLOCK * block : 0;
-        i64 sum = 0;
-        if (BY_WARP) {
-            Flips flips = decide_by_warp(given, c, states, changes, a.names[chain], scale, width,
-                                         lane, sum);
-            if (lane == 0) s.flips[buffer * CHAINS + c] = flips;
-        } else {
-            s.flips[buffer * CHAINS + c] =
-                decide_chain(given, c, states, changes, a.names[chain], scale, width, sum);
-        }
-        if (ENERGIES) doubled[k] += sum;
-    }
-}
-
-// What energies changed by, of the chains of a warp that decides; by all its lanes.
-__device__ __forceinline__ void note_energies(const Given& a, const i64* doubled, int decider,
-                                              int lane, int sweep) {
-    for (int k = 0; k < MINE; k++) {
-        const int c = BY_WARP ? decider + k * DECIDERS : 32 * decider + lane;
-        const int chain = a.chain0 + blockIdx.x * CHAINS + c;
-        const i64 sum = BY_WARP ? sum_of_warp(doubled[k]) : doubled[k];
-        if (c < CHAINS && (!BY_WARP || lane == 0))
-            a.energies[sweep * a.chains + chain] = a.doubled[chain] + sum;
-    }
-}
-
-__device__ __forceinline__ void add_energies(const Given& a, const i64* doubled, int decider,
-                                             int lane) {
-    for (int k = 0; k < MINE; k++) {
-        const int c = BY_WARP ? decider + k * DECIDERS : 32 * decider + lane;
-        const i64 sum = BY_WARP ? sum_of_warp(doubled[k]) : doubled[k];
-        if (c < CHAINS && (!BY_WARP || lane == 0))
-            a.doubled[a.chain0 + blockIdx.x * CHAINS + c] += sum;
-    }
+__device__ __forceinline__ i64 sum_of_lanes(i64 x) {
+#pragma unroll
+    for (int k = 1; k < LANES; k <<= 1) x += __shfl_xor_sync(0xFFFFFFFFu, x, k);
+    return x;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS_ALL, RESIDENT)
@@ -302,24 +260,36 @@ sweep_chains(GIVEN_PARAMETERS) {
             meet_without_tellers();
         }
     } else if (warp < WARPS + DECIDERS) {
-        const int decider = warp - WARPS;
-        i64 doubled[MINE] = {};
+        const int c = (thread - 32 * WARPS) / LANES, q = thread % LANES;
+        const int chain = first_chain + c;
+        const u64 name = a.names[chain];
+        i64 doubled = 0;
         int block = 0, sweep = 0;
         for (int it = -1; it < total; it++) {
             if (it >= 0) {
                 const Block given = {s.gaps, s.weights + (it & 1) * PLANES * BLOCK * ROW, a.seed,
                                      a.sweep0 + sweep, (u32)(a.column0 + BLOCK * block),
                                      a.rests + BLOCK * block, a.rest + BLOCK * block};
-                decide(given, a, s, decider, lane, block, sweep, it & 1, doubled);
+                const double scale = a.scales[heat_at(a, chain, sweep)];
+                const int at = c * s.stride + BLOCK * block;
+                Flips flips = decide_chain(given, c, q, s.states + at, s.operand + at, name, scale,
+                                           heat_of((float)scale).width, doubled);
+                if (q == 0) s.flips[(it & 1) * CHAINS + c] = flips;
                 if (++block == blocks) {
-                    if (ENERGIES && a.energies) note_energies(a, doubled, decider, lane, sweep);
+                    if (ENERGIES && a.energies) {
+                        const i64 sum = sum_of_lanes(doubled);
+                        if (q == 0) a.energies[sweep * a.chains + chain] = a.doubled[chain] + sum;
+                    }
                     block = 0, sweep++;
                 }
             }
             __syncthreads();
             meet_without_tellers();
         }
-        if (ENERGIES) add_energies(a, doubled, decider, lane);
+        if (ENERGIES) {
+            const i64 sum = sum_of_lanes(doubled);
+            if (q == 0) a.doubled[chain] += sum;
+        }
     } else {
         const int teller = thread - 32 * (WARPS + DECIDERS);
         const int chain = teller / PARTS, part = teller % PARTS;
