@@ -130,7 +130,8 @@ def _cupy(gpu: Gpu) -> Any:
         Memory=Memory,
         Stream=lambda non_blocking: _Stream(gpu),
         Device=lambda: types.SimpleNamespace(
-            synchronize=gpu.wait, attributes={
+            synchronize=gpu.wait,
+            attributes={
                 "MultiProcessorCount": 132,
                 "MaxSharedMemoryPerMultiprocessor": 228 << 10,
             },

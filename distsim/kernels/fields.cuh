@@ -42,7 +42,7 @@ typedef u64 wide_t;
 #define FIELDS_AT (STARTS_AT + 4 * BUCKETS)
 #define FLAGS_AT (FIELDS_AT + WHOLE_BYTES(PADDED * FIELD_BITS / 8))
 #define BASES_AT (FLAGS_AT + WHOLE_BYTES(PADDED))
-#define TICKETS_AT (BASES_AT + WHOLE_BYTES(PADDED * Z_BITS / 8))
+#define TICKETS_AT (BASES_AT + BASES_SHARED * WHOLE_BYTES(PADDED * Z_BITS / 8))
 #define ORDER_AT (TICKETS_AT + ROOM * (8 + Z_BITS / 4))
 #define PARTS_AT (ORDER_AT + WHOLE_BYTES(2 * ROOM))
 #define ALL_BYTES (PARTS_AT + WHOLE_BYTES(PARTS_BYTES))
@@ -135,28 +135,30 @@ __device__ __forceinline__ u32 mend(Fields& fields) {
 }
 
 // The neurons of a chain. bound: thresholds of the first ticket not drawn of those that are DRAWN,
-// or beyond all of those that are HELD.
+// or beyond all of those that are HELD; bases: where there is no room for them in shared memory.
 struct Neurons {
-    z_t* bound;
+    z_t *bound, *bases;
 
     __device__ __forceinline__ static Fields* fields() { return (Fields*)(shared + FIELDS_AT); }
     __device__ __forceinline__ static field_t& field(int i) {
         return ((field_t*)(shared + FIELDS_AT))[i];
     }
-    __device__ __forceinline__ static z_t& base(int i) { return ((z_t*)(shared + BASES_AT))[i]; }
     __device__ __forceinline__ static u8& flags(int i) { return ((u8*)(shared + FLAGS_AT))[i]; }
 
-    __device__ __forceinline__ static z_t z(int i) {
+    __device__ __forceinline__ z_t& base(int i) const {
+        return BASES_SHARED ? ((z_t*)(shared + BASES_AT))[i] : bases[i];
+    }
+    __device__ __forceinline__ z_t z(int i) const {
         return (z_t)((wide_t)base(i) + (wide_t)field(i));
     }
     // Of one whose field was lifted out of its span or fell under it.
-    __device__ __forceinline__ static z_t crossed_z(int i) {
+    __device__ __forceinline__ z_t crossed_z(int i) const {
         wide_t f = (wide_t)field(i);
         if (field(i) < HALF / 2) f += (wide_t)(2 * HALF);
         return (z_t)((wide_t)base(i) + f);
     }
     // Make the field anew, with b = threshold; true if s z has come to it.
-    __device__ __forceinline__ static bool set(int i, z_t z, bool refractory, z_t threshold) {
+    __device__ __forceinline__ bool set(int i, z_t z, bool refractory, z_t threshold) const {
         z_t slack = threshold - (refractory ? -z : z);
         wide_t near = slack < 1 ? 1 : slack > (z_t)FARTHEST ? (wide_t)FARTHEST : (wide_t)slack;
         wide_t f = refractory ? (wide_t)(HALF - 1) + near : (wide_t)(2 * HALF) - near;
@@ -165,7 +167,7 @@ struct Neurons {
         return slack < 1;
     }
     // The neuron takes its other state; its b stays. True if s z has come to it.
-    __device__ __forceinline__ static bool flip(int i) {
+    __device__ __forceinline__ bool flip(int i) const {
         bool before = flags(i) & REFRACTORY;
         wide_t down = (wide_t)base(i);
         wide_t b = before ? (wide_t)1 - (wide_t)HALF - down : (wide_t)(2 * HALF) + down;

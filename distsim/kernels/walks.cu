@@ -260,6 +260,7 @@ walk_chains(const Walks* given) {
     b.rest = given->rest;
     b.levels = given->levels;
     b.bound = given->bound + number * given->stride;
+    b.bases = given->bases + number * given->stride;
     b.thread = this_thread();
     b.lane = b.thread % LANES;
     b.here.seed = given->seed;

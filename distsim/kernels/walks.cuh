@@ -27,6 +27,7 @@ struct Walks {
     u8* x;                 // [chains, stride], and z: at the start of a window
     z_t* z;
     z_t* bound;            // [chains, stride]
+    z_t* bases;            // the same, where they are not in shared memory
     struct WalkTicket* tickets;  // [chains, room], and their order and parts: of windows that are large
     u32* order;
     u32* parts;
