@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from distsim.gpu.capacity import stride
+
 # The members of `Chain` and `Walks`, all of 8 bytes.
 _INTEGERS = "replica number exponent started target per_neuron margin transitions goal windows room"
 CHAIN = np.dtype(
@@ -103,6 +105,7 @@ def walk_constants(shape: WalkShape, n: int, bits: int, z_bits: int) -> dict[str
     warps, passes, at_once, room, bucket_bits, bases = shape
     return {
         "NEURONS": n,
+        "COLUMN_STRIDE": stride(n, bits),
         "WEIGHT_BITS": bits,
         "Z_BITS": z_bits,
         "CHAIN_WARPS": warps,
