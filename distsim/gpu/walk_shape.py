@@ -9,18 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from distsim.gpu.capacity import stride
+
 # The members of `Chain` and `Walks`, all of 8 bytes.
 _INTEGERS = "replica number exponent started target per_neuron margin transitions goal windows room"
 CHAIN = np.dtype(
     [
         *((name, np.int64) for name in _INTEGERS.split()),
-        *((name, np.float64) for name in ["high", "low", "scale", "last", "until", "change"]),
+        *((name, np.float64) for name in ("high", "low", "scale", "last", "until", "change")),
         ("total", np.uint64),
     ]
 )
 _WALKS = """
-    weights column_stride neurons stride seed rest levels held held_stride chains x z bound tickets
-    order parts room
+    weights column_stride neurons stride seed rest levels held held_stride chains x z bound bases
+    tickets order parts room
 """
 
 
@@ -48,27 +50,27 @@ _MOST_THREADS = 2048  # on a multiprocessor
 
 class WalkShape(NamedTuple):
     """warps: of a chain; passes: over a column; at_once: chains on a multiprocessor; room: tickets
-    in shared memory; bucket_bits: log2 of the parts of a window that tickets are counted into."""
+    in shared memory; bucket_bits: log2 of the parts of a window that tickets are counted into;
+    bases: whether those are in shared memory (fields.cuh)."""
 
     warps: int
     passes: int
     at_once: int
     room: int
     bucket_bits: int
+    bases: bool
 
 
-def shared_bytes(n: int, bits: int, z_bits: int, warps: int, room: int, bucket_bits: int) -> int:
+def shared_bytes(n: int, bits: int, z_bits: int, shape: WalkShape) -> int:
     """Of shared memory for a chain, as in fields.cuh."""
     unit = 8 * _UNIT // bits
     padded = -(-n // unit) * unit
-    pile = warps * 2 * WARP * 8  # lies where the parts of the order come
-    parts = (padded * bits // 4, padded, padded * z_bits // 8, 2 * room, max(2 * room, pile))
-    return (
-        _COMMON
-        + (4 << bucket_bits)
-        + room * (8 + z_bits // 4)
-        + sum(-(-p // 16) * 16 for p in parts)
-    )
+    pile = shape.warps * 2 * WARP * 8  # lies where the parts of the order come
+    order = 2 * shape.room
+    bases = padded * z_bits // 8 * shape.bases
+    parts = padded * bits // 4, padded, bases, order, max(order, pile)
+    tickets = shape.room * (8 + z_bits // 4)
+    return _COMMON + (4 << shape.bucket_bits) + tickets + sum(-(-p // 16) * 16 for p in parts)
 
 
 def walk_shape(
@@ -87,24 +89,23 @@ def walk_shape(
     wanted = min(max(_TICKETS * target, _FEWEST), _MOST)
     enough = min(wanted, _ENOUGH * target)
     most = min(-(-chains // multiprocessors), _MOST_AT_ONCE, _MOST_THREADS // (warps * WARP))
-    for at_once in range(max(1, most), 0, -1):
-        each = shared // at_once - _RESERVED
-        room = wanted // 16 * 16
-        while room >= _FEWEST:
+    for bases, at_once in [(True, k) for k in range(max(1, most), 0, -1)] + [(False, 1)]:
+        for room in range(wanted // 16 * 16, _FEWEST - 1, -16):
             bucket_bits = max(5, (room // 2).bit_length())
-            if shared_bytes(n, bits, z_bits, warps, room, bucket_bits) <= each:
+            found = WalkShape(warps, passes, at_once, room, bucket_bits, bases)
+            if shared_bytes(n, bits, z_bits, found) <= shared // at_once - _RESERVED:
+                if room >= enough or at_once == 1:
+                    return found
                 break
-            room -= 16
-        if room >= (enough if at_once > 1 else _FEWEST):
-            return WalkShape(warps, passes, at_once, room, bucket_bits)
     raise ValueError(f"{n} neurons with weights of {bits} bits")
 
 
 def walk_constants(shape: WalkShape, n: int, bits: int, z_bits: int) -> dict[str, int]:
     """What the kernel is compiled with besides the constants of all."""
-    warps, passes, at_once, room, bucket_bits = shape
+    warps, passes, at_once, room, bucket_bits, bases = shape
     return {
         "NEURONS": n,
+        "COLUMN_STRIDE": stride(n, bits),
         "WEIGHT_BITS": bits,
         "Z_BITS": z_bits,
         "CHAIN_WARPS": warps,
@@ -112,9 +113,10 @@ def walk_constants(shape: WalkShape, n: int, bits: int, z_bits: int) -> dict[str
         "CHAINS_AT_ONCE": at_once,
         "ROOM": room,
         "BUCKET_BITS": bucket_bits,
+        "BASES_SHARED": int(bases),
         "CHAIN_BYTES": CHAIN_BYTES,
         "WALKS_BYTES": WALKS_BYTES,
         "COMMON_BYTES": _COMMON,
-        "SHARED_BYTES": shared_bytes(n, bits, z_bits, warps, room, bucket_bits),
+        "SHARED_BYTES": shared_bytes(n, bits, z_bits, shape),
         "STARTERS": STARTERS,
     }

@@ -3,7 +3,6 @@
 The stream of each is that of the CPU's chain of its replica. Kernels: `kernels/walks.cu`.
 """
 
-import ctypes
 from typing import Any, NamedTuple
 
 import cupy
@@ -80,7 +79,7 @@ class Walks:
             multiprocessors=multiprocessors(), shared=shared_memory(),
         )  # fmt: skip
         self._spread = spread
-        self._kind = np.dtype(kind)
+        self._kind: np.dtype[Any] = np.dtype(kind)
         constants = walk_constants(self.shape, self.neurons, bits, z_bits)
         self._shared = constants["SHARED_BYTES"]
         self._module = compile_module("walks.cu", **constants)
@@ -113,11 +112,13 @@ class Walks:
         x = np.zeros((self.size, stride), np.uint8)
         x[:, :n] = states
         held = np.atleast_2d(np.zeros(n, np.bool_) if clamped is None else clamped)
-        beyond = np.iinfo(self._kind).max // 2
+        beyond = 1 << (8 * self._kind.itemsize - 2)
         self._given.held_stride = n if held.shape[0] > 1 else 0
         self._bind("x", cupy.asarray(x))
         self._bind("z", cupy.zeros((self.size, stride), self._kind))
         self._bind("bound", cupy.full((self.size, stride), beyond, self._kind))
+        if not self.shape.bases:
+            self._bind("bases", cupy.zeros((self.size, stride), self._kind))
         self._bind("rest", cupy.asarray(rest))
         self._bind("levels", cupy.asarray(lowest_levels()))
         self._bind("held", cupy.asarray(held.astype(np.uint8)))
@@ -135,16 +136,13 @@ class Walks:
             kind = np.uint64 if name == "tickets" else np.uint32
             self._bind(name, cupy.zeros((self.size, room * words), kind))
         self._given.room = room
-        self._arrays["given"] = cupy.asarray(
-            np.frombuffer(
-                ctypes.string_at(ctypes.addressof(self._given), ctypes.sizeof(Given)), np.uint64
-            )
-        )
+        self._arrays["given"] = cupy.asarray(np.frombuffer(bytes(self._given), np.uint64))
 
     def _launch(self, name: str, threads: int, shared: int, *more: Any) -> None:
         function = self._module.get_function(name)
         if shared:
             function.max_dynamic_shared_size_bytes = shared
+            function.preferred_shared_memory_carveout = 100  # all chains at once that fit
         function((self.size,), (threads,), (self._arrays["given"], *more), shared_mem=shared)
 
     # ---------------------------------------------------------------------------------- moving

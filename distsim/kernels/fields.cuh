@@ -42,7 +42,7 @@ typedef u64 wide_t;
 #define FIELDS_AT (STARTS_AT + 4 * BUCKETS)
 #define FLAGS_AT (FIELDS_AT + WHOLE_BYTES(PADDED * FIELD_BITS / 8))
 #define BASES_AT (FLAGS_AT + WHOLE_BYTES(PADDED))
-#define TICKETS_AT (BASES_AT + WHOLE_BYTES(PADDED * Z_BITS / 8))
+#define TICKETS_AT (BASES_AT + BASES_SHARED * WHOLE_BYTES(PADDED * Z_BITS / 8))
 #define ORDER_AT (TICKETS_AT + ROOM * (8 + Z_BITS / 4))
 #define PARTS_AT (ORDER_AT + WHOLE_BYTES(2 * ROOM))
 #define ALL_BYTES (PARTS_AT + WHOLE_BYTES(PARTS_BYTES))
@@ -134,42 +134,25 @@ __device__ __forceinline__ u32 mend(Fields& fields) {
     return found;
 }
 
-// The neurons of a chain. bound: thresholds of the first ticket not drawn of those that are DRAWN,
-// or beyond all of those that are HELD.
-struct Neurons {
-    z_t* bound;
+// The base and the field of a neuron with this z, whose lowest ticket not drawn has this threshold.
+struct Field {
+    z_t base;
+    field_t field;
+    bool reached;  // s z has come to it
 
-    __device__ __forceinline__ static Fields* fields() { return (Fields*)(shared + FIELDS_AT); }
-    __device__ __forceinline__ static field_t& field(int i) {
-        return ((field_t*)(shared + FIELDS_AT))[i];
-    }
-    __device__ __forceinline__ static z_t& base(int i) { return ((z_t*)(shared + BASES_AT))[i]; }
-    __device__ __forceinline__ static u8& flags(int i) { return ((u8*)(shared + FLAGS_AT))[i]; }
-
-    __device__ __forceinline__ static z_t z(int i) {
-        return (z_t)((wide_t)base(i) + (wide_t)field(i));
-    }
-    // Of one whose field was lifted out of its span or fell under it.
-    __device__ __forceinline__ static z_t crossed_z(int i) {
-        wide_t f = (wide_t)field(i);
-        if (field(i) < HALF / 2) f += (wide_t)(2 * HALF);
-        return (z_t)((wide_t)base(i) + f);
-    }
-    // Make the field anew, with b = threshold; true if s z has come to it.
-    __device__ __forceinline__ static bool set(int i, z_t z, bool refractory, z_t threshold) {
+    __device__ __forceinline__ Field(z_t z, bool refractory, z_t threshold) {
         z_t slack = threshold - (refractory ? -z : z);
-        wide_t near = slack < 1 ? 1 : slack > (z_t)FARTHEST ? (wide_t)FARTHEST : (wide_t)slack;
+        reached = slack < 1;
+        wide_t near = reached ? 1 : slack > (z_t)FARTHEST ? (wide_t)FARTHEST : (wide_t)slack;
         wide_t f = refractory ? (wide_t)(HALF - 1) + near : (wide_t)(2 * HALF) - near;
-        field(i) = (field_t)f;
-        base(i) = (z_t)((wide_t)z - f);
-        return slack < 1;
-    }
-    // The neuron takes its other state; its b stays. True if s z has come to it.
-    __device__ __forceinline__ static bool flip(int i) {
-        bool before = flags(i) & REFRACTORY;
-        wide_t down = (wide_t)base(i);
-        wide_t b = before ? (wide_t)1 - (wide_t)HALF - down : (wide_t)(2 * HALF) + down;
-        flags(i) ^= REFRACTORY;
-        return set(i, z(i), !before, (z_t)b);
+        field = (field_t)f;
+        base = (z_t)((wide_t)z - f);
     }
 };
+
+// Of a neuron that takes its other state, `refractory` before; its b stays.
+__device__ __forceinline__ Field flipped(z_t base, z_t z, bool refractory) {
+    wide_t down = (wide_t)base;
+    wide_t b = refractory ? (wide_t)1 - (wide_t)HALF - down : (wide_t)(2 * HALF) + down;
+    return Field(z, !refractory, (z_t)b);
+}

@@ -8,13 +8,9 @@
 #include "walks.cuh"
 #include "window.cuh"
 
-__device__ __forceinline__ bool is_own(const Walker& b, int i) {
-    return i / UNIT % BLOCK_THREADS == b.thread;
-}
-
 // This thread's part of the column of neuron j.
 __device__ __forceinline__ void load_column(const Walker& b, int j, Weights (&w)[PASSES]) {
-    const weight_t* from = column({b.weights, b.column_stride}, j);
+    const weight_t* from = b.weights + (i64)j * COLUMN_STRIDE;
 #pragma unroll
     for (int pass = 0; pass < PASSES; pass++) {
         int i = (pass * BLOCK_THREADS + b.thread) * UNIT;
@@ -68,14 +64,16 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
         bool fires = false;
         u64 word = 0;
         int t = 0;
+        Field turned(0, false, 0);  // if the ticket fires first
         if (k < count) {
             t = queue.order(k);
             const WalkTicket ticket = queue.ticket(t);
             int i = (int)neuron_of(ticket.key);
             bool refractory = b.flags(i) & REFRACTORY;
-            z_t z = b.z(i), sz = refractory ? -z : z;
+            z_t base = b.base(i), z = b.z(i), sz = refractory ? -z : z;
             fires = sz >= (refractory ? ticket.threshold[1] : ticket.threshold[0]);
             word = ticket.key | (u64)!refractory;
+            if (fires) turned = flipped(base, z, refractory);
         }
         u32 those = where(fires);
         if (!those) {
@@ -104,7 +102,15 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
         if (CHAIN_WARPS > 1) meet();  // all have looked
         if (b.thread == 0) queue.order(events) = (typename Queue::Index)(2 * t + up);
         events++;
-        int came = is_own(b, j) && b.flip(j) ? j : -1;
+        bool came = false;
+        if (j / UNIT % BLOCK_THREADS / LANES == b.thread / LANES) {  // this warp has the neuron
+            if (b.lane == who) {
+                b.flags(j) ^= REFRACTORY;
+                b.set(j, turned);
+                came = turned.reached;
+            }
+            meet_lanes();
+        }
         Push push(up);
         lanes_t tops = TOPS;
 #pragma unroll
@@ -115,8 +121,8 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
             tops &= push(fields, w[pass]);
             all[unit] = fields;
         }
-        if (meet_any(tops != TOPS || came >= 0)) {
-            bool over = look_into(b, queue, came, event);
+        if (meet_any(tops != TOPS || came)) {
+            bool over = look_into(b, queue, where(came) ? j : -1, event);
             over = meet_any(over);
             int more = (int)b.common().more;
             if (b.common().full || over) return {events, over};
@@ -140,7 +146,7 @@ __device__ __forceinline__ void load_chain(const Walker& b, const Walks* given) 
         u8 flags = there ? w.x[chain * w.stride + i] : 0;
         if (there && w.held[chain * w.held_stride + i]) flags |= HELD;
         b.flags(i) = flags;
-        b.set(i, there ? w.z[chain * w.stride + i] : 0, flags & REFRACTORY, (z_t)BEYOND);
+        b.set(i, Field(there ? w.z[chain * w.stride + i] : 0, flags & REFRACTORY, (z_t)BEYOND));
     }
     meet();
 }
@@ -170,7 +176,7 @@ __device__ __forceinline__ void open_here(Walker& b, const Walks* given) {
     i64 rule = chain.exponent;
     if (!chain.started) rule = (i64)floor((double)chain.per_neuron - octaves_of(top, chain.scale));
     Width width = width_and_cap(top, rule, chain.scale);
-    Here& here = b.here;
+    Here here = common.here;
     here.window = (u64)chain.number | (u64)chain.replica << REPLICA_SHIFT;
     here.end = end_word(chain.high, chain.low, width.exponent, chain.change);
     here.exponent = width.exponent;
@@ -179,6 +185,7 @@ __device__ __forceinline__ void open_here(Walker& b, const Walks* given) {
     here.margin = (z_t)min(chain.margin, BEYOND);
     meet();
     if (b.thread == 0) {
+        common.here = here;
         chain.exponent = rule;
         chain.started = 1;
     }
@@ -191,7 +198,7 @@ __device__ __forceinline__ bool close_window(const Walker& b, const Queue& queue
                                              Walked walked) {
     Common& common = b.common();
     Chain& chain = common.chain;
-    const Here& here = b.here;
+    const Here& here = b.here();
     double tick = power_of_two(here.exponent - MPM_TICK_BITS), last = chain.last;
     auto event = [&](int e) {
         u32 word = (u32)queue.order(e);
@@ -250,19 +257,17 @@ __device__ __forceinline__ Outcome through(const Walker& b, const Queue& queue) 
     return close_window(b, queue, walked) ? CLOSED : GIVEN_UP;
 }
 
+// A window for whose tickets there is no room in shared memory.
+__device__ __noinline__ Outcome through_far(Walker b, Far far) { return through(b, far); }
+
 // grid: a block a chain. See gpu/walks.py for the shared memory.
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, CHAINS_AT_ONCE)
 walk_chains(const Walks* given) {
     Walker b;
     i64 number = this_block();
     b.weights = given->columns.weights;
-    b.column_stride = given->columns.stride;
-    b.rest = given->rest;
-    b.levels = given->levels;
-    b.bound = given->bound + number * given->stride;
     b.thread = this_thread();
     b.lane = b.thread % LANES;
-    b.here.seed = given->seed;
     i64 first = number * given->room;
     Far far = {given->tickets + first, given->order + first, given->parts + first, (u32)given->room};
     Common& common = b.common();
@@ -270,7 +275,14 @@ walk_chains(const Walks* given) {
     u64* words = (u64*)(given->chains + number);
     for (int k = b.thread; k < (int)(sizeof(Chain) / 8); k += BLOCK_THREADS)
         ((u64*)&chain)[k] = words[k];
-    if (b.thread == 0) common.total = 0;
+    if (b.thread == 0) {
+        common.total = 0;
+        common.here.seed = given->seed;
+        common.rest = given->rest;
+        common.levels = given->levels;
+        common.bound = given->bound + number * given->stride;
+        common.bases = given->bases + number * given->stride;
+    }
     meet();
     load_chain(b, given);
     bool in_global = false, stored = false;
@@ -283,7 +295,7 @@ walk_chains(const Walks* given) {
         if (outcome == NO_ROOM) {
             meet();
             load_chain(b, given);
-            outcome = through(b, far);
+            outcome = through_far(b, far);
             in_global = outcome == CLOSED && common.more > ROOM / 2;
         }
         if (outcome != CLOSED) {

@@ -27,6 +27,7 @@ struct Walks {
     u8* x;                 // [chains, stride], and z: at the start of a window
     z_t* z;
     z_t* bound;            // [chains, stride]
+    z_t* bases;            // the same, where they are not in shared memory
     struct WalkTicket* tickets;  // [chains, room], and their order and parts: of windows that are large
     u32* order;
     u32* parts;
@@ -62,17 +63,7 @@ struct Far {
     __device__ __forceinline__ u32& part(u32 k) const { return parts[k]; }
 };
 
-// What a block's threads tell each other.
-struct Common {
-    Chain chain;
-    i64 top[CHAIN_WARPS];
-    u64 total;
-    u32 count, more, full, over;
-};
-
-static_assert(sizeof(Common) <= COMMON_BYTES, "as in gpu/walk_shape.py");
-
-// A window, as every thread knows it.
+// The window that a chain is in.
 struct Here {
     u64 seed, window, end;
     i64 exponent;
@@ -80,19 +71,54 @@ struct Here {
     z_t cap, margin;
 };
 
-// A thread of a block, the chain that it walks, and the window that it is in.
-struct Walker : Neurons {
-    const weight_t* weights;
-    i64 column_stride;
-    const double *rest, *levels;
-    int thread, lane;
+// What a block's threads tell each other, and what only some of their work needs: registers are for
+// the rest.
+struct Common {
+    Chain chain;
     Here here;
+    const double *rest, *levels;
+    z_t *bound, *bases;  // of this chain
+    i64 top[CHAIN_WARPS];
+    u64 total;
+    u32 count, more, full;
+};
+static_assert(sizeof(Common) <= COMMON_BYTES, "as in gpu/walk_shape.py");
+
+// A thread of a block, and its chain. Of a neuron: `bound`, threshold of the first ticket not drawn if
+// it is DRAWN, or beyond all if it is HELD.
+struct Walker {
+    const weight_t* weights;
+    int thread, lane;
 
     __device__ __forceinline__ static Common& common() { return *(Common*)shared; }
+    __device__ __forceinline__ static const Here& here() { return common().here; }
     __device__ __forceinline__ static u32& start(u32 k) { return ((u32*)(shared + STARTS_AT))[k]; }
     // What waits to be drawn by this warp.
     __device__ __forceinline__ u64& pile(int k) const {
         return ((u64*)(shared + PARTS_AT))[thread / LANES * WARP_PILE + k];
+    }
+    __device__ __forceinline__ static Fields* fields() { return (Fields*)(shared + FIELDS_AT); }
+    __device__ __forceinline__ static field_t& field(int i) {
+        return ((field_t*)(shared + FIELDS_AT))[i];
+    }
+    __device__ __forceinline__ static u8& flags(int i) { return ((u8*)(shared + FLAGS_AT))[i]; }
+    __device__ __forceinline__ static z_t& base(int i) {
+        return BASES_SHARED ? ((z_t*)(shared + BASES_AT))[i] : common().bases[i];
+    }
+    __device__ __forceinline__ static z_t& bound(int i) { return common().bound[i]; }
+
+    __device__ __forceinline__ static z_t z(int i) {
+        return (z_t)((wide_t)base(i) + (wide_t)field(i));
+    }
+    // Of one whose field was lifted out of its span or fell under it.
+    __device__ __forceinline__ static z_t crossed_z(int i) {
+        wide_t f = (wide_t)field(i);
+        if (field(i) < HALF / 2) f += (wide_t)(2 * HALF);
+        return (z_t)((wide_t)base(i) + f);
+    }
+    __device__ __forceinline__ static void set(int i, const Field& made) {
+        field(i) = made.field;
+        base(i) = made.base;
     }
 };
 
@@ -121,8 +147,8 @@ struct Thresholds {
 
     Thresholds() = default;
     __device__ __forceinline__ Thresholds(const Walker& b, int i, double level) {
-        double theta = level_threshold(level, b.here.exponent, b.here.scale);
-        double rest = b.rest[i];
+        double theta = level_threshold(level, b.here().exponent, b.here().scale);
+        double rest = b.common().rest[i];
         of[0] = to_z(to_threshold(theta - rest));
         of[1] = to_z(to_threshold(theta + rest));
         lowest = min(of[0], of[1]);
@@ -171,7 +197,7 @@ __device__ __forceinline__ void draw_one(const Walker& b, const Queue& queue, Dr
     bool takes = false;
     u64 key = 0;
     int i = d.neuron;
-    const Here& here = b.here;
+    const Here& here = b.here();
     Thresholds thresholds;
     if (d.busy) {
         Point point = ticket_of(here.seed, here.window, (u32)i, d.next, d.word);
@@ -188,9 +214,9 @@ __device__ __forceinline__ void draw_one(const Walker& b, const Queue& queue, Dr
         if (!takes) {
             z_t bound = min(thresholds.lowest, (z_t)(here.cap + 1));
             u8 flags = b.flags(i);
-            b.bound[i] = bound;
+            b.bound(i) = bound;
             b.flags(i) = flags | DRAWN;
-            b.set(i, b.z(i), flags & REFRACTORY, bound);
+            b.set(i, Field(b.z(i), flags & REFRACTORY, bound));
             d.busy = false;
         }
         d.next++;
@@ -204,39 +230,43 @@ __device__ __forceinline__ void draw_one(const Walker& b, const Queue& queue, Dr
 // the margin. A neuron that may not has a bound from the high half of its ticket 0's level.
 template <class Queue>
 __device__ __forceinline__ void draw_window(const Walker& b, const Queue& queue) {
-    const Here& here = b.here;
+    const Here& here = b.here();
     Drawing d = {false, 0, 0, 0, 0.0, 0};
-    int waiting = 0;
-    for (int first = 0; 4 * first < NEURONS; first += BLOCK_THREADS) {
-        int group = first + b.thread;
-        Words words = draw(here.seed, (u32)group, here.window, 0, FIRST);
-        for (int k = 0; k < 4; k++) {
-            int i = 4 * group + k;
-            bool may = false;
-            u32 word = word_of(words, k);
-            if (i < NEURONS) {
-                u8 flags = b.flags(i) & (REFRACTORY | HELD);
-                bool refractory = flags & REFRACTORY;
-                z_t z = b.z(i), sz = refractory ? -z : z, bound = (z_t)BEYOND;
-                if (flags & HELD) {
-                    flags |= DRAWN;
-                } else {
-                    i64 lowest = lowest_threshold(b.levels, word, here.exponent, here.scale);
-                    bound = min(to_z(lowest), (z_t)(here.cap + 1));
-                    may = sz + here.margin >= bound;
-                }
-                b.flags(i) = flags;
-                b.set(i, z, refractory, bound);
-            }
-            u32 found = where(may);
-            if (may) b.pile(waiting + before_lane(found, b.lane)) = (u64)i << 32 | word;
-            waiting += count_of(found);
-            meet_lanes();
-            while (waiting && waiting + count_of(where(d.busy)) >= LANES)
-                draw_one(b, queue, d, waiting);
+    int waiting = 0, group = b.thread, k = 0;
+    Words words = {0, 0, 0, 0};
+    while (true) {
+        bool more = 4 * (group - b.thread) < NEURONS;
+        int busy = count_of(where(d.busy));
+        if (!more && !waiting && !busy) return;
+        if (!more || (waiting && waiting + busy >= LANES)) {
+            draw_one(b, queue, d, waiting);
+            continue;
         }
+        if (k == 0) words = draw(here.seed, (u32)group, here.window, 0, FIRST);
+        int i = 4 * group + k;
+        bool may = false;
+        u32 word = word_of(words, k);
+        if (i < NEURONS) {
+            u8 flags = b.flags(i) & (REFRACTORY | HELD);
+            bool refractory = flags & REFRACTORY;
+            z_t z = b.z(i), sz = refractory ? -z : z, bound = (z_t)BEYOND;
+            if (flags & HELD) {
+                flags |= DRAWN;
+            } else {
+                i64 lowest = lowest_threshold(b.common().levels, word, here.exponent, here.scale);
+                bound = min(to_z(lowest), (z_t)(here.cap + 1));
+                may = sz + here.margin >= bound;
+            }
+            b.flags(i) = flags;
+            b.set(i, Field(z, refractory, bound));
+        }
+        u32 found = where(may);
+        if (may) b.pile(waiting + before_lane(found, b.lane)) = (u64)i << 32 | word;
+        waiting += count_of(found);
+        meet_lanes();
+        k = (k + 1) % 4;
+        if (k == 0) group += BLOCK_THREADS;
     }
-    while (waiting || where(d.busy)) draw_one(b, queue, d, waiting);
 }
 
 // Put the tickets in order of time: counted by parts of the window in `starts`, as they were drawn.
@@ -273,11 +303,11 @@ __device__ __forceinline__ void order_tickets(const Walker& b, const Queue& queu
 template <class Queue>
 __device__ __noinline__ bool deepen(Walker b, Queue queue, int i, z_t z,
                                     u64 now) {
-    const Here& here = b.here;
+    const Here& here = b.here();
     u8 flags = b.flags(i);
     bool refractory = flags & REFRACTORY;
     z_t sz = refractory ? -z : z, from = -(z_t)BEYOND - 1;
-    if (flags & DRAWN) from = b.bound[i];
+    if (flags & DRAWN) from = b.bound(i);
     bool over = sz >= from && sz > here.cap;
     z_t bound = from;
     meet_lanes();
@@ -307,9 +337,9 @@ __device__ __noinline__ bool deepen(Walker b, Queue queue, int i, z_t z,
         bound = min(bound, (z_t)(here.cap + 1));
     }
     if (b.lane == 0) {
-        if (!(flags & HELD)) b.bound[i] = bound;
+        if (!(flags & HELD)) b.bound(i) = bound;
         b.flags(i) = flags | DRAWN;
-        b.set(i, z, refractory, bound);
+        b.set(i, Field(z, refractory, bound));
     }
     meet_lanes();
     return over;

@@ -1,4 +1,4 @@
-"""Many chains that walk: the streams of the CPU's chains, on a GPU and by the kernel as host code."""
+"""Many chains that walk make the streams of the CPU's: on a GPU, and by the kernel as host code."""
 
 import contextlib
 import ctypes
@@ -12,7 +12,6 @@ import fake_cupy
 import numpy as np
 import pytest
 from host_code import library, needs_compiler
-from numpy.typing import NDArray
 
 from distsim.chains.chain import Position
 from distsim.chains.cpu import HostChain
