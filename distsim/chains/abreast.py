@@ -5,7 +5,7 @@ own.
 
 | member | meaning |
 |---|---|
-| engine, place | `layers`, `resident`, `walk`; `cpu`, `gpu` |
+| engine, place | `layers`, `resident`, `blocks` or `walk`; `cpu` or `gpu` |
 | shard, timer | as of a chain |
 | advance(limit, until) | some sweeps or windows in which chains do not end, by their number of |
 | | transitions or their time; whether there were any |

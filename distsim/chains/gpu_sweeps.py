@@ -16,19 +16,21 @@ from distsim.chains.chain import Position
 from distsim.config.options import Config
 from distsim.engines.timer import Timer
 from distsim.errors import InputError
+from distsim.gpu.blocks import Blocks
 from distsim.gpu.dense import DeviceColumns
 from distsim.gpu.driver import free_unused, multiprocessors
-from distsim.gpu.layering import bounds_of, worthwhile
+from distsim.gpu.layering import bounds_of, layering, worthwhile
 from distsim.gpu.layers import Layers
 from distsim.gpu.many import REACH, ManyChains
 from distsim.gpu.resident import Resident
-from distsim.gpu.variants import BLOCK, choose
+from distsim.gpu.variants import choose_for_layers
 from distsim.kernels.window import Clock
 from distsim.laws.conditions import Conditions
 from distsim.laws.course import Course
 from distsim.weights.shard import Shard
 
 _LAYERED = 1 << 14  # neurons of networks in which layers are looked for
+_RESIDENT = 2048  # and of those that a block of threads sweeps faster alone (measured)
 
 
 class SweptChains:
@@ -135,11 +137,11 @@ def _sweeper(
     given = (shard.bias, shard.rest, seed, replicas, states, clamped)
     if neurons <= _LAYERED:
         there = weights.get()
-        if worthwhile(bounds_of(there)):
+        bounds = bounds_of(there)
+        if worthwhile(bounds) and choose_for_layers(
+            replicas.size, layering(there, bounds).size, multiprocessors()
+        ):
             return Layers(there, *given), "layers"
-    size = -(-neurons // BLOCK) * BLOCK
-    if choose(replicas.size, size, weights.itemsize, multiprocessors(), energies=False) is None:
-        raise InputError(
-            f"device gpu: {neurons:,} neurons given for several chains; allowed: fewer"
-        )
-    return Resident(weights, *given), "resident"
+    if neurons <= _RESIDENT:
+        return Resident(weights, *given), "resident"
+    return Blocks(weights, *given), "blocks"

@@ -30,6 +30,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "anneal": ("resident", {**BM, "sweeps": 30, "tau": "3:0.05", "clamp": "3=1,100=0"}),
     "at rest": ("resident", {**BM, "sweeps": 9, "tau": 0.0}),
     "rbm": ("layers", {"model": "bm", "weight_bits": 8, "sweeps": 25}),
+    "large": ("blocks", {**BM, "neurons": 2100, "sweeps": 3, "coupling": 1.0}),
 }
 
 
