@@ -19,6 +19,7 @@ seed have nothing in common (`replica_bits`); so are those of STATE's c2.
 | VISIT  | 0 | step | 0, 1: which neuron a random scan visits |
 | STATE  | neuron >> 2 | 0 | word neuron & 3: the initial state |
 | WEIGHT | i >> 2 | j, 0 | two Box-Muller pairs: weights onto i..i+3 from j |
+| WEIGHT, 1 to 5 | | | synapses of generated networks: `synapses.py` |
 | PATTERN | neuron >> 2 | pattern, 0 | word neuron & 3: a random pattern |
 | SWAP   | lower rung | round | 0, 1: the uniform of a swap of temperatures |
 | SWEEP  | neuron >> 2 | sweep | word neuron & 3: half the uniform of a sequential scan's update |

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.kernels import sparse, sparse_apply
+from distsim.kernels import sparse, sparse_apply, synapses
 from distsim.kernels.apply import Marks
 from distsim.kernels.gaussian import Formula, gaussian_rows
 from distsim.kernels.replay import Bounds
+from distsim.kernels.synapses import Synapses
 
 _TILE = 1 << 20  # weights of a formula that are made at a time
 
@@ -71,6 +72,16 @@ class SparseColumns:
         free = starts[:-1].copy()
         for part in parts():
             sparse.fill(*part, free, self._columns)
+
+    def make(self, made: Synapses, first: int, unit: float) -> None:
+        """All rows, n from `first` on, in this unit; they are gone through twice."""
+        units = np.rint(made.values / unit).astype(np.int32)
+        starts = np.empty(self.neurons + 1, np.int64)
+        synapses.count(made.rule, units, first, first + self.size, starts)
+        total = int(starts[-1])
+        target, weight = np.empty(total, np.uint32), np.empty(total, f"int{self.bits}")
+        self._columns = sparse.Columns(starts, target, weight)
+        synapses.fill(made.rule, units, first, first + self.size, self._columns)
 
     def generate(self, formula: Formula, first: int, unit: float) -> None:
         step = max(1, _TILE // self.neurons)

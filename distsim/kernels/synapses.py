@@ -1,0 +1,347 @@
+"""Synapses that are a function of (seed, source, number): a neuron's targets and weights.
+
+A rule says of each source its targets, rising and distinct, and of each synapse an index into a
+table of weights: 2^16 quantiles of a normal law, or one of each type of source.
+
+| kind | targets of neuron j |
+|---|---|
+| STRATIFIED | number q is a random neuron of the q-th of k equal strata |
+| PROBABILITY | each neuron with the same probability: gaps, begun again every 4,096 neurons |
+| PAIRED | number q is j's partner in the q-th of k random pairings: symmetric, weights too |
+| OFFSETS | number q is at an offset of the q-th of k strata of a kernel, on a ring or a grid |
+
+Whoever wants the targets in [first, stop) need not know the others.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from distsim.kernels.elementary import ln
+from distsim.kernels.philox import WEIGHT, draw, word_of
+
+STRATIFIED, PROBABILITY, PAIRED, OFFSETS = range(4)
+# Tickets of the purpose WEIGHT, in the registry of `philox.py`.
+_SYNAPSE, _GAP, _TYPE, _KEY, _PAIR = range(1, 6)
+_ROWS = 12  # log2 of how many rows gaps go through
+_ROUNDS = 8  # of a permutation, each of one of its two halves
+_HALF = np.uint64(32)
+
+
+class Rule(NamedTuple):
+    """seed: a NumPy uint64; kind, neurons, synapses: integers; inhibitory: how many neurons are,
+    where weights are by type, or -1; gap: 1 / ln(1 - p), 0 for p = 1 (PROBABILITY); keys:
+    uint32[k, 8] (PAIRED); side: of a grid, or 0 of a ring; bound: int64[k + 1], where strata of
+    cells begin; offset: int32[cells, 2], x and y of each; limit: uint32[cells], the largest word
+    with which it is taken from its stratum (OFFSETS)."""
+
+    seed: Any
+    kind: int
+    neurons: int
+    synapses: int
+    inhibitory: int
+    gap: float
+    keys: Any
+    side: int
+    bound: Any
+    offset: Any
+    limit: Any
+
+
+class Synapses(NamedTuple):
+    """What all weights follow from. values: float64[...], the table of weights."""
+
+    rule: Rule
+    values: Any
+
+
+class _Room(NamedTuple):
+    """Of one column: target: uint32[...], index: int32[...], word: uint64[...]."""
+
+    target: Any
+    index: Any
+    word: Any
+
+
+@njit
+def _room(rule, first, stop):
+    most = stop - first if rule.kind == PROBABILITY else rule.synapses
+    return _Room(np.empty(most, np.uint32), np.empty(most, np.int32), np.empty(most, np.uint64))
+
+
+@njit
+def column(rule, j, first, stop, room):
+    """The targets of neuron j in [first, stop), as global indices, and of each its index into the
+    table, in `room`. Returns how many there are."""
+    if first == stop:
+        return 0
+    if rule.kind == STRATIFIED:
+        count = _stratified(rule, j, first, stop, room)
+    elif rule.kind == PROBABILITY:
+        count = _with_gaps(rule, j, first, stop, room)
+    elif rule.kind == PAIRED:
+        count = _paired(rule, j, first, stop, room)
+    else:
+        count = _at_offsets(rule, j, first, stop, room)
+    if rule.inhibitory >= 0:
+        room.index[:count] = inhibits(rule, j)
+    return count
+
+
+@njit
+def inhibits(rule, j):
+    """Whether neuron j is inhibitory: one of each stratum of neurons, as many as there are such."""
+    if rule.inhibitory <= 0:
+        return False
+    s = ((j + 1) * rule.inhibitory - 1) // rule.neurons
+    low = s * rule.neurons // rule.inhibitory
+    high = (s + 1) * rule.neurons // rule.inhibitory
+    word = draw(rule.seed, s, 0, _TYPE, WEIGHT)[0]
+    return j == low + _part(word, high - low)
+
+
+@njit(inline="always")
+def _part(word, size):
+    """A random integer below `size` of a word."""
+    return np.int64((word * np.uint64(size)) >> _HALF)
+
+
+# --------------------------------------------------------------------------------------- the kinds
+@njit
+def _stratified(rule, j, first, stop, room):
+    n, k = rule.neurons, rule.synapses
+    step, more = n // k, n % k
+    q, last = ((first + 1) * k - 1) // n, (stop * k - 1) // n
+    low, rest = q * n // k, q * n % k
+    count = 0
+    a = b = c = d = np.uint64(0)
+    if q & 1:
+        a, b, c, d = draw(rule.seed, q >> 1, j, _SYNAPSE, WEIGHT)
+    while q <= last:
+        high, rest = low + step, rest + more
+        if rest >= k:
+            high, rest = high + 1, rest - k
+        if q & 1:
+            a, b = c, d
+        else:
+            a, b, c, d = draw(rule.seed, q >> 1, j, _SYNAPSE, WEIGHT)
+        i = low + _part(a, high - low)
+        if first <= i < stop:
+            room.target[count] = i
+            room.index[count] = np.int32(b >> np.uint64(16))
+            count += 1
+        q, low = q + 1, high
+    return count
+
+
+@njit
+def _with_gaps(rule, j, first, stop, room):
+    count = 0
+    for block in range(first >> _ROWS, ((stop - 1) >> _ROWS) + 1):
+        end = min(stop, (block + 1) << _ROWS)
+        i, number = np.int64((block << _ROWS) - 1), 0
+        a = b = c = d = np.uint64(0)
+        while True:
+            if number & 1:
+                a, b = c, d
+            else:
+                name = block << (_ROWS + 1) | number >> 1
+                a, b, c, d = draw(rule.seed, name, j, _GAP, WEIGHT)
+            number += 1
+            u = (np.float64(a) + 0.5) * 2.3283064365386963e-10
+            i = np.int64(i + 1 + ln(u) * rule.gap)
+            if i >= end:
+                break
+            if i >= first:
+                room.target[count] = i
+                room.index[count] = np.int32(b >> np.uint64(16))
+                count += 1
+    return count
+
+
+@njit
+def _paired(rule, j, first, stop, room):
+    """Of pairings that give j the same partner the first counts."""
+    n = rule.neurons
+    height = np.int64(np.ceil(np.sqrt(np.float64(n))))
+    width = (n + height - 1) // height
+    found = 0
+    for q in range(rule.synapses):
+        place = _permuted(rule.keys[q], j, n, height, width)
+        other = place ^ 1
+        if other >= n:
+            continue  # the last one of an odd number
+        i = _restored(rule.keys[q], other, n, height, width)
+        if first <= i < stop:
+            index = draw(rule.seed, q, place >> 1, _PAIR, WEIGHT)[0] >> np.uint64(16)
+            word = np.uint64(i) << np.uint64(38) | np.uint64(q) << np.uint64(16) | index
+            room.word[found] = word
+            found += 1
+    return _sorted(room, found)
+
+
+@njit
+def _permuted(key, i, n, height, width):
+    """The place of neuron i in a pairing: a permutation of [0, n), of two halves that are moved in
+    turn, walked until it stays in it (Black, Rogaway 2002)."""
+    while True:
+        a, b = i // width, i % width
+        for r in range(0, _ROUNDS, 2):
+            a += _part(_mixed(b, key[r]), height)
+            a -= height if a >= height else 0
+            b += _part(_mixed(a, key[r + 1]), width)
+            b -= width if b >= width else 0
+        i = a * width + b
+        if i < n:
+            return i
+
+
+@njit
+def _restored(key, i, n, height, width):
+    """The neuron of a place."""
+    while True:
+        a, b = i // width, i % width
+        for r in range(_ROUNDS - 2, -1, -2):
+            b -= _part(_mixed(a, key[r + 1]), width)
+            b += width if b < 0 else 0
+            a -= _part(_mixed(b, key[r]), height)
+            a += height if a < 0 else 0
+        i = a * width + b
+        if i < n:
+            return i
+
+
+@njit(inline="always")
+def _mixed(value, key):
+    """A word of a number and a key (Appleby's finalizer of MurmurHash3)."""
+    mask = np.uint64(0xFFFFFFFF)
+    h = np.uint64(value) ^ np.uint64(key)
+    h = ((h ^ (h >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & mask
+    h = ((h ^ (h >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & mask
+    return h ^ (h >> np.uint64(16))
+
+
+@njit(cache=True)
+def pairing_keys(seed, synapses):
+    """uint32[k, 8], the keys of as many pairings."""
+    keys = np.empty((synapses, _ROUNDS), np.uint32)
+    for q in range(synapses):
+        for r in range(_ROUNDS):
+            keys[q, r] = word_of(draw(seed, q, r >> 2, _KEY, WEIGHT), r & 3)
+    return keys
+
+
+@njit
+def _at_offsets(rule, j, first, stop, room):
+    n, side = rule.neurons, rule.side
+    found = 0
+    a = b = c = d = np.uint64(0)
+    for q in range(rule.synapses):
+        if q & 1:
+            a, b = c, d
+        else:
+            a, b, c, d = draw(rule.seed, q >> 1, j, _SYNAPSE, WEIGHT)
+        low, high = rule.bound[q], rule.bound[q + 1] - 1
+        while low < high:
+            middle = (low + high) >> 1
+            if rule.limit[middle] < a:
+                low = middle + 1
+            else:
+                high = middle
+        if side:
+            x = (j % side + rule.offset[low, 0]) % side
+            i = (j // side + rule.offset[low, 1]) % side * side + x
+        else:
+            i = (j + rule.offset[low, 0]) % n
+        if first <= i < stop:
+            room.word[found] = np.uint64(i) << np.uint64(38) | b >> np.uint64(16)
+            found += 1
+    return _sorted(room, found)
+
+
+@njit
+def _sorted(room, found):
+    """Words of target, number and index as a column; of a target twice the first."""
+    words = room.word[:found]
+    words.sort()
+    count = 0
+    for word in words:
+        i = word >> np.uint64(38)
+        if count == 0 or room.target[count - 1] != i:
+            room.target[count] = i
+            room.index[count] = np.int32(word & np.uint64(0xFFFF))
+            count += 1
+    return count
+
+
+# ------------------------------------------------------------------------------ columns and rows
+@njit(cache=True)
+def count(rule, units, first, stop, starts):
+    """starts: int64[N + 1] (out), where columns of the targets in [first, stop) begin, of weights
+    that are not zero. units: int32[...], the table in weight units."""
+    room = _room(rule, first, stop)
+    starts[0] = 0
+    for j in range(rule.neurons):
+        starts[j + 1] = starts[j]
+        for e in range(column(rule, j, first, stop, room)):
+            starts[j + 1] += units[room.index[e]] != 0
+
+
+@njit(cache=True)
+def fill(rule, units, first, stop, columns):
+    """columns: `sparse.Columns` (out), which begin as `count` says."""
+    room = _room(rule, first, stop)
+    kind = columns.weight.dtype.type
+    at = 0
+    for j in range(rule.neurons):
+        for e in range(column(rule, j, first, stop, room)):
+            weight = units[room.index[e]]
+            if weight != 0:
+                columns.target[at] = room.target[e] - first
+                columns.weight[at] = kind(weight)
+                at += 1
+
+
+@njit(cache=True)
+def rows(rule, values, start, stop):
+    """Rows of W: int64[stop - start + 1], where each begins; of each weight its source, uint32,
+    rising in a row, and itself, float64."""
+    room = _room(rule, start, stop)
+    row = np.zeros(stop - start + 1, np.int64)
+    for j in range(rule.neurons):
+        for e in range(column(rule, j, start, stop, room)):
+            row[room.target[e] - start + 1] += 1
+    row = np.cumsum(row)
+    free = row[:-1].copy()
+    source, weight = np.empty(row[-1], np.uint32), np.empty(row[-1], np.float64)
+    for j in range(rule.neurons):
+        for e in range(column(rule, j, start, stop, room)):
+            i = room.target[e] - start
+            source[free[i]] = j
+            weight[free[i]] = values[room.index[e]]
+            free[i] += 1
+    return row, source, weight
+
+
+@njit(cache=True)
+def column_of(rule, values, j):
+    """The targets of neuron j, uint32, and its weights, float64."""
+    room = _room(rule, 0, rule.neurons)
+    found = column(rule, j, 0, rule.neurons, room)
+    return room.target[:found], values[room.index[:found]]
+
+
+@njit(cache=True)
+def gap(p):
+    """1 / ln(1 - p)."""
+    return 1.0 / ln(1.0 - p)
+
+
+@njit(cache=True)
+def types(rule):
+    """uint8[N], 1 for inhibitory neurons."""
+    found = np.empty(rule.neurons, np.uint8)
+    for j in range(rule.neurons):
+        found[j] = inhibits(rule, j)
+    return found
