@@ -24,8 +24,8 @@ class NetworkOptions:
         DEFAULT_NETWORK,
         Text(f"{'|'.join(BUILT_IN)}|FILE"),
         Role.NETWORK,
-        "Built in, or a file of weights, edges or a lattice: .npy, .npz, .mtx, .graphml, .h5, .json, "
-        "or a table.",
+        "Built in, or a file of weights, edges or a lattice: .npy, .npz, .mtx, .graphml, .h5, "
+        ".json, or a table.",
     )
     bias: str | None = option(None, Text("FILE"), Role.NETWORK, "Bias of each neuron.")
     symmetrize: bool = option(False, Flag(), Role.NETWORK, "Take (W + W') / 2 for W.")

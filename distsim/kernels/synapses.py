@@ -25,14 +25,14 @@ STRATIFIED, PROBABILITY, PAIRED, OFFSETS = range(4)
 # Tickets of the purpose WEIGHT, in the registry of `philox.py`.
 _SYNAPSE, _GAP, _TYPE, _KEY, _PAIR = range(1, 6)
 _ROWS = 12  # log2 of how many rows gaps go through
-_ROUNDS = 8  # of a permutation, each of one of its two halves
+_ROUNDS = 4  # of a permutation, each of one of its two halves
 _HALF = np.uint64(32)
 
 
 class Rule(NamedTuple):
     """seed: a NumPy uint64; kind, neurons, synapses: integers; inhibitory: how many neurons are,
     where weights are by type, or -1; gap: 1 / ln(1 - p), 0 for p = 1 (PROBABILITY); keys:
-    uint32[k, 8] (PAIRED); side: of a grid, or 0 of a ring; bound: int64[k + 1], where strata of
+    uint32[k, 4] (PAIRED); side: of a grid, or 0 of a ring; bound: int64[k + 1], where strata of
     cells begin; offset: int32[cells, 2], x and y of each; limit: uint32[cells], the largest word
     with which it is taken from its stratum (OFFSETS)."""
 
@@ -64,13 +64,13 @@ class _Room(NamedTuple):
     word: Any
 
 
-@njit
+@njit(cache=True)
 def _room(rule, first, stop):
     most = stop - first if rule.kind == PROBABILITY else rule.synapses
     return _Room(np.empty(most, np.uint32), np.empty(most, np.int32), np.empty(most, np.uint64))
 
 
-@njit
+@njit(cache=True)
 def column(rule, j, first, stop, room):
     """The targets of neuron j in [first, stop), as global indices, and of each its index into the
     table, in `room`. Returns how many there are."""
@@ -89,7 +89,7 @@ def column(rule, j, first, stop, room):
     return count
 
 
-@njit
+@njit(cache=True)
 def inhibits(rule, j):
     """Whether neuron j is inhibitory: one of each stratum of neurons, as many as there are such."""
     if rule.inhibitory <= 0:
@@ -97,8 +97,14 @@ def inhibits(rule, j):
     s = ((j + 1) * rule.inhibitory - 1) // rule.neurons
     low = s * rule.neurons // rule.inhibitory
     high = (s + 1) * rule.neurons // rule.inhibitory
-    word = draw(rule.seed, s, 0, _TYPE, WEIGHT)[0]
+    word = _words(rule.seed, s, 0, _TYPE)[0]
     return j == low + _part(word, high - low)
+
+
+@njit(cache=True)
+def _words(seed, number, source, ticket):
+    """A draw, compiled once."""
+    return draw(seed, number, source, ticket, WEIGHT)
 
 
 @njit(inline="always")
@@ -108,7 +114,7 @@ def _part(word, size):
 
 
 # --------------------------------------------------------------------------------------- the kinds
-@njit
+@njit(cache=True)
 def _stratified(rule, j, first, stop, room):
     n, k = rule.neurons, rule.synapses
     step, more = n // k, n % k
@@ -117,7 +123,7 @@ def _stratified(rule, j, first, stop, room):
     count = 0
     a = b = c = d = np.uint64(0)
     if q & 1:
-        a, b, c, d = draw(rule.seed, q >> 1, j, _SYNAPSE, WEIGHT)
+        a, b, c, d = _words(rule.seed, q >> 1, j, _SYNAPSE)
     while q <= last:
         high, rest = low + step, rest + more
         if rest >= k:
@@ -125,7 +131,7 @@ def _stratified(rule, j, first, stop, room):
         if q & 1:
             a, b = c, d
         else:
-            a, b, c, d = draw(rule.seed, q >> 1, j, _SYNAPSE, WEIGHT)
+            a, b, c, d = _words(rule.seed, q >> 1, j, _SYNAPSE)
         i = low + _part(a, high - low)
         if first <= i < stop:
             room.target[count] = i
@@ -135,7 +141,7 @@ def _stratified(rule, j, first, stop, room):
     return count
 
 
-@njit
+@njit(cache=True)
 def _with_gaps(rule, j, first, stop, room):
     count = 0
     for block in range(first >> _ROWS, ((stop - 1) >> _ROWS) + 1):
@@ -147,7 +153,7 @@ def _with_gaps(rule, j, first, stop, room):
                 a, b = c, d
             else:
                 name = block << (_ROWS + 1) | number >> 1
-                a, b, c, d = draw(rule.seed, name, j, _GAP, WEIGHT)
+                a, b, c, d = _words(rule.seed, name, j, _GAP)
             number += 1
             u = (np.float64(a) + 0.5) * 2.3283064365386963e-10
             i = np.int64(i + 1 + ln(u) * rule.gap)
@@ -160,56 +166,62 @@ def _with_gaps(rule, j, first, stop, room):
     return count
 
 
-@njit
+@njit(cache=True)
 def _paired(rule, j, first, stop, room):
     """Of pairings that give j the same partner the first counts."""
     n = rule.neurons
     height = np.int64(np.ceil(np.sqrt(np.float64(n))))
     width = (n + height - 1) // height
+    above, across = j // width, j % width
     found = 0
     for q in range(rule.synapses):
-        place = _permuted(rule.keys[q], j, n, height, width)
+        key = rule.keys[q]
+        a, b = _permuted(key, above, across, height, width)
+        while a * width + b >= n:
+            a, b = _permuted(key, a, b, height, width)
+        place = a * width + b
         other = place ^ 1
         if other >= n:
             continue  # the last one of an odd number
-        i = _restored(rule.keys[q], other, n, height, width)
+        b += other - place
+        if b < 0:
+            a, b = a - 1, width - 1
+        elif b == width:
+            a, b = a + 1, 0
+        a, b = _restored(key, a, b, height, width)
+        while a * width + b >= n:
+            a, b = _restored(key, a, b, height, width)
+        i = a * width + b
         if first <= i < stop:
-            index = draw(rule.seed, q, place >> 1, _PAIR, WEIGHT)[0] >> np.uint64(16)
+            index = _words(rule.seed, q, place >> 1, _PAIR)[0] >> np.uint64(16)
             word = np.uint64(i) << np.uint64(38) | np.uint64(q) << np.uint64(16) | index
             room.word[found] = word
             found += 1
     return _sorted(room, found)
 
 
-@njit
-def _permuted(key, i, n, height, width):
-    """The place of neuron i in a pairing: a permutation of [0, n), of two halves that are moved in
-    turn, walked until it stays in it (Black, Rogaway 2002)."""
-    while True:
-        a, b = i // width, i % width
-        for r in range(0, _ROUNDS, 2):
-            a += _part(_mixed(b, key[r]), height)
-            a -= height if a >= height else 0
-            b += _part(_mixed(a, key[r + 1]), width)
-            b -= width if b >= width else 0
-        i = a * width + b
-        if i < n:
-            return i
+@njit(inline="always")
+def _permuted(key, a, b, height, width):
+    """A place in a pairing, a permutation of neurons as (above, across), of which each is moved in
+    turn by a word of the other (Luby, Rackoff 1988); walked until it is one of n (Black, Rogaway
+    2002)."""
+    for r in range(0, _ROUNDS, 2):
+        a += _part(_mixed(b, key[r]), height)
+        a -= height if a >= height else 0
+        b += _part(_mixed(a, key[r + 1]), width)
+        b -= width if b >= width else 0
+    return a, b
 
 
-@njit
-def _restored(key, i, n, height, width):
+@njit(inline="always")
+def _restored(key, a, b, height, width):
     """The neuron of a place."""
-    while True:
-        a, b = i // width, i % width
-        for r in range(_ROUNDS - 2, -1, -2):
-            b -= _part(_mixed(a, key[r + 1]), width)
-            b += width if b < 0 else 0
-            a -= _part(_mixed(b, key[r]), height)
-            a += height if a < 0 else 0
-        i = a * width + b
-        if i < n:
-            return i
+    for r in range(_ROUNDS - 2, -1, -2):
+        b -= _part(_mixed(a, key[r + 1]), width)
+        b += width if b < 0 else 0
+        a -= _part(_mixed(b, key[r]), height)
+        a += height if a < 0 else 0
+    return a, b
 
 
 @njit(inline="always")
@@ -224,15 +236,15 @@ def _mixed(value, key):
 
 @njit(cache=True)
 def pairing_keys(seed, synapses):
-    """uint32[k, 8], the keys of as many pairings."""
+    """uint32[k, 4], the keys of as many pairings."""
     keys = np.empty((synapses, _ROUNDS), np.uint32)
     for q in range(synapses):
         for r in range(_ROUNDS):
-            keys[q, r] = word_of(draw(seed, q, r >> 2, _KEY, WEIGHT), r & 3)
+            keys[q, r] = word_of(_words(seed, q, 0, _KEY), r)
     return keys
 
 
-@njit
+@njit(cache=True)
 def _at_offsets(rule, j, first, stop, room):
     n, side = rule.neurons, rule.side
     found = 0
@@ -241,7 +253,7 @@ def _at_offsets(rule, j, first, stop, room):
         if q & 1:
             a, b = c, d
         else:
-            a, b, c, d = draw(rule.seed, q >> 1, j, _SYNAPSE, WEIGHT)
+            a, b, c, d = _words(rule.seed, q >> 1, j, _SYNAPSE)
         low, high = rule.bound[q], rule.bound[q + 1] - 1
         while low < high:
             middle = (low + high) >> 1
@@ -260,7 +272,7 @@ def _at_offsets(rule, j, first, stop, room):
     return _sorted(room, found)
 
 
-@njit
+@njit(cache=True)
 def _sorted(room, found):
     """Words of target, number and index as a column; of a target twice the first."""
     words = room.word[:found]
@@ -277,30 +289,24 @@ def _sorted(room, found):
 
 # ------------------------------------------------------------------------------ columns and rows
 @njit(cache=True)
-def count(rule, units, first, stop, starts):
-    """starts: int64[N + 1] (out), where columns of the targets in [first, stop) begin, of weights
-    that are not zero. units: int32[...], the table in weight units."""
-    room = _room(rule, first, stop)
-    starts[0] = 0
-    for j in range(rule.neurons):
-        starts[j + 1] = starts[j]
-        for e in range(column(rule, j, first, stop, room)):
-            starts[j + 1] += units[room.index[e]] != 0
-
-
-@njit(cache=True)
 def fill(rule, units, first, stop, columns):
-    """columns: `sparse.Columns` (out), which begin as `count` says."""
+    """columns: `sparse.Columns` (out), of the targets in [first, stop); units: int32[...], the
+    table in weight units. Returns how many weights are not zero: all are there if there is room
+    for them."""
     room = _room(rule, first, stop)
     kind = columns.weight.dtype.type
-    at = 0
+    at, most = 0, columns.target.size
+    columns.start[0] = 0
     for j in range(rule.neurons):
         for e in range(column(rule, j, first, stop, room)):
             weight = units[room.index[e]]
             if weight != 0:
-                columns.target[at] = room.target[e] - first
-                columns.weight[at] = kind(weight)
+                if at < most:
+                    columns.target[at] = room.target[e] - first
+                    columns.weight[at] = kind(weight)
                 at += 1
+        columns.start[j + 1] = at
+    return at
 
 
 @njit(cache=True)
@@ -327,8 +333,9 @@ def rows(rule, values, start, stop):
 @njit(cache=True)
 def column_of(rule, values, j):
     """The targets of neuron j, uint32, and its weights, float64."""
-    room = _room(rule, 0, rule.neurons)
-    found = column(rule, j, 0, rule.neurons, room)
+    first = np.int64(0)
+    room = _room(rule, first, rule.neurons)
+    found = column(rule, np.int64(j), first, rule.neurons, room)
     return room.target[:found], values[room.index[:found]]
 
 

@@ -146,6 +146,11 @@ def _matrix(config: Config) -> Dense | Sparse | SparseFile:
     if is_rudy(path):
         _refuse_others(config, _MATRIX)
         return read_rudy(path)
+    if config.inhibitory is not None and "=" not in config.inhibitory:
+        raise InputError(
+            f"{flag('inhibitory')}: {config.inhibitory} given for a table of edges; allowed: "
+            "COLUMN=VALUE,..."
+        )
     return read_edges(path, config)
 
 

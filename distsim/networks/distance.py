@@ -2,7 +2,7 @@
 
 The cells around a neuron, itself among them, have probabilities as exp(-d^2 / 2 width^2), d in
 neurons, the images of a period summed; in their order they fall into k strata of equal probability,
-but for that of a cell. No stratum is without a cell, so that k targets are distinct.
+but for half of that of a cell. No stratum is without a cell, so that k targets are distinct.
 
 All is integers made of correctly rounded operations: the same on every machine.
 """
@@ -88,8 +88,9 @@ def _strata(
             f"{place}: {width:g} given for {synapses:,} synapses; allowed: {least:.3g} or so and "
             "more, so that no target is drawn twice"
         )
-    ends = np.array([q * total // synapses for q in range(synapses + 1)], np.int64)
-    bound = np.searchsorted(until, ends, side="right").astype(np.int64)
+    # A cell is of the stratum that its middle is in.
+    ends = np.array([2 * q * total // synapses for q in range(synapses + 1)], np.int64)
+    bound = np.searchsorted(2 * until - weight[kept], ends, side="right").astype(np.int64)
     base = np.concatenate([[0], until])[bound]
     stratum = np.repeat(np.arange(synapses), np.diff(bound))
     share = (until - base[stratum]) / np.diff(base)[stratum]

@@ -150,7 +150,7 @@ class Drawn:
         from distsim.kernels import synapses as kernels
 
         kind = kernels.PROBABILITY if self._probability else kernels.STRATIFIED
-        keys, gap = np.empty((0, 8), np.uint32), 0.0
+        keys, gap = np.empty((0, 4), np.uint32), 0.0
         if self._probability and self._k < self.neurons:
             gap = kernels.gap(self._k / self.neurons)
         if self._symmetric:

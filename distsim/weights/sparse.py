@@ -73,15 +73,20 @@ class SparseColumns:
         for part in parts():
             sparse.fill(*part, free, self._columns)
 
-    def make(self, made: Synapses, first: int, unit: float) -> None:
-        """All rows, n from `first` on, in this unit; they are gone through twice."""
+    def make(self, made: Synapses, entries: int, first: int, unit: float) -> None:
+        """All rows, n from `first` on, in this unit, about so many weights. What of their room is
+        not used is never touched: it takes no memory."""
         units = np.rint(made.values / unit).astype(np.int32)
         starts = np.empty(self.neurons + 1, np.int64)
-        synapses.count(made.rule, units, first, first + self.size, starts)
-        total = int(starts[-1])
-        target, weight = np.empty(total, np.uint32), np.empty(total, f"int{self.bits}")
-        self._columns = sparse.Columns(starts, target, weight)
-        synapses.fill(made.rule, units, first, first + self.size, self._columns)
+        room = entries
+        while True:
+            target, weight = np.empty(room, np.uint32), np.empty(room, f"int{self.bits}")
+            columns = sparse.Columns(starts, target, weight)
+            total = synapses.fill(made.rule, units, first, first + self.size, columns)
+            if total <= room:
+                break
+            room = total
+        self._columns = sparse.Columns(starts, target[:total], weight[:total])
 
     def generate(self, formula: Formula, first: int, unit: float) -> None:
         step = max(1, _TILE // self.neurons)
