@@ -19,14 +19,11 @@ import numpy as np
 from numba import njit
 
 from distsim.kernels.elementary import ln
-from distsim.kernels.philox import WEIGHT, draw, word_of
+from distsim.kernels.pairings import part, partner
+from distsim.kernels.philox import GAP, PAIR, SYNAPSE, TYPE, WEIGHT, draw
 
 STRATIFIED, PROBABILITY, PAIRED, OFFSETS = range(4)
-# Tickets of the purpose WEIGHT, in the registry of `philox.py`.
-_SYNAPSE, _GAP, _TYPE, _KEY, _PAIR = range(1, 6)
 _ROWS = 12  # log2 of how many rows gaps go through
-_ROUNDS = 4  # of a permutation, each of one of its two halves
-_HALF = np.uint64(32)
 
 
 class Rule(NamedTuple):
@@ -97,20 +94,14 @@ def inhibits(rule, j):
     s = ((j + 1) * rule.inhibitory - 1) // rule.neurons
     low = s * rule.neurons // rule.inhibitory
     high = (s + 1) * rule.neurons // rule.inhibitory
-    word = _words(rule.seed, s, 0, _TYPE)[0]
-    return j == low + _part(word, high - low)
+    word = _words(rule.seed, s, 0, TYPE)[0]
+    return j == low + part(word, high - low)
 
 
 @njit(cache=True)
 def _words(seed, number, source, ticket):
     """A draw, compiled once."""
     return draw(seed, number, source, ticket, WEIGHT)
-
-
-@njit(inline="always")
-def _part(word, size):
-    """A random integer below `size` of a word."""
-    return np.int64((word * np.uint64(size)) >> _HALF)
 
 
 # --------------------------------------------------------------------------------------- the kinds
@@ -123,7 +114,7 @@ def _stratified(rule, j, first, stop, room):
     count = 0
     a = b = c = d = np.uint64(0)
     if q & 1:
-        a, b, c, d = _words(rule.seed, q >> 1, j, _SYNAPSE)
+        a, b, c, d = _words(rule.seed, q >> 1, j, SYNAPSE)
     while q <= last:
         high, rest = low + step, rest + more
         if rest >= k:
@@ -131,8 +122,8 @@ def _stratified(rule, j, first, stop, room):
         if q & 1:
             a, b = c, d
         else:
-            a, b, c, d = _words(rule.seed, q >> 1, j, _SYNAPSE)
-        i = low + _part(a, high - low)
+            a, b, c, d = _words(rule.seed, q >> 1, j, SYNAPSE)
+        i = low + part(a, high - low)
         if first <= i < stop:
             room.target[count] = i
             room.index[count] = np.int32(b >> np.uint64(16))
@@ -153,7 +144,7 @@ def _with_gaps(rule, j, first, stop, room):
                 a, b = c, d
             else:
                 name = block << (_ROWS + 1) | number >> 1
-                a, b, c, d = _words(rule.seed, name, j, _GAP)
+                a, b, c, d = _words(rule.seed, name, j, GAP)
             number += 1
             u = (np.float64(a) + 0.5) * 2.3283064365386963e-10
             i = np.int64(i + 1 + ln(u) * rule.gap)
@@ -175,73 +166,13 @@ def _paired(rule, j, first, stop, room):
     above, across = j // width, j % width
     found = 0
     for q in range(rule.synapses):
-        key = rule.keys[q]
-        a, b = _permuted(key, above, across, height, width)
-        while a * width + b >= n:
-            a, b = _permuted(key, a, b, height, width)
-        place = a * width + b
-        other = place ^ 1
-        if other >= n:
-            continue  # the last one of an odd number
-        b += other - place
-        if b < 0:
-            a, b = a - 1, width - 1
-        elif b == width:
-            a, b = a + 1, 0
-        a, b = _restored(key, a, b, height, width)
-        while a * width + b >= n:
-            a, b = _restored(key, a, b, height, width)
-        i = a * width + b
+        i, place = partner(rule.keys[q], above, across, n, height, width)
         if first <= i < stop:
-            index = _words(rule.seed, q, place >> 1, _PAIR)[0] >> np.uint64(16)
+            index = _words(rule.seed, q, place >> 1, PAIR)[0] >> np.uint64(16)
             word = np.uint64(i) << np.uint64(38) | np.uint64(q) << np.uint64(16) | index
             room.word[found] = word
             found += 1
     return _sorted(room, found)
-
-
-@njit(inline="always")
-def _permuted(key, a, b, height, width):
-    """A place in a pairing, a permutation of neurons as (above, across), of which each is moved in
-    turn by a word of the other (Luby, Rackoff 1988); walked until it is one of n (Black, Rogaway
-    2002)."""
-    for r in range(0, _ROUNDS, 2):
-        a += _part(_mixed(b, key[r]), height)
-        a -= height if a >= height else 0
-        b += _part(_mixed(a, key[r + 1]), width)
-        b -= width if b >= width else 0
-    return a, b
-
-
-@njit(inline="always")
-def _restored(key, a, b, height, width):
-    """The neuron of a place."""
-    for r in range(_ROUNDS - 2, -1, -2):
-        b -= _part(_mixed(a, key[r + 1]), width)
-        b += width if b < 0 else 0
-        a -= _part(_mixed(b, key[r]), height)
-        a += height if a < 0 else 0
-    return a, b
-
-
-@njit(inline="always")
-def _mixed(value, key):
-    """A word of a number and a key (Appleby's finalizer of MurmurHash3)."""
-    mask = np.uint64(0xFFFFFFFF)
-    h = np.uint64(value) ^ np.uint64(key)
-    h = ((h ^ (h >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & mask
-    h = ((h ^ (h >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & mask
-    return h ^ (h >> np.uint64(16))
-
-
-@njit(cache=True)
-def pairing_keys(seed, synapses):
-    """uint32[k, 4], the keys of as many pairings."""
-    keys = np.empty((synapses, _ROUNDS), np.uint32)
-    for q in range(synapses):
-        for r in range(_ROUNDS):
-            keys[q, r] = word_of(_words(seed, q, 0, _KEY), r)
-    return keys
 
 
 @njit(cache=True)
@@ -253,7 +184,7 @@ def _at_offsets(rule, j, first, stop, room):
         if q & 1:
             a, b = c, d
         else:
-            a, b, c, d = _words(rule.seed, q >> 1, j, _SYNAPSE)
+            a, b, c, d = _words(rule.seed, q >> 1, j, SYNAPSE)
         low, high = rule.bound[q], rule.bound[q + 1] - 1
         while low < high:
             middle = (low + high) >> 1

@@ -53,7 +53,7 @@ _PLACES = {  # where an option has a meaning
     "extent": f"for {LOBE} and a lattice in a file, {_LATTICE}",
     **dict.fromkeys(_TABLE, "for a table of edges"),
     "inhibitory": "for a table of edges, random, ring and grid",
-    **dict.fromkeys(_MATRIX, "for celegans, a file or an array"),
+    **dict.fromkeys(_MATRIX, "for celegans, optic-lobe, a file or an array"),
 }
 _READERS = {
     ".npy": read_npy, ".npz": read_npz, ".mtx": read_mtx, ".graphml": read_graphml,

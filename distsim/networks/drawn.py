@@ -148,13 +148,14 @@ class Drawn:
     @cached_property
     def synapses(self) -> Synapses:
         from distsim.kernels import synapses as kernels
+        from distsim.kernels.pairings import pairing_keys
 
         kind = kernels.PROBABILITY if self._probability else kernels.STRATIFIED
         keys, gap = np.empty((0, 4), np.uint32), 0.0
         if self._probability and self._k < self.neurons:
             gap = kernels.gap(self._k / self.neurons)
         if self._symmetric:
-            kind, keys = kernels.PAIRED, kernels.pairing_keys(np.uint64(self._seed), self._k)
+            kind, keys = kernels.PAIRED, pairing_keys(np.uint64(self._seed), self._k)
         strata = Strata.none() if self._strata is None else self._strata
         if self._strata is not None:
             kind = kernels.OFFSETS

@@ -71,6 +71,8 @@ def read_lattice(path: str, extent: int | None) -> Sparse:
             ) from None
     try:
         return _made(path, lattice, extent)
+    except InputError:
+        raise
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         what = f"{type(error).__name__} {shown(str(error))}"
         raise InputError(f"{path}: no such lattice: {what}; allowed: {_ALLOWED}") from None
