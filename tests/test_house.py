@@ -10,7 +10,7 @@ MOST_ARGUMENTS, MOST_LINES = 8, 340
 FULFILLED = {
     "McCullochPitts", "Boltzmann", "Race", "Relax", "HostChain", "DeviceChain", "DenseColumns",
     "DeviceColumns", "SparseColumns", "Dense", "Sparse", "SparseFile", "Mended", "Gaussian",
-    "Hopfield", "Serial", "Mpi",
+    "Hopfield", "Drawn", "Serial", "Mpi",
 }  # fmt: skip
 
 

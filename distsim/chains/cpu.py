@@ -203,6 +203,7 @@ def entries_on_host(network: Network, config: Config, ranks: Communicator) -> in
 def _load(network: Network, bits: int, ranks: Communicator, *, sparse: bool) -> Shard[HostStorage]:
     """This rank's rows, all of their weights or those that are not zero."""
     if sparse:
-        return load(network, bits, ranks, SparseColumns, SparseColumns.store_sparse)
+        ways = (SparseColumns.store_sparse, SparseColumns.make)
+        return load(network, bits, ranks, SparseColumns, *ways)
     # Room for the weights, on all ranks or on none.
     return load(network, bits, ranks, lambda *shape: agreed(ranks, lambda: DenseColumns(*shape)))

@@ -14,7 +14,7 @@ from distsim.cli.launch import Launch
 from distsim.cli.options import json_option, options
 from distsim.config import sources
 from distsim.config.kinds import Indices, short
-from distsim.config.options import NETWORK
+from distsim.config.options import NETWORK, flag
 from distsim.config.selection import selected
 from distsim.errors import InputError
 from distsim.exports.export import FORMATS
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     metavar="INTEGER",
     help="So distributed; may be repeated [default: 1, 2, 4, 8].",
 )
+@options("model", *(n for n in NETWORK if n not in ("neurons", "populations")))
 @json_option
 @click.pass_obj
 def info(
@@ -57,18 +58,43 @@ def info(
     weight_bits: str,
     ranks: tuple[int, ...],
     as_json: bool,
+    **values: object,
 ) -> None:
-    """Show versions, ranks, GPUs and memory; what a network of N neurons would need."""
+    """Show versions, ranks, GPUs and memory; what a network would need.
+
+    Without --network one of N neurons with all weights. With it, and its options as for run: its
+    neurons and synapses, and what each storage takes. It is not made.
+    """
     communicator = launch.connect()
     if communicator.rank != 0:
         return
     from distsim.studies import machine
 
+    network = _described(neurons, values)
     found = machine.machine(communicator)
-    needs = machine.needs(neurons, int(weight_bits), ranks or (1, 2, 4, 8)) if neurons else None
-    click.echo(machine.table(found, needs))
+    synapses = None
+    if network is not None:
+        neurons, synapses = network["neurons"], network["synapses"]
+    sizes = ranks or (1, 2, 4, 8)
+    needs = machine.needs(neurons, int(weight_bits), sizes, synapses) if neurons else None
+    click.echo(machine.table(found, needs, network))
     if as_json:
-        click.echo(json.dumps({**found, "needs": needs}))
+        click.echo(json.dumps({**found, "network": network, "needs": needs}))
+
+
+def _described(neurons: int | None, values: dict[str, object]) -> dict[str, Any] | None:
+    """What is known of the network that the options of `info` name, if they name one."""
+    from distsim.studies import machine
+
+    if values["network"] is None:
+        for name in (name for name, value in values.items() if value is not None):
+            raise InputError(
+                f"{flag(name)}: {values[name]} given without a network; allowed: with "
+                f"{flag('network')} SPEC"
+            )
+        return None
+    given = {**values, "neurons": neurons, "transitions": 1}
+    return machine.of_network(sources.gather(None, {}, given))
 
 
 @click.command()
@@ -210,7 +236,7 @@ def _told(what: str) -> Iterator[Callable[[float], None]]:
 def network(spec: str, output: str, **values: object) -> None:
     """Write W and bias of a network as the simulation sees them, before rounding.
 
-    SPEC: celegans, gaussian, hopfield or a file, as for run --network. Of the environment the
+    SPEC: celegans, gaussian, random ... or a file, as for run --network. Of the environment the
     variables of these options count, such as DISTSIM_MODEL and DISTSIM_NEURONS, where the command
     line does not say otherwise.
     """

@@ -168,11 +168,14 @@ class Columns:
 
 @dataclass(frozen=True)
 class Cells:
-    """A column and some of its values, COLUMN=VALUE,...: the text."""
+    """A column and some of its values, COLUMN=VALUE,..., or a share from 0 to 1: the text."""
 
-    metavar = "COLUMN=VALUE,..."
+    metavar = "COLUMN=VALUE,...|SHARE"
 
     def __call__(self, value: object) -> str:
+        share = _real(value)
+        if share is not None and 0 <= share <= 1:
+            return plain(share)
         if isinstance(value, str):
             column, equals, values = (part.strip() for part in value.partition("="))
             if column and equals and _parts(values):
@@ -180,7 +183,7 @@ class Cells:
         raise ValueError(str(self))
 
     def __str__(self) -> str:
-        return "a column and one or more of its values, COLUMN=VALUE,..."
+        return "a column and one or more of its values, COLUMN=VALUE,..., or a share from 0 to 1"
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,16 @@ class Options(TypedDict, total=False):
     populations: str | PathLike[str] | None
     neurons: int | None
     coupling: float | None
+    synapses: int | None
+    degree: Literal["stratified", "probability"] | None
+    weights: Literal["normal", "types"] | None
+    ratio: float | None
+    width: float | None
+    extent: int | None
     network_seed: int | None
     patterns: str | PathLike[str] | int | None
     columns: str | Sequence[str] | None
-    inhibitory: str | None
+    inhibitory: str | float | None
     repeats: Literal["refuse", "sum"] | None
     ids: Literal["names", "indices"] | None
     tau: float | str | Sequence[Any] | Callable[[float], float] | None

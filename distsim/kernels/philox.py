@@ -19,6 +19,11 @@ seed have nothing in common (`replica_bits`); so are those of STATE's c2.
 | VISIT  | 0 | step | 0, 1: which neuron a random scan visits |
 | STATE  | neuron >> 2 | 0 | word neuron & 3: the initial state |
 | WEIGHT | i >> 2 | j, 0 | two Box-Muller pairs: weights onto i..i+3 from j |
+| WEIGHT, SYNAPSE | q >> 1 | source | words 2 (q & 1), and 1 more: target and weight of synapse q |
+| WEIGHT, GAP | block << 13, g >> 1 | source | words 2 (g & 1), and 1 more: gap g, weight after it |
+| WEIGHT, TYPE | stratum | 0 | 0: which of its neurons is inhibitory |
+| WEIGHT, KEY | q | 0 | the key of pairing q |
+| WEIGHT, PAIR | q | pair | 0: its weight |
 | PATTERN | neuron >> 2 | pattern, 0 | word neuron & 3: a random pattern |
 | SWAP   | lower rung | round | 0, 1: the uniform of a swap of temperatures |
 | SWEEP  | neuron >> 2 | sweep | word neuron & 3: half the uniform of a sequential scan's update |
@@ -32,6 +37,7 @@ from numba import njit
 
 REPLICA_SHIFT = 48  # of a replica in the number of a window or step
 TICKET, FIRST, UPDATE, VISIT, STATE, WEIGHT, PATTERN, SWAP, SWEEP = range(9)
+SYNAPSE, GAP, TYPE, KEY, PAIR = range(1, 6)  # tickets of WEIGHT: kernels/synapses.py, pairings.py
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _M0 = np.uint64(0xD2511F53)

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.config.network import BUILT_IN
+from distsim.config.network import BUILT_IN, DRAWN, GENERATED, LOBE
 from distsim.config.options import flag
 from distsim.errors import InputError
 from distsim.limits import MOST_NEURONS
 from distsim.networks.celegans import celegans
 from distsim.networks.checks import as_bias, check_neurons
+from distsim.networks.drawn import drawn
 from distsim.networks.edges import read_edges
 from distsim.networks.formats import read_bias, read_mtx, read_npy, read_npz, read_patterns
 from distsim.networks.gaussian import Gaussian
 from distsim.networks.graphml import read_graphml
 from distsim.networks.hopfield import Hopfield, check_patterns
+from distsim.networks.lattice import optic_lobe, read_lattice
 from distsim.networks.matrices import Dense, Sparse
 from distsim.networks.maxcut import is_rudy, read_rudy
 from distsim.networks.mended import Mended
@@ -35,16 +37,23 @@ if TYPE_CHECKING:
     from distsim.config.options import Config
 
 
-_GENERATED = ("gaussian", "hopfield")
 _MATRIX = ("symmetrize", "diagonal_to_bias")  # of any other network
 _TABLE = ("columns", "inhibitory", "repeats", "ids")
+_DRAWN = ("neurons", "synapses", "coupling", "weights", "inhibitory", "ratio", "network_seed")
+_LATTICE = ".json"
 _PLACES = {  # where an option has a meaning
-    "neurons": "for gaussian, for hopfield with random patterns, and for tables and SONATA files",
-    "coupling": "for gaussian",
-    "network_seed": "for gaussian, and for hopfield with random patterns",
+    "neurons": "for gaussian, random, ring, grid, for hopfield with random patterns, and for "
+    "tables and SONATA files",
+    "coupling": "for gaussian, random, ring and grid",
+    "network_seed": "for gaussian, random, ring, grid, and for hopfield with random patterns",
     "patterns": "for hopfield",
+    **dict.fromkeys(("synapses", "weights", "ratio"), "for random, ring and grid"),
+    "degree": "for random",
+    "width": "for ring and grid",
+    "extent": f"for {LOBE} and a lattice in a file, {_LATTICE}",
     **dict.fromkeys(_TABLE, "for a table of edges"),
-    **dict.fromkeys(_MATRIX, "for celegans, a file or an array"),
+    "inhibitory": "for a table of edges, random, ring and grid",
+    **dict.fromkeys(_MATRIX, "for celegans, optic-lobe, a file or an array"),
 }
 _READERS = {
     ".npy": read_npy, ".npz": read_npz, ".mtx": read_mtx, ".graphml": read_graphml,
@@ -62,7 +71,7 @@ def open_network(config: Config) -> Network:
     if config.network == "hopfield" and config.patterns is None:
         raise InputError("network hopfield: no patterns given; allowed: --patterns FILE.npy or P")
     _refuse_others(config, heeded(config.network, config.patterns))
-    if config.network in _GENERATED:
+    if config.network in GENERATED:
         network = _generated(config)
         if config.bias is not None:
             network.bias = as_bias(config.bias, read_bias(config.bias), network.neurons)
@@ -95,8 +104,12 @@ def heeded(network: str, patterns: str | None) -> tuple[str, ...]:
     if network == "gaussian":
         return ("neurons", "coupling", "network_seed")
     if network == "hopfield":
-        drawn = patterns is not None and patterns.isdecimal()
-        return ("patterns", "neurons", "network_seed") if drawn else ("patterns",)
+        made = patterns is not None and patterns.isdecimal()
+        return ("patterns", "neurons", "network_seed") if made else ("patterns",)
+    if network in DRAWN:
+        return (*_DRAWN, "degree" if network == "random" else "width")
+    if network == LOBE or network.endswith(_LATTICE):
+        return (*_MATRIX, "extent")
     if network in BUILT_IN or network.endswith((*_READERS,)):
         return _MATRIX
     return (*_MATRIX, "neurons", *(() if network.endswith(_SONATA) else _TABLE))
@@ -105,6 +118,8 @@ def heeded(network: str, patterns: str | None) -> tuple[str, ...]:
 def _generated(config: Config) -> Network:
     if config.network == "hopfield":
         return Hopfield(_patterns(config))
+    if config.network in DRAWN:
+        return drawn(config, _neurons(config))
     coupling = 1.0 if config.coupling is None else config.coupling
     symmetric = config.model == "bm"
     return Gaussian(_neurons(config), coupling, config.network_seed or 0, symmetric)
@@ -114,6 +129,8 @@ def _matrix(config: Config) -> Dense | Sparse | SparseFile:
     path = config.network
     if path == "celegans":
         return celegans(symmetric=config.model == "bm")
+    if path == LOBE:
+        return optic_lobe(config.extent, symmetric=config.model == "bm")
     if not os.path.exists(path):
         names = ", ".join(BUILT_IN)
         raise InputError(f"{path}: No such file or directory; allowed: {names}, or a file")
@@ -122,11 +139,18 @@ def _matrix(config: Config) -> Dense | Sparse | SparseFile:
     for ending, read in _READERS.items():
         if path.endswith(ending):
             return read(path)
+    if path.endswith(_LATTICE):
+        return read_lattice(path, config.extent)
     if path.endswith(_SONATA):
         return read_sonata(path, config.neurons)
     if is_rudy(path):
         _refuse_others(config, _MATRIX)
         return read_rudy(path)
+    if config.inhibitory is not None and "=" not in config.inhibitory:
+        raise InputError(
+            f"{flag('inhibitory')}: {config.inhibitory} given for a table of edges; allowed: "
+            "COLUMN=VALUE,..."
+        )
     return read_edges(path, config)
 
 

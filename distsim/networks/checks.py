@@ -42,7 +42,7 @@ def check_energy(network: Network, wanted: str, start: int, stop: int) -> None:
 
 def _way_out(network: Network, offence: Offence) -> str:
     """Which option makes a matrix what it is to be; none does with weights of a formula."""
-    if network.formula is not None:
+    if network.formula is not None or network.synapses is not None:
         return ""
     if offence[0] == offence[1]:
         return f"; or with {flag('diagonal_to_bias')}, which adds half of it to the bias"

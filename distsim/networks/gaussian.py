@@ -21,6 +21,8 @@ class Gaussian:
     (1988) 259, and, symmetric, the spin glass of Sherrington, Kirkpatrick, ibid. 35 (1975) 1792.
     """
 
+    synapses = None
+
     def __init__(self, neurons: int, coupling: float, seed: int, symmetric: bool) -> None:
         self.name = "gaussian"
         self.names: tuple[str, ...] | None = None

@@ -38,7 +38,7 @@ class Hopfield:
     patterns: uint8[P, N] of 0 and 1.
     """
 
-    formula = None
+    formula = synapses = None
 
     def __init__(self, patterns: NDArray[np.uint8]) -> None:
         self._count, self.neurons = patterns.shape

@@ -38,7 +38,7 @@ class Dense:
     memory that the same weights take as int8. Nothing read is kept.
     """
 
-    formula = None
+    formula = synapses = None
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Sparse:
     Entries of the same place are summed, as SciPy reads them, but as float64: int8 would wrap.
     """
 
-    formula = None
+    formula = synapses = None
 
     def __init__(
         self,
@@ -167,6 +167,10 @@ class Sparse:
         """float64[stop - start, N]."""
         rows: NDArray[np.float64] = self._weights[start:stop].toarray()
         return rows
+
+    def whole(self) -> Any:
+        """All of them, as scipy.sparse.csr_array."""
+        return self._weights
 
     def entries(self, start: int, stop: int) -> int:
         """How many there are in these rows."""

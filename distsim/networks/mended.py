@@ -28,7 +28,7 @@ class Mended:
     each rank reads its part twice.
     """
 
-    formula = None
+    formula = synapses = None
 
     def __init__(
         self, matrix: Dense | Sparse | SparseFile, *, symmetrize: bool, diagonal_to_bias: bool

@@ -58,7 +58,7 @@ class SparseFile:
     What needs columns, as the check for symmetry does, reads all of it: `networks.matrices.Sparse`.
     """
 
-    formula = None
+    formula = synapses = None
     names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 

@@ -8,8 +8,8 @@
 in sweep.toml are 12 points, 0 to 11; the last list changes fastest. Point 7 has its files in a
 folder beside it: sweep/0007.h5, sweep/0007.checkpoint, and when it is done its line of JSON,
 sweep/0007.json. Points are independent: any number of jobs may work on one sweep, each on its own.
-In a sweep over networks a point has those of the options `neurons`, `coupling`, `network_seed` and
-`patterns` that its network uses; combinations that are the same without the others are one point.
+In a sweep over networks a point has those of the options `neurons`, `coupling`, `synapses`,
+`patterns` ... that its network uses; combinations that are the same without the others are one.
 The file alone says what a point is: variables DISTSIM_<OPTION> of the environment are not heeded.
 """
 
@@ -24,7 +24,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distsim.config.network import DEFAULT_NETWORK
+from distsim.config.network import DEFAULT_NETWORK, GENERATED
 from distsim.config.options import DEFAULTS, DETAILS, FIELDS, Config, of_role
 from distsim.config.roles import Role
 from distsim.config.sources import amend
@@ -47,6 +47,7 @@ OWN = (*of_role(Role.FILES), "max_time")  # not for a sweep's file to say
 SAME = of_role(
     Role.STREAM, Role.RECORD, Role.NETWORK
 )  # of a point and of the run that goes on as it
+NEEDED = ("neurons", "patterns", "synapses", "width")  # of a generated network that heeds them
 LASTING = (*SAME, *of_role(Role.LENGTH))  # of a point that is done
 
 
@@ -133,12 +134,12 @@ def _point(index: int, path: str, options: Mapping[str, Any], lists: Iterable[st
 
 
 def _check_network(config: Config, path: str) -> None:
-    """Refuse a generated network without its size or patterns: here, since its run would name
+    """Refuse a generated network without what it needs: here, since its run would name
     options of the command line."""
-    if config.network not in ("gaussian", "hopfield"):
+    if config.network not in GENERATED:
         return
     used = heeded(config.network, config.patterns)
-    for name in (name for name in ("neurons", "patterns") if name in used):
+    for name in (name for name in NEEDED if name in used):
         value = getattr(config, name)
         if value is None:
             raise InputError(f"sweep {path}: network {config.network} given; allowed: with {name}")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from distsim.errors import InputError
 from distsim.kernels.observe import REST_BITS
+from distsim.kernels.synapses import Synapses
 from distsim.ranks import partition
 from distsim.ranks.agreement import agreed
 from distsim.ranks.communicator import Communicator
@@ -108,11 +109,13 @@ def load(
     ranks: Communicator,
     kind: Callable[[int, int, int], AnyStorage],
     sparse: Callable[[AnyStorage, Parts], None] | None = None,
+    made: Callable[[AnyStorage, Synapses, int, int, float], None] | None = None,
 ) -> Shard[AnyStorage]:
     """Read this rank's rows of a network and round them to integers of 8, 16 or 32 bits.
 
     kind: of N, n and bits, the storage that is to hold them; sparse: has it take what is not zero
-    alone, of a network that gives its rows so.
+    alone, of a network that gives its rows so; made: makes it in place, of a network whose synapses
+    are a function, about so many, from the first neuron on, in a unit.
     Raises InputError, on every rank alike, for NaN or infinity, an unreadable file, or weights
     and biases too large for exact sums.
     """
@@ -121,7 +124,7 @@ def load(
     peak = agreed(ranks, lambda: network.peak(first, stop))
     unit = _unit(ranks.largest(peak), bits)
     storage = kind(network.neurons, stop - first, bits)
-    agreed(ranks, lambda: _fill(network, first, unit, storage, sparse))
+    agreed(ranks, lambda: _fill(network, first, unit, storage, sparse, made))
     absolute, squares = storage.magnitudes()
 
     with np.errstate(over="ignore"):  # what overflows is refused below
@@ -178,9 +181,13 @@ def _fill(
     unit: float,
     storage: Filled,
     sparse: Callable[[Filled, Parts], None] | None,
+    made: Callable[[Filled, Synapses, int, int, float], None] | None,
 ) -> None:
-    """Read rows in tiles, round, and store them; or have a formula's made in place."""
+    """Read rows in tiles, round, and store them; or have what is a function made in place."""
     entries = network.entries(first, first + storage.size)
+    if made is not None and entries is not None and network.synapses is not None:
+        made(storage, network.synapses, entries, first, unit)
+        return
     if sparse is not None and entries is not None:
         step = max(1, _ENTRIES * storage.size // max(1, entries))
         sparse(storage, lambda: _parts(network, first, unit, storage, step))

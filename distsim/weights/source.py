@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from distsim.kernels.gaussian import Formula
+    from distsim.kernels.synapses import Synapses
 
 SparseRows: TypeAlias = tuple[NDArray[np.int64], NDArray[Any], NDArray[np.float64]]
 Offence: TypeAlias = tuple[int, int, float, float]  # i, j, W[i, j], W[j, i]
@@ -35,6 +36,7 @@ class Network(Protocol):
     | `sparse_rows` | these, or None: int64[stop - start + 1], where each row begins; of each |
     | | weight its source, rising in a row, and float64, the caller's own |
     | `formula` | what all weights follow from, where a storage may make them in place; or None |
+    | `synapses` | what sparse columns follow from, where they may be made in place; or None |
     | `asymmetry` | of `rows`: the first i, then j, with W[i, j] != W[j, i], or W[i, i] != 0 |
     | | where loops (self-edges) are not allowed |
 
@@ -51,6 +53,9 @@ class Network(Protocol):
 
     @property
     def formula(self) -> Formula | None: ...
+
+    @property
+    def synapses(self) -> Synapses | None: ...
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]: ...
 

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distsim.kernels import sparse, sparse_apply
+from distsim.kernels import sparse, sparse_apply, synapses
 from distsim.kernels.apply import Marks
 from distsim.kernels.gaussian import Formula, gaussian_rows
 from distsim.kernels.replay import Bounds
+from distsim.kernels.synapses import Synapses
 
 _TILE = 1 << 20  # weights of a formula that are made at a time
 
@@ -71,6 +72,21 @@ class SparseColumns:
         free = starts[:-1].copy()
         for part in parts():
             sparse.fill(*part, free, self._columns)
+
+    def make(self, made: Synapses, entries: int, first: int, unit: float) -> None:
+        """All rows, n from `first` on, in this unit, about so many weights. What of their room is
+        not used is never touched: it takes no memory."""
+        units = np.rint(made.values / unit).astype(np.int32)
+        starts = np.empty(self.neurons + 1, np.int64)
+        room = entries
+        while True:
+            target, weight = np.empty(room, np.uint32), np.empty(room, f"int{self.bits}")
+            columns = sparse.Columns(starts, target, weight)
+            total = synapses.fill(made.rule, units, first, first + self.size, columns)
+            if total <= room:
+                break
+            room = total
+        self._columns = sparse.Columns(starts, target[:total], weight[:total])
 
     def generate(self, formula: Formula, first: int, unit: float) -> None:
         step = max(1, _TILE // self.neurons)

@@ -33,7 +33,8 @@ OTHERS: dict[str, object] = {
     "watchdog": 9.0, "observe": "activity,moments", "every": 3.0, "moments_of": "0:3",
     "events": False, "progress": "new.jsonl", "chains": 2, "replica": 1, "ranks_per_chain": 1,
     "tau_schedule": "t.csv", "clamp": "3=1", "stimulus": "s.csv", "temper": "1:2",
-    "swap_every": 2.0, "storage": "sparse",
+    "swap_every": 2.0, "storage": "sparse", "synapses": 3, "degree": "probability",
+    "weights": "types", "ratio": 5.0, "width": 2.0, "extent": 3,
 }  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def test_types_are_those_of_the_configuration(name: str) -> None:
         case kinds.Columns():
             assert found == {str, Sequence[str]}
         case kinds.Cells():
-            assert found == {str}
+            assert found == {str, float}
         case conditions.Temperature():
             assert found == {float, str, Sequence[Any], Callable[[float], float]}
         case conditions.Clamp():

@@ -45,6 +45,13 @@ NETWORKS: dict[str, Callable[[Path], Network]] = {
     "gaussian, symmetric": built_in("gaussian", "bm", neurons=13),
     "gaussian, zero": built_in("gaussian", "mpm", neurons=5, coupling=0),
     "hopfield": built_in("hopfield", "bm", neurons=11, patterns="3"),
+    "random": built_in("random", "mpm", neurons=13, synapses=4),
+    "random, pairs": built_in("random", "bm", neurons=13, synapses=4),
+    "random, probability": built_in("random", "mpm", neurons=13, synapses=4, degree="probability"),
+    "ring, types": built_in("ring", "mpm", neurons=13, synapses=3, width=2.5, weights="types"),
+    "grid": built_in("grid", "mpm", neurons=16, synapses=4, width=1.0),
+    "optic-lobe": built_in("optic-lobe", "mpm", extent=0),
+    "optic-lobe, symmetric": built_in("optic-lobe", "bm", extent=0),
 }
 
 
@@ -93,4 +100,4 @@ def test_names_are_there_where_the_ids_are_no_numbers(tmp_path: Path) -> None:
 
 def test_all_that_fulfil_the_contract_are_tested(tmp_path: Path) -> None:
     kinds = {type(make(tmp_path)).__name__ for make in NETWORKS.values()}
-    assert kinds == {"Dense", "Sparse", "SparseFile", "Gaussian", "Hopfield"}
+    assert kinds == {"Dense", "Sparse", "SparseFile", "Gaussian", "Hopfield", "Drawn"}
