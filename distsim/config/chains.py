@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 from distsim.config.kinds import Integer, Number, Text, plain
 from distsim.config.roles import Role, option
@@ -66,6 +68,14 @@ class ChainOptions:
     def together(self) -> int | None:
         """Ranks that share a chain; None: all."""
         return 1 if self.ranks_per_chain is None and self.chains > 1 else self.ranks_per_chain
+
+    def alone(self, replica: int, **others: object) -> Self:
+        """The same for one of the chains by itself, with other values that are known to be good."""
+        one = copy(self)
+        fields = {"chains": 1, "ranks_per_chain": None, "temper": None, "swap_every": None}
+        for name, value in {**fields, "replica": replica, **others}.items():
+            object.__setattr__(one, name, value)  # nothing is to be checked again
+        return one
 
     def check_tempering(
         self, sources: Mapping[str, str], *, timed: bool, others: bool

@@ -111,9 +111,9 @@ def follow(
         )
         for tell in tellers:
             tell(progress)
-    crew.team.leave()
     crew.ranks.barrier()
     seconds = perf_counter() - begin
+    crew.team.leave()
     if watchdog is not None:
         watchdog.wait_long()
     crew.fail()  # for what was seen last

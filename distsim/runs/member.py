@@ -47,11 +47,9 @@ class Common(NamedTuple):
 
     def of(self, replica: int) -> Config:
         """Of one chain alone."""
-        engine = "auto" if self.config.engine == "layers" else self.config.engine
-        return replace(
-            self.config, chains=1, ranks_per_chain=None, temper=None, swap_every=None,
-            replica=replica, device="cpu", tau=self.config.tau_of(replica), engine=engine,
-        )  # fmt: skip
+        config = self.config
+        engine = "auto" if config.engine == "layers" else config.engine
+        return config.alone(replica, tau=config.tau_of(replica), device="cpu", engine=engine)
 
     def states_of(self, replica: int, stood: Stand | None) -> NDArray[np.uint8] | None:
         """At its start, or where it `stood`: uint8[N]; None: those that its configuration names."""

@@ -138,6 +138,7 @@ class Row:
         self._keeps = _keeps(common)
         self._tail: Team | None = None  # makes what is left
         self._over = False
+        self._ended: dict[int, Stand] = {}
         stands = [saved.get(replica) for replica in replicas]
         self._members: list[Member[Lane]] = []
         for r, (replica, (states, conditions)) in enumerate(zip(replicas, starts, strict=True)):
@@ -170,9 +171,8 @@ class Row:
                 self._tell()
             return
         self._settle()
-        if all(one.finished for one in self._members):
-            self._end(over=True)
-        else:
+        self._over = all(one.finished for one in self._members)
+        if not self._over:
             replicas = [one.chain.config.replica for one in self._members]
             self._tail = Team(self._common, replicas, self.stands(), self._before)
             self._abreast.close()
@@ -208,23 +208,21 @@ class Row:
         if self._tail is not None:
             self._tail.leave()
             self.outcomes = self._since_begun(self._tail.outcomes)
-        elif not self._over:
-            self._end(over=False)
+        elif not self._ended:
+            self._end()
 
-    def _end(self, *, over: bool) -> None:
+    def _end(self) -> None:
         """All chains at their ends, or where they are to be left."""
         self._settle()
-        self._ended = {}
         for one in self._members:
             replica = one.chain.config.replica
-            self._ended[replica], self.outcomes[replica] = one.end(over=over)
-        self._over = True
+            self._ended[replica], self.outcomes[replica] = one.end(over=self._over)
         self._abreast.close()
 
     def stands(self) -> dict[int, Stand]:
         if self._tail is not None:
             return self._tail.stands()
-        if self._over:
+        if self._ended:
             return self._ended
         self._settle()
         return {one.chain.config.replica: one.stand() for one in self._members}
