@@ -12,6 +12,7 @@
 //
 // Barriers: 0, all: block n is decided. 1, all but the tellers: the gaps of block n + 1 are there.
 #include "chains.cuh"
+#include "decide.cuh"
 
 #define WARPS (2 * (CHAINS / (8 * SPAN)) * SPLITS)
 #define DECIDERS (CHAINS * LANES / 32)  // a chain has LANES threads
