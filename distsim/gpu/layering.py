@@ -1,6 +1,6 @@
 """Layers of a BM: neurons one after the other without weights among themselves. No CuPy.
 
-A scan that visits neurons in their order decides the neurons of a layer as if at once: none tells on
+A scan that visits neurons in their order decides those of a layer as if at once: none tells on
 another. An RBM has two layers; W says which, nobody has to.
 """
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from distsim.gpu.variants import BLOCK
 
+NOBODY = -(2.0**28)  # the rest, in single precision, of a place without a neuron: it stays at 0
 _ROWS = 1 << 24  # elements of W looked at a time
 _WORTH = 64  # neurons a layer, on average, from which on layers are decided at once
 

@@ -57,11 +57,11 @@ def _named(case: Case) -> str:
 
 
 def _weights(case: Case) -> NDArray[Any]:
-    """Integers, the largest as large as can be, so that a weight unit is 1."""
+    """Integers, the largest as large as can be."""
     neurons, most = sum(case.layers), 2 ** (case.bits - 1) - 1
     random = np.random.default_rng(neurons)
     weights = np.clip(np.rint(random.normal(0, most / 4, (neurons, neurons))), -most, most)
-    weights[0, -1] = most
+    weights[0, -1] = most  # the unit is 1
     start = 0
     for size in case.layers:
         weights[start : start + size, start : start + size] = 0
@@ -118,7 +118,7 @@ def _on_cpu(made: dict[str, Any], bits: int, r: int, scales: NDArray[np.float64]
         replica=int(made["replicas"][r]), observe="energy",
     )  # fmt: skip
     chain: Any = HostChain(network, config, Serial(), states, conditions)
-    assert chain.shard.unit == 1.0 and (chain.shard.storage.columns[:, :neurons].T).any()
+    assert np.array_equal(chain.shard.storage.columns[:, :neurons], made["weights"])
     recorder = Kept(config, network)
     while not recorder.finished(chain.now()):
         chain.advance(recorder)
