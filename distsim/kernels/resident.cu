@@ -158,14 +158,18 @@ __device__ __forceinline__ void store_gaps(const Sums& sums, int* gaps, const Ro
 
 // Energies: only the gaps at z = 0, which this split drew.
 __device__ __forceinline__ void store_drawn(const Sums& drawn, int* gaps, const Role& role) {
-    if (SPLITS == 1) return store_gaps(drawn, gaps, role);
+    if constexpr (SPLITS == 1) {
+        store_gaps(drawn, gaps, role);
+    } else {
 #pragma unroll
-    for (int item = 0; item < 2 * SPAN; item++) {
-        if (item % SPLITS != role.split) continue;
-        const int n = item >> 1, e = item & 1;
+        for (int item = 0; item < 2 * SPAN; item++) {
+            if (item % SPLITS != role.split) continue;
+            const int n = item >> 1, e = item & 1;
 #pragma unroll
-        for (int k = 0; k < 4; k++)
-            gaps[(role.neuron() + k) * GAP_ROW + role.chain(n, e)] = drawn[n][k >> 1][2 * (k & 1) + e];
+            for (int k = 0; k < 4; k++)
+                gaps[(role.neuron() + k) * GAP_ROW + role.chain(n, e)] =
+                    drawn[n][k >> 1][2 * (k & 1) + e];
+        }
     }
 }
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distsim.gpu.layering import bounds_of, layering, worthwhile
+from distsim.gpu.layering import bounds_of, layering
 from distsim.gpu.variants import (
     LAYER_VARIANTS,
     SHARED_LIMIT,
     VARIANTS,
     LayerVariant,
     Variant,
+    algorithm,
     choose,
     choose_for_layers,
 )
@@ -45,11 +46,20 @@ def test_layers_are_the_fewest_runs() -> None:
             assert k == bounds.size - 2 or weights[a : b + 1, a : b + 1].any()  # none is longer
 
 
-def test_a_layer_is_worth_it_from_sixty_four_neurons_on() -> None:
-    assert worthwhile(bounds_of(_network(784, 512)))
-    assert not worthwhile(bounds_of(_network(*(1,) * 100)))
-    assert worthwhile(bounds_of(_network(100, 28)))
-    assert not worthwhile(bounds_of(_network(100, 27)))
+@pytest.mark.parametrize(
+    ("sizes", "wanted"),
+    [
+        ((784, 512), "layers"),
+        ((100, 28), "layers"),
+        ((100, 27), "resident"),
+        ((1,), "resident"),
+        ((1,) * 4096, "resident"),
+        ((1,) * 4097, "blocks"),
+        ((20_000, 10_000), "blocks"),
+    ],
+)
+def test_the_algorithm_is_what_is_fastest(sizes: tuple[int, ...], wanted: str) -> None:
+    assert algorithm(sum(sizes), np.cumsum([0, *sizes])) == wanted
 
 
 @pytest.mark.parametrize("sizes", [(784, 512), (3, 70, 2, 65), (75, 75)])
