@@ -1,8 +1,7 @@
-"""Many chains of a large BM: block after block of 512 neurons.
+"""Many chains of a large BM: block after block of a thousand neurons.
 
 For each block one product of its rows of W with the states of all chains, by cuBLAS, then one pass
-of `kernels/resident.cu` that decides it, which needs W of the block itself only. Chains are in two
-halves, on a stream each, so that one half decides while the other multiplies.
+of `kernels/resident.cu` that decides it, which needs W of the block itself only.
 """
 
 from typing import Any
@@ -17,14 +16,15 @@ from distsim.gpu.driver import multiprocessors
 from distsim.gpu.many import Memory, diagonals_of, planes_of, tiles_of
 from distsim.gpu.variants import Variant, choose
 
-TOGETHER = 512  # neurons of a block
+_FEW = 2048  # chains up to which blocks are twice as large: cuBLAS needs large products
+_TOGETHER = 1024  # neurons of a block
 _NONE = np.uint64(0)  # a pointer that is none
 _ONE, _ZERO = np.ones(1, np.int32), np.zeros(1, np.int32)
 _TRANSPOSED, _PLAIN, _INT8, _INT32, _BY_INT32, _DEFAULT = 1, 0, 3, 10, 72, -1  # of cuBLAS
 
 
 class Blocks(Memory):
-    """`many.ManyChains`. weights: int8 or int16[N, N], symmetric, without diagonal."""
+    """`many.ManyChains`."""
 
     def __init__(
         self,
@@ -39,26 +39,29 @@ class Blocks(Memory):
         energies: bool = False,
         digest: bool = True,
         variant: Variant | None = None,
-        halves: int = 2,
     ) -> None:
+        self._together = _TOGETHER * (2 if replicas.size <= _FEW else 1)
+
         neurons, planes = bias.size, weights.itemsize
-        size = -(-neurons // TOGETHER) * TOGETHER
-        each = -(-replicas.size // halves)
+        size = -(-neurons // self._together) * self._together
         chosen = variant or choose(
-            each, TOGETHER, planes, multiprocessors(), energies=energies, one_pass=True
+            replicas.size,
+            self._together,
+            planes,
+            multiprocessors(),
+            energies=energies,
+            one_pass=True,
         )
         assert chosen is not None
         self._variant = chosen
         super().__init__(
             bias, rest, seed, replicas, states, clamped,
-            together=halves * chosen.chains, size=size, place=np.arange(neurons),
+            together=chosen.chains, size=size, place=np.arange(neurons),
         )  # fmt: skip
-        self._each = self.chains // halves
         self._factors, self._planes = _signed(_padded(weights, size))
         self._tiles, self._diagonals = self._of_blocks(weights, size)
-        self._streams = [cupy.cuda.Stream(non_blocking=True) for _ in range(halves)]
-        self._handles = [cublas.create() for _ in range(halves)]
-        self._z = [cupy.empty((TOGETHER, self._each), cupy.int32) for _ in range(halves)]
+        self._handle = cublas.create()
+        self._z = cupy.empty((self._together, self.chains), cupy.int32)
         self._energies = energies
         self._kept: Any = None
         module = compile_module(
@@ -71,15 +74,15 @@ class Blocks(Memory):
             CLAMPED=int(clamped is not None),
         )
         self._kernel = module.get_function("sweep_chains")
-        self._shared = chosen.shared(TOGETHER, planes, energies=energies, one_pass=True)
+        self._shared = chosen.shared(self._together, planes, energies=energies, one_pass=True)
         self._kernel.max_dynamic_shared_size_bytes = self._shared
 
     def _of_blocks(self, weights: NDArray[Any], size: int) -> tuple[list[Any], list[Any]]:
         """Of each block the weights among its neurons: tiles, and blocks of 64 among themselves."""
         tiles, diagonals = [], []
-        for start in range(0, size, TOGETHER):
-            own = slice(start, start + TOGETHER)
-            parts = planes_of(_padded(weights[own, own], TOGETHER))
+        for start in range(0, size, self._together):
+            own = slice(start, start + self._together)
+            parts = planes_of(_padded(weights[own, own], self._together))
             tiles.append(cupy.concatenate([tiles_of(part) for part in parts]))
             diagonals.append(cupy.concatenate([diagonals_of(part) for part in parts]))
         return tiles, diagonals
@@ -90,51 +93,38 @@ class Blocks(Memory):
         sweeps = len(scales)
         if self._energies:
             self._kept = cupy.zeros((sweeps, self.chains), cupy.int64)
-        cupy.cuda.get_current_stream().synchronize()
         for s in range(sweeps):
-            for block in range(self.size // TOGETHER):
-                for half, stream in enumerate(self._streams):
-                    with stream:
-                        self._multiply(block, half)
-                        self._decide(block, half, sweep + s, heats[s:], rough[s:], of_chain)
+            for block in range(self.size // self._together):
+                self._multiply(block)
+                self._decide(block, sweep + s, heats[s:], rough[s:], of_chain)
             if self._energies:
-                for half, stream in enumerate(self._streams):
-                    own = slice(half * self._each, (half + 1) * self._each)
-                    with stream:
-                        self._kept[s, own] = self.change[own]
-        for stream in self._streams:
-            stream.synchronize()
+                self._kept[s] = self.change
 
-    def _multiply(self, block: int, half: int) -> None:
-        """z[i, r] = sum over j of W[i, j] x[r, j], of a block's neurons and half the chains."""
-        x, z, handle = self.x[half * self._each :], self._z[half], self._handles[half]
+    def _multiply(self, block: int) -> None:
+        """z[i, r] = sum over j of W[i, j] x[r, j], of a block's neurons."""
         for k, (factor, plane) in enumerate(zip(self._factors, self._planes, strict=True)):
             if k and factor != self._factors[k - 1]:
-                z *= self._factors[k - 1] // factor
-            rows = plane[block * TOGETHER :]
+                self._z *= self._factors[k - 1] // factor
+            rows = plane[block * self._together :]
             cublas.gemmEx(
-                handle, _TRANSPOSED, _PLAIN, self._each, TOGETHER, self.size, _ONE.ctypes.data,
-                x.data.ptr, _INT8, self.size, rows.data.ptr, _INT8, self.size,
-                (_ONE if k else _ZERO).ctypes.data, z.data.ptr, _INT32, self._each, _BY_INT32,
-                _DEFAULT,
+                self._handle, _TRANSPOSED, _PLAIN, self.chains, self._together, self.size,
+                _ONE.ctypes.data, self.x.data.ptr, _INT8, self.size, rows.data.ptr, _INT8,
+                self.size, (_ONE if k else _ZERO).ctypes.data, self._z.data.ptr, _INT32,
+                self.chains, _BY_INT32, _DEFAULT,
             )  # fmt: skip
 
-    def _decide(
-        self, block: int, half: int, sweep: int, heats: Any, rough: Any, of_chain: int
-    ) -> None:
-        start = block * TOGETHER
-        first = half * self._each
+    def _decide(self, block: int, sweep: int, heats: Any, rough: Any, of_chain: int) -> None:
+        start = block * self._together
         self._kernel(
-            (self._each // self._variant.chains,),
+            (self.chains // self._variant.chains,),
             (self._variant.threads,),
             (
                 self._tiles[block], self._diagonals[block], self.biases[start:], self.rests[start:],
                 self.rest[start:], self.x, self.names, self.clamps if self.clamps.size else _NONE,
-                rough, heats, np.uint64(self._z[half].data.ptr - 4 * first), self.counts,
-                self.digests, self.steps, self.change, _NONE, np.uint64(self.seed),
-                np.uint64(sweep), np.int64(self.neurons), np.int64(self.size),
-                np.int64(self._each), np.int64(0), np.int64(of_chain), np.int64(self.chains),
-                np.int32(TOGETHER), np.int32(1), np.int32(first), np.int32(start),
+                rough, heats, self._z, self.counts, self.digests, self.steps, self.change, _NONE,
+                np.uint64(self.seed), np.uint64(sweep), np.int64(self.neurons), np.int64(self.size),
+                np.int64(self.chains), np.int64(0), np.int64(of_chain), np.int64(self.chains),
+                np.int32(self._together), np.int32(1), np.int32(0), np.int32(start),
             ),
             shared_mem=self._shared,
         )  # fmt: skip
@@ -145,8 +135,7 @@ class Blocks(Memory):
 
     def release(self) -> None:
         """Give the memory back, which no kernel uses any more."""
-        for handle in self._handles:
-            cublas.destroy(handle)
+        cublas.destroy(self._handle)
         self.__dict__.clear()
 
 

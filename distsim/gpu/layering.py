@@ -1,6 +1,6 @@
 """Layers of a BM: neurons one after the other without weights among themselves. No CuPy.
 
-A scan that visits neurons in their order decides the neurons of a layer as if at once: none tells on
+A scan that visits neurons in their order decides those of a layer as if at once: none tells on
 another. An RBM has two layers; W says which, nobody has to.
 """
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from distsim.gpu.variants import BLOCK
 
+NOBODY = -(2.0**28)  # the rest, in single precision, of a place without a neuron: it stays at 0
 _ROWS = 1 << 24  # elements of W looked at a time
-_WORTH = 64  # neurons a layer, on average, from which on layers are decided at once
 
 
 class Layering(NamedTuple):
@@ -41,11 +41,6 @@ def bounds_of(weights: NDArray[Any]) -> NDArray[np.int64]:
         if before >= found[-1]:
             found.append(i)
     return np.array([*found, neurons], np.int64)
-
-
-def worthwhile(bounds: NDArray[np.int64]) -> bool:
-    """Whether to decide these layers at once."""
-    return _WORTH * (bounds.size - 1) <= int(bounds[-1])
 
 
 def layering(weights: NDArray[Any], bounds: NDArray[np.int64]) -> Layering:

@@ -19,7 +19,7 @@ _NONE = np.uint64(0)  # a pointer that is none
 
 
 class Layers(Memory):
-    """`many.ManyChains`. weights: int8 or int16[N, N], symmetric, without diagonal."""
+    """`many.ManyChains`, of more than one neuron; weights are on the host."""
 
     def __init__(
         self,

@@ -1,9 +1,21 @@
 """Many chains of a BM that share W on a rank's GPU: the contract, and the memory of all algorithms.
 
+Sequential scan; at first each chain stands where a sweep begins. They are made of
+
+    weights     int8 or int16[N, N], symmetric, without diagonal, on the host or the device
+    bias, rest  int64[N] in weight units, and float64[N], what is left of it, in [-1, 1]
+    seed, replicas: int64[R]
+    states      uint8[R, N]
+    clamped     bool[R, N] or bool[N], neurons that stay as they are; or None
+    energies    whether to keep how 2 E changes
+    digest      whether to keep the events' part of the digests; without, `totals` are 0
+
+Linear responses stay below REACH in magnitude.
+
 | member | meaning |
 |---|---|
 | go_on(made, totals, last) | after transitions of an earlier run: int64[R], uint64[R], float64[R] |
-| advance(sweep, scales) | S whole sweeps from number `sweep` on; scales: T in weight units, S or S,R |
+| advance(sweep, scales) | S whole sweeps from number `sweep` on; T in weight units, [S] or [S, R] |
 | states() | uint8[R, N] |
 | transitions() | uint64[R]: flips so far |
 | totals() | uint64[R]: the events' part of the digest (recording/digest.py) of each chain |
@@ -19,10 +31,10 @@ import cupy
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.gpu.layering import NOBODY
 from distsim.kernels.philox import REPLICA_SHIFT
 
 REACH = 2**29  # of linear responses, in weight units
-_FAR = -float(2**28)  # the rest, in single precision, of a place without a neuron: it stays at 0
 
 
 class ManyChains(Protocol):
@@ -55,7 +67,7 @@ def planes_of(rows: Any) -> list[Any]:
 
 
 def tiles_of(plane: Any) -> Any:
-    """A plane, uint8[P, Q] with P a multiple of 32 and Q of 64, in the order of kernels/tiles.cuh."""
+    """A plane, uint8[P, Q], in the order of kernels/tiles.cuh; P, Q: multiples of 32 and 64."""
     rows, columns = plane.shape
     cut = plane.reshape(rows // 32, 8, 2, 2, columns // 64, 4, 2, 2, 4)  # g, m, j and t, k, half
     return cupy.ascontiguousarray(cut.transpose(0, 4, 2, 6, 1, 5, 7, 3, 8)).reshape(-1)
@@ -65,9 +77,8 @@ def diagonals_of(plane: Any) -> Any:
     """The blocks of 64 of a plane, uint8[P, P], among themselves: uint8[P / 64 * 64 * 64]."""
     blocks = len(plane) // 64
     which = cupy.arange(blocks)
-    return cupy.ascontiguousarray(
-        plane.reshape(blocks, 64, blocks, 64)[which, :, which, :]
-    ).reshape(-1)
+    own = plane.reshape(blocks, 64, blocks, 64)[which, :, which, :]
+    return cupy.ascontiguousarray(own).reshape(-1)
 
 
 class Memory:
@@ -93,7 +104,7 @@ class Memory:
         self.size, self.place = size, place
         self.chains = -(-self.count // together) * together
         self.names = cupy.asarray(self._padded(replicas.astype(np.uint64) << REPLICA_SHIFT))
-        exact, rough = np.full(size, -np.inf), np.full(size, _FAR, np.float32)
+        exact, rough = np.full(size, -np.inf), np.full(size, NOBODY, np.float32)
         exact[place] = rough[place] = rest
         self.rest, self.rests = cupy.asarray(exact), cupy.asarray(rough)
         twice = np.zeros(size, np.int32)
@@ -140,16 +151,17 @@ class Memory:
         return found
 
     def transitions(self) -> NDArray[np.uint64]:
-        return self._own(self.counts)
+        found: NDArray[np.uint64] = self.counts[: self.count].get()
+        return found
 
     def totals(self) -> NDArray[np.uint64]:
-        return self._own(self.digests)
+        found: NDArray[np.uint64] = self.digests[: self.count].get()
+        return found
 
     def last(self) -> NDArray[np.float64]:
-        return self._own(self.steps).astype(np.float64)
+        steps: NDArray[np.uint64] = self.steps[: self.count].get()
+        return steps.astype(np.float64)
 
     def doubled(self) -> NDArray[np.int64]:
-        return self._own(self.change)
-
-    def _own(self, values: Any) -> Any:
-        return values[: self.count].get()
+        found: NDArray[np.int64] = self.change[: self.count].get()
+        return found

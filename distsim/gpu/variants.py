@@ -1,15 +1,18 @@
-"""How many chains of a BM are laid out in a thread block: pure arithmetic, without CuPy.
+"""Which algorithm moves many chains of a BM, and how they are laid out in thread blocks.
 
-None of this changes a result.
+Pure arithmetic, without CuPy. None of this changes a result.
 """
 
 from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 BLOCK = 64  # neurons that are decided together
 SHARED_LIMIT = 227 << 10  # bytes of shared memory that a block may have (compute capability 9.0)
 _ROW, _FLIPS = 80, 16  # bytes: of a row of a block's weights, of a block's flips of a chain
-_RESERVED = 1 << 10  # of a block, of a multiprocessor's shared memory
-_ALL_SHARED = 228 << 10
+_LAYER = 64  # neurons a layer, on average, from which on layers are decided at once
+_MOST_RESIDENT = 4096  # neurons: W beyond is read faster by products of all chains
 
 
 @dataclass(frozen=True)
@@ -130,3 +133,11 @@ def choose_for_layers(chains: int, size: int, multiprocessors: int) -> LayerVari
         if variant.chains * variant.resident * multiprocessors >= chains:
             return variant
     return fitting[-1] if fitting else None
+
+
+def algorithm(neurons: int, bounds: NDArray[Any]) -> Literal["resident", "layers", "blocks"]:
+    """What is fastest for many chains; bounds: of the layers of W (`layering.bounds_of`)."""
+    layers = bounds.size - 1
+    if _LAYER * layers <= neurons and choose_for_layers(1, neurons + BLOCK * layers, 1) is not None:
+        return "layers"
+    return "resident" if neurons <= _MOST_RESIDENT else "blocks"

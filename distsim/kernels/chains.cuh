@@ -3,7 +3,9 @@
 // Chains are padded to a multiple of CHAINS and neurons to one of 64; those that are none have a rest
 // so low that they stay at 0.
 #pragma once
-#include "decide.cuh"
+#include "flips.cuh"
+#include "screen.cuh"
+#include "tiles.cuh"
 
 struct Given {
     const u8* tiles;      // [PLANES][size / 32][size / 64] TILEs: tiles.cuh

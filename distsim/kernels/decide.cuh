@@ -86,9 +86,9 @@ __device__ __forceinline__ void add_to_rest(int* gaps, const u32 (*own)[2], int 
 // Twice the change, as a byte, of a neuron that comes into state x; is: twice its state, as a byte.
 __device__ __forceinline__ u32 change_of(bool x, u32 is, u32 two) { return x ? two ^ is : is * 127; }
 
-// By how much 2 E changes; twice: 2 z, changes: of four neurons.
+// -2 times the change of 2 E by neuron q of four; twice: its 2 z; changes: twice theirs, as bytes.
 __device__ __forceinline__ i64 energy_of(int twice, u32 changes, int q) {
-    return -(i64)((signed char)(changes >> 8 * q) / 2) * twice;
+    return (i64)(signed char)(changes >> 8 * q) * twice;
 }
 
 // The states of a chain after these changes, and its flips.
@@ -116,7 +116,7 @@ __device__ __forceinline__ Flips store_changes(const u32* delta, u8* states, u8*
 
 // A chain whose gaps leave some state open, by one thread.
 __device__ __noinline__ Flips decide_again(Block block, int chain, u8* states, u8* changes, u64 name,
-                                           double scale, i32 width, i64* doubled) {
+                                           double scale, i32 width, i64* energy) {
     u32 delta[16];
 #pragma unroll 1
     for (int h = 0; h < 16; h++) {
@@ -139,19 +139,19 @@ __device__ __noinline__ Flips decide_again(Block block, int chain, u8* states, u
             if (is_open(open_key(gap), width))
                 x = settled(block, name, scale, 4 * h + q, gap, is != 0);
             delta[h] |= change_of(x, is, two);
-            if (ENERGIES) *doubled += energy_of(twice + sum.total(), delta[h], q);
+            if (ENERGIES) *energy += energy_of(twice + sum.total(), delta[h], q);
         }
     }
     return store_changes(delta, states, changes);
 }
 
 // LANES threads decide for a chain, this one being number q of them; the first tells of the flips.
-// doubled: what this thread knows of the change of 2 E. changes: bytes (out), if PASS.
+// energy: -2 times what this thread knows of the change of 2 E. changes: bytes (out), if PASS.
 __device__ __forceinline__ Flips decide_chain(const Block& block, int chain, int q, u8* states,
                                               u8* changes, u64 name, double scale, i32 width,
-                                              i64& doubled) {
+                                              i64& energy) {
     u32 delta[16], most = 0;
-    i64 energy = 0;
+    const i64 before = energy;
 #pragma unroll
     for (int h = 0; h < 16; h++) {
         const u8* rows = block.weights + 4 * h * ROW;
@@ -200,11 +200,10 @@ __device__ __forceinline__ Flips decide_chain(const Block& block, int chain, int
     }
     Flips flips = {0, 0};
     if (is_open(most, width)) {
-        energy = 0;
+        energy = before;
         if (q == 0) flips = decide_again(block, chain, states, changes, name, scale, width, &energy);
     } else if (q == 0) {
         flips = store_changes(delta, states, changes);
     }
-    if (ENERGIES) doubled += energy;
     return flips;
 }

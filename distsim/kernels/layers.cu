@@ -7,9 +7,6 @@
 // before, blocks of 64 of some chains at a time.
 //
 // A barrier ends each layer.
-#define PASS 0
-#define SPLITS 1
-#define GAP_ROW CHAINS
 #include "chains.cuh"
 
 #define SHARES (CHAINS < 32 ? 32 / CHAINS : 1)  // threads that tell of a chain's block

@@ -12,6 +12,7 @@
 //
 // Barriers: 0, all: block n is decided. 1, all but the tellers: the gaps of block n + 1 are there.
 #include "chains.cuh"
+#include "decide.cuh"
 
 #define WARPS (2 * (CHAINS / (8 * SPAN)) * SPLITS)
 #define DECIDERS (CHAINS * LANES / 32)  // a chain has LANES threads
@@ -157,13 +158,18 @@ __device__ __forceinline__ void store_gaps(const Sums& sums, int* gaps, const Ro
 
 // Energies: only the gaps at z = 0, which this split drew.
 __device__ __forceinline__ void store_drawn(const Sums& drawn, int* gaps, const Role& role) {
+    if constexpr (SPLITS == 1) {
+        store_gaps(drawn, gaps, role);
+    } else {
 #pragma unroll
-    for (int item = 0; item < 2 * SPAN; item++) {
-        if (item % SPLITS != role.split) continue;
-        const int n = item >> 1, e = item & 1;
+        for (int item = 0; item < 2 * SPAN; item++) {
+            if (item % SPLITS != role.split) continue;
+            const int n = item >> 1, e = item & 1;
 #pragma unroll
-        for (int k = 0; k < 4; k++)
-            gaps[(role.neuron() + k) * GAP_ROW + role.chain(n, e)] = drawn[n][k >> 1][2 * (k & 1) + e];
+            for (int k = 0; k < 4; k++)
+                gaps[(role.neuron() + k) * GAP_ROW + role.chain(n, e)] =
+                    drawn[n][k >> 1][2 * (k & 1) + e];
+        }
     }
 }
 
@@ -263,7 +269,7 @@ sweep_chains(GIVEN_PARAMETERS) {
         const int c = (thread - 32 * WARPS) / LANES, q = thread % LANES;
         const int chain = first_chain + c;
         const u64 name = a.names[chain];
-        i64 doubled = 0;
+        i64 energy = 0;
         int block = 0, sweep = 0;
         for (int it = -1; it < total; it++) {
             if (it >= 0) {
@@ -273,12 +279,13 @@ sweep_chains(GIVEN_PARAMETERS) {
                 const double scale = a.scales[heat_at(a, chain, sweep)];
                 const int at = c * s.stride + BLOCK * block;
                 Flips flips = decide_chain(given, c, q, s.states + at, s.operand + at, name, scale,
-                                           heat_of((float)scale).width, doubled);
+                                           heat_of((float)scale).width, energy);
                 if (q == 0) s.flips[(it & 1) * CHAINS + c] = flips;
                 if (++block == blocks) {
                     if (ENERGIES && a.energies) {
-                        const i64 sum = sum_of_lanes(doubled);
-                        if (q == 0) a.energies[sweep * a.chains + chain] = a.doubled[chain] + sum;
+                        const i64 sum = sum_of_lanes(energy);
+                        if (q == 0)
+                            a.energies[sweep * a.chains + chain] = a.doubled[chain] - (sum >> 1);
                     }
                     block = 0, sweep++;
                 }
@@ -287,8 +294,8 @@ sweep_chains(GIVEN_PARAMETERS) {
             meet_without_tellers();
         }
         if (ENERGIES) {
-            const i64 sum = sum_of_lanes(doubled);
-            if (q == 0) a.doubled[chain] += sum;
+            const i64 sum = sum_of_lanes(energy);
+            if (q == 0) a.doubled[chain] -= sum >> 1;
         }
     } else {
         const int teller = thread - 32 * (WARPS + DECIDERS);

@@ -10,6 +10,7 @@ import pytest
 from host_code import KERNELS
 
 from distsim.gpu.constants import FLAGS, constants, definitions
+from distsim.gpu.variants import LAYER_VARIANTS, VARIANTS
 
 
 def _with_nvcc(source: Path, options: list[str], folder: Path) -> str:
@@ -31,6 +32,7 @@ def _with_nvrtc(source: Path, options: list[str], folder: Path) -> str:
     return ""
 
 
+MANY = {"PLANES": 1, "PASS": 0, "ENERGIES": 1, "DIGEST": 1, "CLAMPED": 1}
 COMPILERS = {
     "nvcc": (_with_nvcc, shutil.which("nvcc")),
     "nvrtc": (_with_nvrtc, importlib.util.find_spec("cupy")),
@@ -54,6 +56,16 @@ COMPILERS = {
         ("race.cu", 32, 64, 1, 128, {}),
         ("dense.cu", 16, 32, 0, 128, {}),
         ("gaussian.cu", 8, 32, 0, 128, {}),
+        ("screen.cu", 8, 32, 1, 128, {}),
+        (
+            "resident.cu",
+            16,
+            32,
+            1,
+            128,
+            {**VARIANTS[4].constants(), **MANY, "PASS": 1, "PLANES": 2},
+        ),
+        ("layers.cu", 16, 32, 1, 128, {**LAYER_VARIANTS[2].constants(), **MANY, "PLANES": 2}),
     ],
 )
 def test_kernels_compile(
