@@ -14,6 +14,7 @@ __device__ __forceinline__ void load_column(const Walker& b, int j, Weights (&w)
 #pragma unroll
     for (int pass = 0; pass < PASSES; pass++) {
         int i = (pass * BLOCK_THREADS + b.thread) * UNIT;
+        w[pass] = {0, 0};
         if (i < NEURONS) w[pass] = fetch((const Weights*)(from + i));
     }
 }
@@ -26,13 +27,10 @@ __device__ __noinline__ bool look_into(Walker b, Queue queue, int came, u64 now)
     bool over = false;
     for (int pass = 0; pass < PASSES; pass++) {
         int unit = pass * BLOCK_THREADS + b.thread;
-        u32 found = 0;
-        if (unit * UNIT < NEURONS) {
-            Fields fields = all[unit];
-            found = mend(fields);
-            all[unit] = fields;
-            if (came >= 0 && came / UNIT == unit) found |= 1u << came % UNIT;
-        }
+        Fields fields = all[unit];
+        u32 found = mend(fields);
+        all[unit] = fields;
+        if (came >= 0 && came / UNIT == unit) found |= 1u << came % UNIT;
         for (u32 some; (some = where(found != 0));) {
             int owner = first_of(some);
             int i = unit * UNIT + first_of(found | 1u << 31);
@@ -59,77 +57,74 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
     Fields* all = b.fields();
     int position = 0, events = 0, count = (int)b.common().count, ahead = -1;
     Weights next[PASSES];
+    int t;
+    WalkTicket ticket;
+    auto take = [&]() {  // the next tickets, one a lane
+        t = position + b.lane < count ? queue.order(position + b.lane) : 0;
+        ticket = queue.ticket(t);
+    };
+    take();
     while (position < count) {
-        int k = position + b.lane;
-        bool fires = false;
-        u64 word = 0;
-        int t = 0;
-        Field turned(0, false, 0);  // if the ticket fires first
-        if (k < count) {
-            t = queue.order(k);
-            const WalkTicket ticket = queue.ticket(t);
-            int i = (int)neuron_of(ticket.key);
-            bool refractory = b.flags(i) & REFRACTORY;
-            z_t base = b.base(i), z = b.z(i), sz = refractory ? -z : z;
-            fires = sz >= (refractory ? ticket.threshold[1] : ticket.threshold[0]);
-            word = ticket.key | (u64)!refractory;
-            if (fires) turned = flipped(base, z, refractory);
-        }
-        u32 those = where(fires);
+        int i = (int)neuron_of(ticket.key);
+        u8 flags = b.flags(i);
+        bool refractory = flags & REFRACTORY;
+        z_t base = b.base(i), z = (z_t)((wide_t)base + (wide_t)b.field(i)), sz = refractory ? -z : z;
+        z_t threshold = refractory ? ticket.threshold[1] : ticket.threshold[0];
+        u32 those = where(position + b.lane < count && sz >= threshold);
         if (!those) {
             position += LANES;
+            take();
             continue;
         }
+        const Field turned = flipped(base, z, refractory);  // if this ticket fires first
+        u32 name = (u32)i << 1 | (u32)!refractory;
         int who = first_of(those);
-        u64 event = from_lane(word, who);
-        t = from_lane(t, who);
-        int j = (int)neuron_of(event);
-        bool up = event & 1;
+        u32 event = from_lane(name, who);
+        int j = (int)(event >> 1);
+        bool up = event & 1, own = b.lane == who;
+        if (j != ahead) load_column(b, j, next);
         Weights w[PASSES];
-        if (j == ahead) {
 #pragma unroll
-            for (int pass = 0; pass < PASSES; pass++) w[pass] = next[pass];
-        } else {
-            load_column(b, j, w);
-        }
+        for (int pass = 0; pass < PASSES; pass++) w[pass] = next[pass];
         ahead = -1;
         those &= those - 1;
         if (those) {  // the next event, if this one changes nothing
-            ahead = (int)neuron_of(from_lane(word, first_of(those)));
+            ahead = (int)(from_lane(name, first_of(those)) >> 1);
             load_column(b, ahead, next);
         }
         position += who + 1;
         if (CHAIN_WARPS > 1) meet();  // all have looked
-        if (b.thread == 0) queue.order(events) = (typename Queue::Index)(2 * t + up);
+        if (own && b.thread < LANES) queue.order(events) = (typename Queue::Index)(2 * t + up);
         events++;
         bool came = false;
         if (j / UNIT % BLOCK_THREADS / LANES == b.thread / LANES) {  // this warp has the neuron
-            if (b.lane == who) {
-                b.flags(j) ^= REFRACTORY;
-                b.set(j, turned);
+            if (own) {
+                b.flags(i) = flags ^ REFRACTORY;
+                b.set(i, turned);
                 came = turned.reached;
             }
             meet_lanes();
         }
+        take();
         Push push(up);
         lanes_t tops = TOPS;
 #pragma unroll
         for (int pass = 0; pass < PASSES; pass++) {
-            int unit = pass * BLOCK_THREADS + b.thread;
-            if (unit * UNIT >= NEURONS) continue;
-            Fields fields = all[unit];
+            Fields& there = all[pass * BLOCK_THREADS + b.thread];
+            Fields fields = there;
             tops &= push(fields, w[pass]);
-            all[unit] = fields;
+            there = fields;
         }
         if (meet_any(tops != TOPS || came)) {
-            bool over = look_into(b, queue, where(came) ? j : -1, event);
-            over = meet_any(over);
+            u64 now = queue.ticket(queue.order(events - 1) >> 1).key;
+            bool over = meet_any(look_into(b, queue, where(came) ? j : -1, now));
             int more = (int)b.common().more;
             if (b.common().full || over) return {events, over};
             if (more > count) {
                 if (b.thread < LANES) insert(b, queue, position, count, more);
                 count = more;
                 meet();
+                take();
             }
         }
         if (events == most) return {events, true};
@@ -141,12 +136,13 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
 __device__ __forceinline__ void load_chain(const Walker& b, const Walks* given) {
     const Walks& w = *given;
     i64 chain = this_block();
-    for (int i = b.thread; i < PADDED; i += BLOCK_THREADS) {
-        bool there = i < NEURONS;
-        u8 flags = there ? w.x[chain * w.stride + i] : 0;
-        if (there && w.held[chain * w.held_stride + i]) flags |= HELD;
+    for (int i = b.thread; i < SPAN; i += BLOCK_THREADS) b.field(i) = (field_t)(HALF + HALF / 2);
+    meet();
+    for (int i = b.thread; i < NEURONS; i += BLOCK_THREADS) {
+        u8 flags = w.x[chain * w.stride + i];
+        if (w.held[chain * w.held_stride + i]) flags |= HELD;
         b.flags(i) = flags;
-        b.set(i, Field(there ? w.z[chain * w.stride + i] : 0, flags & REFRACTORY, (z_t)BEYOND));
+        b.set(i, Field(w.z[chain * w.stride + i], flags & REFRACTORY, (z_t)BEYOND));
     }
     meet();
 }
