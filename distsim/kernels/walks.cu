@@ -9,20 +9,21 @@
 #include "window.cuh"
 
 // This thread's part of the column of neuron j.
-__device__ __forceinline__ void load_column(const Walker& b, int j, Weights (&w)[PASSES]) {
-    const weight_t* from = b.weights + (i64)j * COLUMN_STRIDE;
+__device__ __forceinline__ void load_column(const Walker& b, u32 j, Weights (&w)[PASSES]) {
+    const weight_t* from = b.weights + (u64)j * COLUMN_STRIDE;  // `weights`: from this thread's on
 #pragma unroll
     for (int pass = 0; pass < PASSES; pass++) {
-        int i = (pass * BLOCK_THREADS + b.thread) * UNIT;
-        w[pass] = {0, 0};
-        if (i < NEURONS) w[pass] = fetch((const Weights*)(from + i));
+        int first = pass * BLOCK_THREADS * UNIT;
+        bool all = first + BLOCK_THREADS * UNIT <= NEURONS;
+        if (!all) w[pass] = {0, 0};
+        if (all || first + b.thread * UNIT < NEURONS) w[pass] = fetch((const Weights*)(from + first));
     }
 }
 
 // Look into the neurons of this thread's that came to b, or are far from it, with all of the warp;
-// `came`: one that flipped, and came to it by that, or -1. True if some s z is above the cap.
+// and into `turned`, which took its other state. True if some s z is above the cap.
 template <class Queue>
-__device__ __noinline__ bool look_into(Walker b, Queue queue, int came, u64 now) {
+__device__ __noinline__ bool look_into(Walker b, Queue queue, int turned, u64 now) {
     Fields* all = b.fields();
     bool over = false;
     for (int pass = 0; pass < PASSES; pass++) {
@@ -30,7 +31,7 @@ __device__ __noinline__ bool look_into(Walker b, Queue queue, int came, u64 now)
         Fields fields = all[unit];
         u32 found = mend(fields);
         all[unit] = fields;
-        if (came >= 0 && came / UNIT == unit) found |= 1u << came % UNIT;
+        if (turned / UNIT == unit) found |= 1u << turned % UNIT;
         for (u32 some; (some = where(found != 0));) {
             int owner = first_of(some);
             int i = unit * UNIT + first_of(found | 1u << 31);
@@ -51,63 +52,73 @@ struct Walked {
 };
 
 // Walk through the window whose tickets are in order. Its events, as twice a ticket's index plus
-// the new state, are at the beginning of the order.
+// the new state, are at the beginning of the order. One warp looks at the tickets, all push.
 template <class Queue>
 __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queue, int most) {
+    Common& common = b.common();
     Fields* all = b.fields();
-    int position = 0, events = 0, count = (int)b.common().count, ahead = -1;
+    const bool looks = CHAIN_WARPS == 1 || b.thread < LANES;
+    int position = 0, events = 0, count = (int)common.count, t = 0;
+    u32 ahead = NOBODY;
     Weights next[PASSES];
-    int t;
     WalkTicket ticket;
     auto take = [&]() {  // the next tickets, one a lane
         t = position + b.lane < count ? queue.order(position + b.lane) : 0;
         ticket = queue.ticket(t);
     };
-    take();
-    while (position < count) {
-        int i = (int)neuron_of(ticket.key);
-        u8 flags = b.flags(i);
-        bool refractory = flags & REFRACTORY;
-        z_t base = b.base(i), z = (z_t)((wide_t)base + (wide_t)b.field(i)), sz = refractory ? -z : z;
-        z_t threshold = refractory ? ticket.threshold[1] : ticket.threshold[0];
-        u32 those = where(position + b.lane < count && sz >= threshold);
-        if (!those) {
-            position += LANES;
-            take();
-            continue;
+    if (looks) take();
+    while (true) {
+        // the neurons, and new states, of the next event, and of the one after it if that changes
+        // nothing
+        u32 event = NOBODY, following = NOBODY;
+        bool reached = false;
+        if (looks) {
+            while (position < count) {
+                int i = (int)neuron_of(ticket.key);
+                u8 flags = b.flags(i);
+                bool refractory = flags & REFRACTORY;
+                z_t base = b.base(i), z = (z_t)((wide_t)base + (wide_t)b.field(i));
+                z_t threshold = refractory ? ticket.threshold[1] : ticket.threshold[0];
+                bool fires = (refractory ? -z : z) >= threshold;
+                u32 those = where(position + b.lane < count && fires);
+                if (!those) {
+                    position += LANES;
+                    take();
+                    continue;
+                }
+                u32 name = (u32)i << 1 | (u32)!refractory, others = those & (those - 1);
+                int who = first_of(those);
+                event = from_lane(name, who);
+                if (others) following = from_lane(name, first_of(others));
+                if (b.lane == who) {
+                    const Field turned = flipped(base, z, refractory);
+                    reached = turned.reached;
+                    b.flags(i) = flags ^ REFRACTORY;
+                    b.set(i, turned);
+                    queue.order(events) = (typename Queue::Index)(2 * t + !refractory);
+                }
+                position += who + 1;
+                take();
+                break;
+            }
+            if (CHAIN_WARPS > 1 && b.lane == 0) common.next = {event, following};
         }
-        const Field turned = flipped(base, z, refractory);  // if this ticket fires first
-        u32 name = (u32)i << 1 | (u32)!refractory;
-        int who = first_of(those);
-        u32 event = from_lane(name, who);
-        int j = (int)(event >> 1);
-        bool up = event & 1, own = b.lane == who;
-        if (j != ahead) load_column(b, j, next);
+        meet();
+        if (CHAIN_WARPS > 1) {
+            Weights told = common.next;
+            event = told.a;
+            following = told.b;
+        }
+        if (event == NOBODY) return {events, false};
+        if (event >> 1 != ahead >> 1) load_column(b, event >> 1, next);
         Weights w[PASSES];
 #pragma unroll
         for (int pass = 0; pass < PASSES; pass++) w[pass] = next[pass];
-        ahead = -1;
-        those &= those - 1;
-        if (those) {  // the next event, if this one changes nothing
-            ahead = (int)(from_lane(name, first_of(those)) >> 1);
-            load_column(b, ahead, next);
-        }
-        position += who + 1;
-        if (CHAIN_WARPS > 1) meet();  // all have looked
-        if (own && b.thread < LANES) queue.order(events) = (typename Queue::Index)(2 * t + up);
+        ahead = following;
+        if (ahead != NOBODY) load_column(b, ahead >> 1, next);
         events++;
-        bool came = false;
-        if (j / UNIT % BLOCK_THREADS / LANES == b.thread / LANES) {  // this warp has the neuron
-            if (own) {
-                b.flags(i) = flags ^ REFRACTORY;
-                b.set(i, turned);
-                came = turned.reached;
-            }
-            meet_lanes();
-        }
-        take();
-        Push push(up);
-        lanes_t tops = TOPS;
+        Push push(event & 1);
+        lanes_t tops = reached ? 0 : TOPS;
 #pragma unroll
         for (int pass = 0; pass < PASSES; pass++) {
             Fields& there = all[pass * BLOCK_THREADS + b.thread];
@@ -115,21 +126,19 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
             tops &= push(fields, w[pass]);
             there = fields;
         }
-        if (meet_any(tops != TOPS || came)) {
+        if (meet_any(tops != TOPS)) {
             u64 now = queue.ticket(queue.order(events - 1) >> 1).key;
-            bool over = meet_any(look_into(b, queue, where(came) ? j : -1, now));
-            int more = (int)b.common().more;
-            if (b.common().full || over) return {events, over};
+            bool over = meet_any(look_into(b, queue, (int)(event >> 1), now));
+            int more = (int)common.more;
+            if (common.full || over) return {events, over};
             if (more > count) {
-                if (b.thread < LANES) insert(b, queue, position, count, more);
+                if (looks) insert(b, queue, position, count, more);
                 count = more;
-                meet();
-                take();
+                if (looks) take();
             }
         }
         if (events == most) return {events, true};
     }
-    return {events, false};
 }
 
 // All neurons from the start of a window in global memory.
@@ -261,8 +270,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, CHAINS_AT_ONCE)
 walk_chains(const Walks* given) {
     Walker b;
     i64 number = this_block();
-    b.weights = given->columns.weights;
     b.thread = this_thread();
+    b.weights = given->columns.weights + b.thread * UNIT;
     b.lane = b.thread % LANES;
     i64 first = number * given->room;
     Far far = {given->tickets + first, given->order + first, given->parts + first, (u32)given->room};

@@ -4,6 +4,7 @@
 #include "fields.cuh"
 #include "levels.cuh"
 
+#define NOBODY 0xFFFFFFFFu
 #define FEW (LANES < 8 ? LANES : 8)  // tickets of a neuron that a warp draws at once
 
 // A chain: where it stands, and how far it is to go.
@@ -80,6 +81,7 @@ struct Common {
     z_t *bound, *bases;  // of this chain
     i64 top[CHAIN_WARPS];
     u64 total;
+    Weights next;        // events, as `walk_window` has them
     u32 count, more, full;
 };
 static_assert(sizeof(Common) <= COMMON_BYTES, "as in gpu/walk_shape.py");
@@ -87,7 +89,7 @@ static_assert(sizeof(Common) <= COMMON_BYTES, "as in gpu/walk_shape.py");
 // A thread of a block, and its chain. Of a neuron: `bound`, threshold of the first ticket not drawn if
 // it is DRAWN, or beyond all if it is HELD.
 struct Walker {
-    const weight_t* weights;
+    const weight_t* weights;  // from this thread's first neuron on
     int thread, lane;
 
     __device__ __forceinline__ static Common& common() { return *(Common*)shared; }
