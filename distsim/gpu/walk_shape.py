@@ -68,7 +68,8 @@ def shared_bytes(n: int, bits: int, z_bits: int, shape: WalkShape) -> int:
     pile = shape.warps * 2 * WARP * 8  # lies where the parts of the order come
     order = 2 * shape.room
     bases = padded * z_bits // 8 * shape.bases
-    parts = padded * bits // 4, padded, bases, order, max(order, pile)
+    fields = 2 * _UNIT * WARP * shape.warps * shape.passes
+    parts = fields, padded, bases, order, max(order, pile)
     tickets = shape.room * (8 + z_bits // 4)
     return _COMMON + (4 << shape.bucket_bits) + tickets + sum(-(-p // 16) * 16 for p in parts)
 

@@ -94,9 +94,9 @@ class Walks:
             self._chains[name] = values
         self.temper(scales, targets)
         try:
-            self._reserve_chains(np.atleast_2d(states), rest, clamped)
+            self._reserve_chains(np.atleast_2d(states), clamped)
             self._reserve(_ROOMS * self.shape.room)
-            self._launch("begin_chains", STARTERS, 0, cupy.asarray(bias))
+            self.drive(bias, rest)
         except BaseException:
             self.release()  # what holds the error holds this object too
             raise
@@ -104,7 +104,6 @@ class Walks:
     def _reserve_chains(
         self,
         states: NDArray[np.uint8],
-        rest: NDArray[np.float64],
         clamped: NDArray[np.bool_] | None,
     ) -> None:
         """Memory of the chains; their states are there."""
@@ -119,7 +118,6 @@ class Walks:
         self._bind("bound", cupy.full((self.size, stride), beyond, self._kind))
         if not self.shape.bases:
             self._bind("bases", cupy.zeros((self.size, stride), self._kind))
-        self._bind("rest", cupy.asarray(rest))
         self._bind("levels", cupy.asarray(lowest_levels()))
         self._bind("held", cupy.asarray(held.astype(np.uint8)))
         self._bind("chains", cupy.asarray(self._chains.view(np.uint8)))
@@ -136,14 +134,14 @@ class Walks:
             kind = np.uint64 if name == "tickets" else np.uint32
             self._bind(name, cupy.zeros((self.size, room * words), kind))
         self._given.room = room
-        self._arrays["given"] = cupy.asarray(np.frombuffer(bytes(self._given), np.uint64))
 
     def _launch(self, name: str, threads: int, shared: int, *more: Any) -> None:
         function = self._module.get_function(name)
         if shared:
             function.max_dynamic_shared_size_bytes = shared
             function.preferred_shared_memory_carveout = 100  # all chains at once that fit
-        function((self.size,), (threads,), (self._arrays["given"], *more), shared_mem=shared)
+        given = cupy.asarray(np.frombuffer(bytes(self._given), np.uint64))
+        function((self.size,), (threads,), (given, *more), shared_mem=shared)
 
     # ---------------------------------------------------------------------------------- moving
     def go_on(
@@ -165,6 +163,11 @@ class Walks:
             target = int(chain["target"])
             chain["per_neuron"] = target.bit_length() - self.neurons.bit_length()
             chain["margin"] = margin_of(self._spread, target, float(chain["scale"]))
+
+    def drive(self, bias: NDArray[np.int64], rest: NDArray[np.float64]) -> None:
+        """Have these biases from the next window on, as `__init__` takes them."""
+        self._bind("rest", cupy.asarray(rest))
+        self._launch("begin_chains", STARTERS, 0, cupy.asarray(bias))
 
     def advance(
         self,

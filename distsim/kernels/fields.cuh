@@ -36,11 +36,12 @@ typedef u64 wide_t;
 // Where things lie in a block's shared memory. What waits to be drawn is gone when the parts of the
 // tickets' order are made.
 #define WHOLE_BYTES(bytes) (((bytes) + 15) / 16 * 16)
+#define SPAN (PASSES * BLOCK_THREADS * UNIT)  // neurons that have fields, for loops without an end
 #define PADDED ((NEURONS + UNIT - 1) / UNIT * UNIT)
 #define PARTS_BYTES (2 * ROOM > CHAIN_WARPS * WARP_PILE * 8 ? 2 * ROOM : CHAIN_WARPS * WARP_PILE * 8)
 #define STARTS_AT COMMON_BYTES
 #define FIELDS_AT (STARTS_AT + 4 * BUCKETS)
-#define FLAGS_AT (FIELDS_AT + WHOLE_BYTES(PADDED * FIELD_BITS / 8))
+#define FLAGS_AT (FIELDS_AT + PASSES * CHAIN_WARPS * LANES * 16)
 #define BASES_AT (FLAGS_AT + WHOLE_BYTES(PADDED))
 #define TICKETS_AT (BASES_AT + BASES_SHARED * WHOLE_BYTES(PADDED * Z_BITS / 8))
 #define ORDER_AT (TICKETS_AT + ROOM * (8 + Z_BITS / 4))

@@ -46,6 +46,7 @@ __device__ __forceinline__ T fetch(const T* place) {
 __device__ __forceinline__ u32 halves(u32 v, bool high) {
     return __byte_perm(v, 0, high ? 0x4342 : 0x4140);
 }
+__device__ __forceinline__ i32 float_bits(float x) { return __float_as_int(x); }
 #else
 #define LANES 1
 #define BLOCK_THREADS 1
@@ -67,6 +68,11 @@ template <class T> inline T fetch(const T* place) { return *place; }
 inline u32 halves(u32 v, bool high) {
     if (high) v >>= 16;
     return (v & 0xFF) | (v & 0xFF00) << 8;
+}
+inline i32 float_bits(float x) {
+    i32 bits;
+    std::memcpy(&bits, &x, 4);
+    return bits;
 }
 inline u32 atomicAdd(u32* place, u32 more) {
     u32 before = *place;

@@ -9,30 +9,29 @@
 #include "window.cuh"
 
 // This thread's part of the column of neuron j.
-__device__ __forceinline__ void load_column(const Walker& b, int j, Weights (&w)[PASSES]) {
-    const weight_t* from = b.weights + (i64)j * COLUMN_STRIDE;
+__device__ __forceinline__ void load_column(const Walker& b, u32 j, Weights (&w)[PASSES]) {
+    const weight_t* from = b.weights + (u64)j * COLUMN_STRIDE;  // `weights`: from this thread's on
 #pragma unroll
     for (int pass = 0; pass < PASSES; pass++) {
-        int i = (pass * BLOCK_THREADS + b.thread) * UNIT;
-        if (i < NEURONS) w[pass] = fetch((const Weights*)(from + i));
+        int first = pass * BLOCK_THREADS * UNIT;
+        bool all = first + BLOCK_THREADS * UNIT <= NEURONS;
+        if (!all) w[pass] = {0, 0};
+        if (all || first + b.thread * UNIT < NEURONS) w[pass] = fetch((const Weights*)(from + first));
     }
 }
 
 // Look into the neurons of this thread's that came to b, or are far from it, with all of the warp;
-// `came`: one that flipped, and came to it by that, or -1. True if some s z is above the cap.
+// and into `turned`, which took its other state. True if some s z is above the cap.
 template <class Queue>
-__device__ __noinline__ bool look_into(Walker b, Queue queue, int came, u64 now) {
+__device__ __noinline__ bool look_into(Walker b, Queue queue, int turned, u64 now) {
     Fields* all = b.fields();
     bool over = false;
     for (int pass = 0; pass < PASSES; pass++) {
         int unit = pass * BLOCK_THREADS + b.thread;
-        u32 found = 0;
-        if (unit * UNIT < NEURONS) {
-            Fields fields = all[unit];
-            found = mend(fields);
-            all[unit] = fields;
-            if (came >= 0 && came / UNIT == unit) found |= 1u << came % UNIT;
-        }
+        Fields fields = all[unit];
+        u32 found = mend(fields);
+        all[unit] = fields;
+        if (turned / UNIT == unit) found |= 1u << turned % UNIT;
         for (u32 some; (some = where(found != 0));) {
             int owner = first_of(some);
             int i = unit * UNIT + first_of(found | 1u << 31);
@@ -53,100 +52,106 @@ struct Walked {
 };
 
 // Walk through the window whose tickets are in order. Its events, as twice a ticket's index plus
-// the new state, are at the beginning of the order.
+// the new state, are at the beginning of the order. One warp looks at the tickets, all push.
 template <class Queue>
 __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queue, int most) {
+    Common& common = b.common();
     Fields* all = b.fields();
-    int position = 0, events = 0, count = (int)b.common().count, ahead = -1;
+    const bool looks = CHAIN_WARPS == 1 || b.thread < LANES;
+    int position = 0, events = 0, count = (int)common.count, t = 0;
+    u32 ahead = NOBODY;
     Weights next[PASSES];
-    while (position < count) {
-        int k = position + b.lane;
-        bool fires = false;
-        u64 word = 0;
-        int t = 0;
-        Field turned(0, false, 0);  // if the ticket fires first
-        if (k < count) {
-            t = queue.order(k);
-            const WalkTicket ticket = queue.ticket(t);
-            int i = (int)neuron_of(ticket.key);
-            bool refractory = b.flags(i) & REFRACTORY;
-            z_t base = b.base(i), z = b.z(i), sz = refractory ? -z : z;
-            fires = sz >= (refractory ? ticket.threshold[1] : ticket.threshold[0]);
-            word = ticket.key | (u64)!refractory;
-            if (fires) turned = flipped(base, z, refractory);
-        }
-        u32 those = where(fires);
-        if (!those) {
-            position += LANES;
-            continue;
-        }
-        int who = first_of(those);
-        u64 event = from_lane(word, who);
-        t = from_lane(t, who);
-        int j = (int)neuron_of(event);
-        bool up = event & 1;
-        Weights w[PASSES];
-        if (j == ahead) {
-#pragma unroll
-            for (int pass = 0; pass < PASSES; pass++) w[pass] = next[pass];
-        } else {
-            load_column(b, j, w);
-        }
-        ahead = -1;
-        those &= those - 1;
-        if (those) {  // the next event, if this one changes nothing
-            ahead = (int)neuron_of(from_lane(word, first_of(those)));
-            load_column(b, ahead, next);
-        }
-        position += who + 1;
-        if (CHAIN_WARPS > 1) meet();  // all have looked
-        if (b.thread == 0) queue.order(events) = (typename Queue::Index)(2 * t + up);
-        events++;
-        bool came = false;
-        if (j / UNIT % BLOCK_THREADS / LANES == b.thread / LANES) {  // this warp has the neuron
-            if (b.lane == who) {
-                b.flags(j) ^= REFRACTORY;
-                b.set(j, turned);
-                came = turned.reached;
+    WalkTicket ticket;
+    auto take = [&]() {  // the next tickets, one a lane
+        t = position + b.lane < count ? queue.order(position + b.lane) : 0;
+        ticket = queue.ticket(t);
+    };
+    if (looks) take();
+    while (true) {
+        // the neurons, and new states, of the next event, and of the one after it if that changes
+        // nothing
+        u32 event = NOBODY, following = NOBODY;
+        bool reached = false;
+        if (looks) {
+            while (position < count) {
+                int i = (int)neuron_of(ticket.key);
+                u8 flags = b.flags(i);
+                bool refractory = flags & REFRACTORY;
+                z_t base = b.base(i), z = (z_t)((wide_t)base + (wide_t)b.field(i));
+                z_t threshold = refractory ? ticket.threshold[1] : ticket.threshold[0];
+                bool fires = (refractory ? -z : z) >= threshold;
+                u32 those = where(position + b.lane < count && fires);
+                if (!those) {
+                    position += LANES;
+                    take();
+                    continue;
+                }
+                u32 name = (u32)i << 1 | (u32)!refractory, others = those & (those - 1);
+                int who = first_of(those);
+                event = from_lane(name, who);
+                if (others) following = from_lane(name, first_of(others));
+                if (b.lane == who) {
+                    const Field turned = flipped(base, z, refractory);
+                    reached = turned.reached;
+                    b.flags(i) = flags ^ REFRACTORY;
+                    b.set(i, turned);
+                    queue.order(events) = (typename Queue::Index)(2 * t + !refractory);
+                }
+                position += who + 1;
+                take();
+                break;
             }
-            meet_lanes();
+            if (CHAIN_WARPS > 1 && b.lane == 0) common.next = {event, following};
         }
-        Push push(up);
-        lanes_t tops = TOPS;
+        meet();
+        if (CHAIN_WARPS > 1) {
+            Weights told = common.next;
+            event = told.a;
+            following = told.b;
+        }
+        if (event == NOBODY) return {events, false};
+        if (event >> 1 != ahead >> 1) load_column(b, event >> 1, next);
+        Weights w[PASSES];
+#pragma unroll
+        for (int pass = 0; pass < PASSES; pass++) w[pass] = next[pass];
+        ahead = following;
+        if (ahead != NOBODY) load_column(b, ahead >> 1, next);
+        events++;
+        Push push(event & 1);
+        lanes_t tops = reached ? 0 : TOPS;
 #pragma unroll
         for (int pass = 0; pass < PASSES; pass++) {
-            int unit = pass * BLOCK_THREADS + b.thread;
-            if (unit * UNIT >= NEURONS) continue;
-            Fields fields = all[unit];
+            Fields& there = all[pass * BLOCK_THREADS + b.thread];
+            Fields fields = there;
             tops &= push(fields, w[pass]);
-            all[unit] = fields;
+            there = fields;
         }
-        if (meet_any(tops != TOPS || came)) {
-            bool over = look_into(b, queue, where(came) ? j : -1, event);
-            over = meet_any(over);
-            int more = (int)b.common().more;
-            if (b.common().full || over) return {events, over};
+        if (meet_any(tops != TOPS)) {
+            u64 now = queue.ticket(queue.order(events - 1) >> 1).key;
+            bool over = meet_any(look_into(b, queue, (int)(event >> 1), now));
+            int more = (int)common.more;
+            if (common.full || over) return {events, over};
             if (more > count) {
-                if (b.thread < LANES) insert(b, queue, position, count, more);
+                if (looks) insert(b, queue, position, count, more);
                 count = more;
-                meet();
+                if (looks) take();
             }
         }
         if (events == most) return {events, true};
     }
-    return {events, false};
 }
 
 // All neurons from the start of a window in global memory.
 __device__ __forceinline__ void load_chain(const Walker& b, const Walks* given) {
     const Walks& w = *given;
     i64 chain = this_block();
-    for (int i = b.thread; i < PADDED; i += BLOCK_THREADS) {
-        bool there = i < NEURONS;
-        u8 flags = there ? w.x[chain * w.stride + i] : 0;
-        if (there && w.held[chain * w.held_stride + i]) flags |= HELD;
+    for (int i = b.thread; i < SPAN; i += BLOCK_THREADS) b.field(i) = (field_t)(HALF + HALF / 2);
+    meet();
+    for (int i = b.thread; i < NEURONS; i += BLOCK_THREADS) {
+        u8 flags = w.x[chain * w.stride + i];
+        if (w.held[chain * w.held_stride + i]) flags |= HELD;
         b.flags(i) = flags;
-        b.set(i, Field(there ? w.z[chain * w.stride + i] : 0, flags & REFRACTORY, (z_t)BEYOND));
+        b.set(i, Field(w.z[chain * w.stride + i], flags & REFRACTORY, (z_t)BEYOND));
     }
     meet();
 }
@@ -265,8 +270,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, CHAINS_AT_ONCE)
 walk_chains(const Walks* given) {
     Walker b;
     i64 number = this_block();
-    b.weights = given->columns.weights;
     b.thread = this_thread();
+    b.weights = given->columns.weights + b.thread * UNIT;
     b.lane = b.thread % LANES;
     i64 first = number * given->room;
     Far far = {given->tickets + first, given->order + first, given->parts + first, (u32)given->room};

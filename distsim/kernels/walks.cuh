@@ -4,6 +4,7 @@
 #include "fields.cuh"
 #include "levels.cuh"
 
+#define NOBODY 0xFFFFFFFFu
 #define FEW (LANES < 8 ? LANES : 8)  // tickets of a neuron that a warp draws at once
 
 // A chain: where it stands, and how far it is to go.
@@ -80,6 +81,7 @@ struct Common {
     z_t *bound, *bases;  // of this chain
     i64 top[CHAIN_WARPS];
     u64 total;
+    Weights next;        // events, as `walk_window` has them
     u32 count, more, full;
 };
 static_assert(sizeof(Common) <= COMMON_BYTES, "as in gpu/walk_shape.py");
@@ -87,7 +89,7 @@ static_assert(sizeof(Common) <= COMMON_BYTES, "as in gpu/walk_shape.py");
 // A thread of a block, and its chain. Of a neuron: `bound`, threshold of the first ticket not drawn if
 // it is DRAWN, or beyond all if it is HELD.
 struct Walker {
-    const weight_t* weights;
+    const weight_t* weights;  // from this thread's first neuron on
     int thread, lane;
 
     __device__ __forceinline__ static Common& common() { return *(Common*)shared; }
@@ -226,11 +228,35 @@ __device__ __forceinline__ void draw_one(const Walker& b, const Queue& queue, Dr
         atomicAdd(&b.start(part_of(key)), 1u);
 }
 
+// Bounds from below on ticket 0 as `lowest_threshold`, in single precision. Each of its few operations
+// errs by 2^-24 of what it has, at most: 2^-20 of all magnitudes covers them.
+struct Screen {
+    const double* levels;
+    float scale, offset;
+
+    __device__ __forceinline__ explicit Screen(const Common& common) {
+        const Here& here = common.here;
+        levels = common.levels;
+        scale = (float)here.scale;
+        float shift = (float)here.exponent * (float)LN2;
+        offset = -shift * scale - (scale * (32.0f + fabsf(shift)) * 0x1p-20f + 3.0f);
+    }
+    __device__ __forceinline__ z_t operator()(u32 word) const {
+        // the bin of `lowest_thresholds`, or the first if the word is below 2^8
+        i32 bin = (float_bits((float)(word >> 8)) >> 18) - (((127 - 8) << 5) - 1);
+        if (bin <= 0) return -(z_t)BEYOND;
+        float bound = (float)levels[bin] * scale + offset;
+        // also where it is not a number
+        return bound > -(float)BEYOND ? (z_t)floorf(fminf(bound, (float)BEYOND)) : -(z_t)BEYOND;
+    }
+};
+
 // The tickets at a window's start: those of the neurons that may fire if no s z rises by more than
 // the margin. A neuron that may not has a bound from the high half of its ticket 0's level.
 template <class Queue>
 __device__ __forceinline__ void draw_window(const Walker& b, const Queue& queue) {
     const Here& here = b.here();
+    const Screen screen(b.common());
     Drawing d = {false, 0, 0, 0, 0.0, 0};
     int waiting = 0, group = b.thread, k = 0;
     Words words = {0, 0, 0, 0};
@@ -253,8 +279,7 @@ __device__ __forceinline__ void draw_window(const Walker& b, const Queue& queue)
             if (flags & HELD) {
                 flags |= DRAWN;
             } else {
-                i64 lowest = lowest_threshold(b.common().levels, word, here.exponent, here.scale);
-                bound = min(to_z(lowest), (z_t)(here.cap + 1));
+                bound = min(screen(word), (z_t)(here.cap + 1));
                 may = sz + here.margin >= bound;
             }
             b.flags(i) = flags;
