@@ -13,7 +13,6 @@ from distsim import simulate
 from distsim.chains.chain import Position
 from distsim.chains.opening import open_chain
 from distsim.config.options import Config
-from distsim.kernels.window import Clock
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Communicator, Serial
 from distsim.recording.recorder import Recorder
@@ -128,13 +127,14 @@ def test_several_ranks_make_it_too(engine: str, ranks: int) -> None:
 
 
 def some_windows(
-    ranks: Communicator, network: Network, config: Config, until: float, position: Position
+    ranks: Communicator, network: Network, config: Config, until: float, position: Position | None
 ) -> tuple[Position, bool, tuple[int, int]]:
     """Where a run that goes on is after a few windows, whether that is its end, and its events."""
-    chain = open_chain(network, config, ranks, position.states)
-    chain.go_on(position)
+    chain = open_chain(network, config, ranks, position.states if position else None)
     recorder = Recorder(None, until, observation=None)
-    recorder.go_on(position.transitions, position.last, position.total)
+    if position:
+        chain.go_on(position)
+        recorder.go_on(position.transitions, position.last, position.total)
     for _ in range(2):
         if not recorder.finished(chain.now()):
             chain.advance(recorder)
@@ -151,8 +151,7 @@ def test_a_run_goes_on_with_the_other_storage_on_other_ranks(model: str) -> None
     options: dict[str, Any] = {"model": model, "window": 16, "engine": "walk", **length}
     wanted = followed(Serial(), weights, {**options, "storage": "dense"})
     network = from_array(csr_array(weights))
-    position = Position(np.zeros(90, np.uint8), Clock(), 0, 0, 0, 0, 0.0, 0)
-    over, made, legs = False, (0, 0), 0
+    position, over, made, legs = None, False, (0, 0), 0
     while not over:
         config = Config(network="array", storage=("sparse", "dense")[legs % 2], **options)
         until = float(length.get("time", 3000))
