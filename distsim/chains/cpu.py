@@ -15,7 +15,6 @@ from distsim.engines.relax import Relax
 from distsim.engines.timer import Timer
 from distsim.engines.walk import Walk
 from distsim.engines.windows import Windows
-from distsim.errors import InputError
 from distsim.kernels.energy import without_lift
 from distsim.kernels.states import commit, undoing
 from distsim.kernels.window import END_OF_TIME
@@ -56,7 +55,7 @@ class HostChain:
         self.ranks = ranks
         self.timer = Timer()
         bits, entries = config.weight_bits, entries_on_host(network, config, ranks)
-        self.engine = _engine(config, ranks, sparse=entries is not None)
+        self.engine = _engine(config, ranks)
         check_memory(network, bits, ranks, entries)
         self.shard = _load(network, bits, ranks, sparse=entries is not None)
         if kind is None and self.shard.reach + conditions.largest_bias() / self.shard.unit >= 2**30:
@@ -181,22 +180,16 @@ class HostChain:
         """As `close`."""
 
 
-def _engine(config: Config, ranks: Communicator, *, sparse: bool) -> str:
-    """The engine of a chain on these ranks. Raises InputError on every rank alike."""
-    walks = ranks.size == 1 or not sparse
+def _engine(config: Config, ranks: Communicator) -> str:
+    """The engine of a chain on these ranks."""
     if config.engine == "auto":
-        return "walk" if walks and ranks.side_by_side() else "relax"
-    if config.engine == "walk" and not walks:
-        raise InputError(
-            f"engine walk given on {ranks.size} ranks with sparse weights; allowed: on one rank, "
-            "with dense weights (--storage dense), or auto, relax or race"
-        )
+        return "walk" if ranks.side_by_side() else "relax"
     return config.engine
 
 
 def entries_on_host(network: Network, config: Config, ranks: Communicator) -> int | None:
     """How many weights a chain holds sparse; None: dense ones (`sparse_entries`)."""
-    walks = ranks.size == 1 and config.engine in ("auto", "walk")
+    walks = _engine(config, ranks) == "walk"
     return sparse_entries(config.storage, network, config.weight_bits, ranks, walks=walks)
 
 

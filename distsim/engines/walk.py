@@ -43,7 +43,7 @@ class Walk:
         self.ranks = ranks
         self.timer = timer
         self._windows = 1  # of the next stretch
-        self._open_log(0, shared=False)
+        self._open_log(0, visits=False)
         self._y = aligned((shard.size,), shard.kind)
         self._c = aligned((shard.size,), shard.kind)
         self._diagonal = shard.storage.diagonal(shard.first)
@@ -58,7 +58,7 @@ class Walk:
         begin = perf_counter()
         room = _EVENTS + max(law.most, 4 * LARGEST_TARGET)
         if self._log.event.size < room:
-            self._open_log(room, shared=law.scan is not None)
+            self._open_log(room, visits=law.scan is not None)
         ends = Ends(min(events, _EVENTS), until, self.ranks.maximum(self._windows))
         step = self._walk if law.scan is None else self._visit
         stretch, law.clock = step(law, z, x, ends)
@@ -100,7 +100,7 @@ class Walk:
                 take_back(self.shard, log.event[done:made], z, x)  # of a window that was not ended
                 queue = make_queue(2 * self._tickets.queue.key.size)
                 self._tickets = self._tickets._replace(queue=queue)
-                self._open_log(2 * log.event.size, shared=False)
+                self._open_log(2 * log.event.size, visits=False)
         return self._stretch(log, done, first, Clock(*before), windows), Clock(*after)
 
     def _visit(
@@ -127,15 +127,15 @@ class Walk:
         pace = min(max(_SECONDS / max(seconds, 1e-6), 0.25), 4.0)
         self._windows = max(1, int(windows * pace))
 
-    def _open_log(self, events: int, *, shared: bool) -> None:
-        """Make room for so many events, and for the ranks to meet. shared: each rank makes some of
-        the events, for all."""
+    def _open_log(self, events: int, *, visits: bool) -> None:
+        """Make room for so many events, and for the ranks to meet. visits: each rank makes some of
+        the events, for all; else all of them, but tells only of its own what they change."""
         ranks = self.ranks
-        meeting = room_of(ranks.size)
-        memory = ranks.share(meeting + shared * 3 * events)
+        meeting, shared = room_of(ranks.size), 3 if visits else 1
+        memory = ranks.share(meeting + shared * events)
         self._places = make_places(memory, ranks.size, ranks.rank)
-        room = memory[meeting:] if shared else np.empty(3 * events, np.uint64)
-        parts = room.reshape(3, events)
+        parts = [np.empty(events, np.uint64) for _ in range(3 - shared)]
+        parts += [*memory[meeting:].reshape(shared, events)]
         self._log = Log(parts[0], parts[1].view(np.float64), parts[2].view(np.int64))
 
     def _stretch(self, log: Log, done: int, first: int, before: Clock, windows: int) -> Stretch:

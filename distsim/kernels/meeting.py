@@ -17,10 +17,10 @@ from distsim.kernels.memory import LINE, UNCOUNTED
 _intrinsic: Any = intrinsic  # its calls lack the first argument
 
 _WORDS = LINE // 8  # of a cache line
-_LINES = 2  # of a rank: one for every other meeting
-# Indices of words of a rank's line: what may follow its word; of line 0: how many meetings there
-# were.
-_FOLLOWING, _MEETINGS = 3, 4
+# Lines of a rank: one for every other meeting, of which word 0 says which it is for; its own, which
+# counts its meetings.
+_LINES, _OWN = 3, 2
+GIVEN = _WORDS - 1  # words that a rank may give
 _BRIEF = 1 << 8  # looks without a pause, which takes longer on some processors than a word does
 _SPINS = 1 << 12  # looks, some hundred microseconds, after which a rank that waits yields its core
 # By the machine's name: LLVM's intrinsic for it, and its operands.
@@ -114,35 +114,56 @@ def wait(spins):
     return spins + 1
 
 
-@njit(**UNCOUNTED)
-def meet(places, word, number, following):
-    """All ranks' least word and its number, and the least of all their other words.
+@njit(inline="always")
+def _line(places, rank, meeting):
+    """Where a rank's line for a meeting begins."""
+    return (rank * _LINES + np.int64(meeting & np.uint64(1))) * _WORDS
 
-    Each rank gives a word, uint64, its number, int64, and a word that may follow it. A word that
-    two give has the number of either.
-    """
+
+@njit(inline="always")
+def _meetings(places):
+    """Where the number of this rank's meetings is."""
+    return (places.rank * _LINES + _OWN) * _WORDS
+
+
+@njit(inline="always")
+def give(places, k, word):
+    """Word k, a uint64, of those that this rank gives at the next meeting."""
+    words = places.words
+    line = _line(places, places.rank, words[_meetings(places)] + np.uint64(1))
+    words[line + 1 + k] = word
+
+
+@njit(inline="always")
+def given(places, rank, k):
+    """Word k of those that a rank gave at the last meeting, until the next one."""
+    words = places.words
+    return words[_line(places, rank, words[_meetings(places)]) + 1 + k]
+
+
+@njit(**UNCOUNTED)
+def meet(places):
+    """Wait until all ranks are here, each with what it gives."""
     words, ranks, rank = places
-    own = rank * _LINES * _WORDS
-    meeting = words[own + _MEETINGS] + np.uint64(1)
-    words[own + _MEETINGS] = meeting
-    line = np.int64(meeting & np.uint64(1)) * _WORDS
-    words[own + line + 1] = word
-    words[own + line + 2] = np.uint64(number)
-    words[own + line + _FOLLOWING] = following
-    _store(words, own + line, meeting)
-    least, its, second = word, number, following
+    own = _meetings(places)
+    meeting = words[own] + np.uint64(1)
+    words[own] = meeting
+    _store(words, _line(places, rank, meeting), meeting)
     for other in range(ranks):
-        if other == rank:
-            continue
-        place = other * _LINES * _WORDS + line
+        line = _line(places, other, meeting)
         spins = 0
-        while _load(words, place) < meeting:
+        while _load(words, line) < meeting:
             spins = wait(spins)
-        found = words[place + 1]
-        second = min(second, words[place + _FOLLOWING], max(found, least))
-        if found < least:
-            least, its = found, np.int64(words[place + 2])
-    return least, its, second
+
+
+@njit(**UNCOUNTED)
+def least(places, word):
+    """Meet: the least of all ranks' words."""
+    give(places, 0, word)
+    meet(places)
+    for rank in range(places.ranks):
+        word = min(word, given(places, rank, 0))
+    return word
 
 
 @njit(**UNCOUNTED)

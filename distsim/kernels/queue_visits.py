@@ -32,14 +32,14 @@ def _push(z, columns, begin, end, up):
 @njit(**UNCOUNTED)
 def through(scan, motion, visits, chunk, log, made):
     """Make a chunk of visits. Returns how many events there are."""
-    columns, z, x, _, clamped, _, _ = motion
+    columns, z, x, _, clamped, first, _ = motion
     count, step, tick, _ = chunk
     for q in range(count):
         if q + _AHEAD < count:
             i = visits.neuron[q + _AHEAD]
             likely = follows(scan, motion, visits, chunk, q + _AHEAD, np.int64(z[i]))
             if likely != x[i] and not clamped[i]:
-                begin, end = column(columns, i)
+                begin, end = column(columns, first + i)
                 for e in range(begin, end, _PART):
                     prefetch((columns.target, columns.weight), e)  # type: ignore[call-arg]
         i = visits.neuron[q]
@@ -47,8 +47,8 @@ def through(scan, motion, visits, chunk, log, made):
         new = follows(scan, motion, visits, chunk, q, total)
         if new != x[i] and not clamped[i]:
             x[i] = new
-            note(log, made, i, new, total, tick + q, step + q + 1)
+            note(log, made, first + i, new, total, tick + q, step + q + 1)
             made += 1
-            begin, end = column(columns, i)
+            begin, end = column(columns, first + i)
             _push(z, columns, begin, end, new == 1)
     return made

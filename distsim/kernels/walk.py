@@ -8,15 +8,15 @@
         deepen    the neurons whose s z came to their lowest ticket not drawn: their y changed sign
     close     z = y + c; the clock
 
-Of several ranks each has its neurons' tickets. They meet at every event, in memory that all see:
-the earliest ticket that fires is it, and each pushes its rows of the column.
+Of several ranks each has its neurons' tickets, and pushes its rows of each column. They meet every
+few events, in memory that all see (`walk_together.py`).
 
-Nothing is guessed and nothing repeated. The stream is that of `engines.race` for these reasons. A
-ticket that is drawn late and lies before the present one did not fire: until now s z was below its
-threshold. Tickets that are drawn late and lie after it are put in order before the next is looked
-at; order is by event word, and by number for one neuron at one tick. The window ends after the
-event that makes `most`, or lifts some s z above the cap, which is seen as a ticket not drawn is: b
-is never above cap + 1.
+On one rank nothing is guessed and nothing repeated. The stream is that of `engines.race` for these
+reasons. A ticket that is drawn late and lies before the present one did not fire: until now s z was
+below its threshold. Tickets that are drawn late and lie after it are put in order before the next
+is looked at; order is by event word, and by number for one neuron at one tick. The window ends
+after the event that makes `most`, or lifts some s z above the cap, which is seen as a ticket not
+drawn is: b is never above cap + 1.
 
 A sum is exact in y as it is in z: no |z| reaches 2^30 (int32) or 2^61 (int64) and no b is beyond,
 so that |y| stays within its type. It has no twin yet.
@@ -32,11 +32,12 @@ from numba.extending import overload
 from distsim.kernels import queue, walk_window
 from distsim.kernels.events import NO_EVENT
 from distsim.kernels.mcculloch_pitts import largest_response
-from distsim.kernels.meeting import meet
+from distsim.kernels.meeting import least
 from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.record import event_times
 from distsim.kernels.walk_room import Here
 from distsim.kernels.walk_tickets import begin, limit_of
+from distsim.kernels.walk_together import together
 from distsim.kernels.window import (
     END_OF_TIME,
     after_window,
@@ -86,8 +87,7 @@ def _top(rule, y, x):
     top = largest_response(y, x, rule.clamped)
     if rule.places.ranks == 1:
         return top
-    word, _, _ = meet(rule.places, np.uint64(_HIGHEST - top), 0, NO_EVENT)
-    return _HIGHEST - np.int64(word)
+    return _HIGHEST - np.int64(least(rule.places, np.uint64(_HIGHEST - top)))
 
 
 def _window(rule, here, columns, motion, tickets, log, count, made):
@@ -100,12 +100,14 @@ def _window_of(rule, here, columns, motion, tickets, log, count, made):
 
     def of_dense(rule, here, columns, motion, tickets, log, count, made):
         if rule.places.ranks > 1:
-            return walk_window.together(rule, here, columns, motion, tickets, log, count, made)
+            return together(rule, here, columns, motion, tickets, log, count, made)
         if count < 0:
             return made, False, True
         return walk_window.through(rule, here, columns, motion, tickets, log, count, made)
 
     def of_sparse(rule, here, columns, motion, tickets, log, count, made):
+        if rule.places.ranks > 1:
+            return together(rule, here, columns, motion, tickets, log, count, made)
         if count < 0:
             return made, False, True
         return queue.through(rule, here, columns, motion, tickets, log, count, made)

@@ -66,11 +66,12 @@ class Next(NamedTuple):
 
 class Queue(NamedTuple):
     """Room for the tickets of a window: event words, uint64; thresholds by state, int64[..., 2];
-    who comes when, int64."""
+    who comes when, int64; those that were looked at before their time, int64 (`waiting.py`)."""
 
     key: Any
     threshold: Any
     order: Any
+    ahead: Any
 
 
 class Lanes(NamedTuple):
@@ -130,4 +131,9 @@ def make_tickets(n: int, room: int) -> Tickets:
 
 
 def make_queue(room: int) -> Queue:
-    return Queue(np.empty(room, np.uint64), np.empty((room, 2), np.int64), np.empty(room, np.int64))
+    return Queue(
+        np.empty(room, np.uint64),
+        np.empty((room, 2), np.int64),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+    )

@@ -126,7 +126,7 @@ def begin(rule, here, motion, kept, tickets):
     drawn, following, lanes, queue = tickets
     depths, levels, thetas, keys = following
     neuron, depth, word, need, level, theta, key, _ = lanes
-    queue_key, queue_threshold, order = queue
+    queue_key, queue_threshold, order, _ = queue
     kind = y.dtype.type
     limit = limit_of(y)
     words = _words(rule, window, drawn, x.size)
@@ -262,7 +262,7 @@ def deepen(rule, here, motion, tickets, i, now, position, count):
 @njit(**UNCOUNTED)
 def _insert(queue, position, count, word, theta, rest):
     """Put a ticket in its place in the order, at `position` or later. Returns as `deepen`."""
-    key, threshold, order = queue
+    key, threshold, order, _ = queue
     if count == key.size:
         return -1
     key[count] = word

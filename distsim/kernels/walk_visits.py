@@ -24,7 +24,6 @@ from distsim.kernels import queue_visits, sparse_apply
 from distsim.kernels.apply import PASS, accumulate
 from distsim.kernels.boltzmann import visited
 from distsim.kernels.dense import column
-from distsim.kernels.events import NO_EVENT
 from distsim.kernels.meeting import Places, meet, tell, told, wait
 from distsim.kernels.memory import UNCOUNTED
 from distsim.kernels.walk import goes_on
@@ -212,7 +211,7 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
     if several:  # once all have left the last walk, and before any has begun this one
         if places.rank == 0:
             tell(places, clock[0], 0)
-        meet(places, NO_EVENT, 0, NO_EVENT)
+        meet(places)
     while goes_on(ends, log.time, first, made, windows, clock[1]):
         number, high, low, _ = clock
         segment = segment_at(course.times, segment, high, low)

@@ -1,4 +1,4 @@
-"""An MPM's window whose tickets are drawn, event by event: of one rank, or of several together.
+"""An MPM's window on dense columns whose tickets are drawn, event by event, on one rank.
 
 `walk` says why it is exact. It has no twin yet.
 """
@@ -7,14 +7,12 @@ import numpy as np
 from numba import njit
 
 from distsim.kernels.dense import column
-from distsim.kernels.events import NO_EVENT, ONE, neuron_of
-from distsim.kernels.meeting import meet
+from distsim.kernels.events import neuron_of
 from distsim.kernels.memory import LINE, UNCOUNTED, prefetch
 from distsim.kernels.walk_tickets import deepen, flip, pivot
 
 BLOCK = np.uint64(64)  # neurons: a constant, so that LLVM makes vectors of loops over them
-_AHEAD = 1 << 13  # bytes of a column from which on the next one is prefetched
-_NO_ROOM, _EARLY = np.uint64(0), np.uint64(1)  # before all event words: the window ends
+AHEAD = 1 << 13  # bytes of a column from which on the next one is prefetched
 
 
 @njit(**UNCOUNTED)
@@ -73,25 +71,18 @@ def _signs(y, w, up, start, stop, crossed, found):
 
 
 @njit(**UNCOUNTED)
-def _fires_next(motion, queue, position, count, first):
-    """The first ticket from `position` on that fires if nothing changes: (its place in the order,
-    its event's word or NO_EVENT, s z)."""
+def _follower(motion, queue, position, count, otherwise):
+    """The neuron of the first ticket from `position` on that fires if nothing changes, if there is
+    one."""
     y, c, x = motion
-    key, threshold, order = queue
+    key, threshold, order, _ = queue
     for o in range(position, count):
         t = order[o]
-        j = neuron_of(key[t]) - first
+        j = neuron_of(key[t])
         z = np.int64(y[j]) + np.int64(c[j])
-        sz = -z if x[j] else z
-        if sz >= threshold[t, x[j]]:
-            return o, key[t] | (ONE - np.uint64(x[j])), sz
-    return count, NO_EVENT, np.int64(0)
-
-
-@njit(inline="always")
-def _follower(columns, event, otherwise):
-    """The column of an event that may be the next, if there is one."""
-    return column(columns, neuron_of(event)) if event != NO_EVENT else otherwise
+        if (-z if x[j] else z) >= threshold[t, x[j]]:
+            return j
+    return otherwise
 
 
 @njit(**UNCOUNTED)
@@ -102,10 +93,10 @@ def through(rule, here, columns, motion, tickets, log, count, made):
     """
     y, c, x = motion
     queue, crossed = tickets.queue, tickets.lanes.crossed
-    key, threshold, order = queue
+    key, threshold, order, _ = queue
     cap = here.cap
     most = made + here.most
-    large = x.size * columns.itemsize >= _AHEAD
+    large = x.size * columns.itemsize >= AHEAD
     position = 0
     while position < count:
         t = order[position]
@@ -123,10 +114,8 @@ def through(rule, here, columns, motion, tickets, log, count, made):
         log.event[made] = now | np.uint64(1 - state)
         log.doubled[made] = -2 * sz - np.int64(w[j])
         made += 1
-        ahead = now
-        if large:
-            _, ahead, _ = _fires_next(motion, queue, position, count, 0)
-        found = push(y, w, state == 0, _follower(columns, ahead, w), large, crossed)
+        following = _follower(motion, queue, position, count, j) if large else j
+        found = push(y, w, state == 0, column(columns, following), large, crossed)
         flip(motion, j)
         crossed[found] = j  # in its new state
         for f in range(found + 1):
@@ -143,61 +132,3 @@ def through(rule, here, columns, motion, tickets, log, count, made):
         if made == most:
             return made, True, False
     return made, False, False
-
-
-@njit(**UNCOUNTED)
-def together(rule, here, columns, motion, tickets, log, count, made):
-    """As `through`, of one of several ranks; count: -1 if there was no room for its tickets."""
-    y, c, x = motion
-    queue, crossed = tickets.queue, tickets.lanes.crossed
-    key, order = queue.key, queue.order
-    first, places = rule.first, rule.places
-    most = made + here.most
-    large = x.size * columns.itemsize >= _AHEAD
-    position, lifted = 0, False
-    o, word, sz = _fires_next(motion, queue, position, count, first)
-    while True:
-        i = neuron_of(word) - first if o < count else 0
-        number = -2 * sz - np.int64(rule.diagonal[i]) if o < count else 0
-        if lifted:
-            word = _EARLY
-        if count < 0:
-            word = _NO_ROOM
-        following = NO_EVENT
-        if large:
-            _, following, _ = _fires_next(motion, queue, o + 1, count, first)
-        event, number, following = meet(places, word, number, following)
-        if event == NO_EVENT:
-            return made, False, False
-        if event <= _EARLY:
-            return made, event == _EARLY, event == _NO_ROOM
-        if made == log.event.size:
-            return made, False, True
-        log.event[made] = event
-        log.doubled[made] = number
-        made += 1
-        up = np.int64(event & ONE)
-        own = event == word
-        if own:
-            position = o + 1
-        else:
-            while position < count and key[order[position]] < event:
-                position += 1
-        w = column(columns, neuron_of(event))
-        found = push(y, w, up == 1, _follower(columns, following, w), large, crossed)
-        if own:
-            flip(motion, i)
-            crossed[found] = i  # in its new state
-            found += 1
-        for f in range(found):
-            i = crossed[f]
-            z = np.int64(y[i]) + np.int64(c[i])
-            sz = -z if x[i] else z
-            if sz < pivot(np.int64(c[i]), x[i]):
-                continue
-            lifted |= sz > here.cap
-            if not lifted and count >= 0:
-                count = deepen(rule, here, motion, tickets, i, event & ~ONE, position, count)
-        if made == most:
-            return made, True, False
-        o, word, sz = _fires_next(motion, queue, position, count, first)

@@ -102,8 +102,11 @@ def test_streams_do_not_depend_on_engines_and_ranks(model: str) -> None:
         for engine in ("race", "relax", "walk"):
             one = replace(config, engine=engine)
             found.add(summed(one, network, conditions, end, Serial()))
-        for size, engine in ((2, "relax"), (3, "race"), (3, "relax")):
-            one = replace(config, engine=engine)
+        for size, engine, storage in (
+            (2, "relax", "dense"), (3, "race", "dense"), (3, "relax", "dense"),
+            (2, "walk", "dense"), (2, "walk", "sparse"), (3, "walk", "sparse"),
+        ):  # fmt: skip
+            one = replace(config, engine=engine, storage=storage)
             asked = (one, network, conditions, end)
             found.add(on_ranks(size, partial(summed, *asked))[0])
         assert len(found) == 1, (case, found)

@@ -46,7 +46,8 @@ ONE_OF = {
 # Options and digests of runs of a former version, as that version made them. A change of one of
 # these is a change of the event stream of an unchanged configuration: it needs a line in
 # CHANGELOG.md that says so.
-TABLE = Path(__file__).parents[1] / "former" / "streams.json"
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "tests" / "former" / "streams.json"
 
 
 def table() -> list[dict[str, Any]]:
@@ -94,16 +95,26 @@ def test_ranks_make_all_the_streams(
     check_ranks(mpi, ranks, 1, expected, tmp_path)
 
 
+WAYS = [
+    {"engine": "race"}, {"engine": "relax"},
+    {"engine": "walk"}, {"engine": "walk", "storage": "sparse"},
+]  # fmt: skip
+
+
 def check_ranks(mpi: str, ranks: int, every: int, expected: list[str], folder: Path) -> None:
-    """One of so many cases, with each engine: to walk, ranks that wait need a core of their own."""
+    """One of so many cases, with each engine: to walk, ranks that wait need a core of their own, so
+    that more than two walk but a few."""
     if mpi not in launchers.found():
         pytest.skip(f"no mpirun of {mpi}")
     runs = [
-        ({**case, "engine": engine}, wanted)
-        for engine in ("race", "relax", "walk")[: 3 if ranks == 2 else 2]
+        ({**case, **way}, wanted)
+        for way in WAYS[: 4 if ranks == 2 else 2]
         for case, wanted in zip(cases(), expected, strict=True)
     ]
     runs = runs[every // 2 :: every]
+    if every == 1 and ranks > 2:
+        few = zip(cases()[::19], expected[::19], strict=True)
+        runs += [({**case, **WAYS[-1]}, wanted) for case, wanted in few]
     made = launchers.digests(ranks, [case for case, _ in runs], folder, mpi)
     wrong = [case for (case, wanted), one in zip(runs, made, strict=True) if one != wanted]
     assert not wrong
@@ -322,7 +333,10 @@ TIED = """
 from distsim.kernels import events
 events.MPM_TICK_BITS = 5  # 32 ticks a window instead of 2^40: now a neuron has tickets at one tick
 import distsim
+from distsim.config.options import Config
 from distsim.kernels.cache import KernelCache
+from distsim.runs import simulation
+from thread_ranks import on
 
 def has_ticks(kernel):  # in its code: no other run's will do, nor this one's for others
     names = kernel.__code__.co_names
@@ -342,13 +356,16 @@ for neurons, window, tau, coupling, initial, seed in (
     (5, 1000, 1.0, 0.5, "random", 242757610),
     (20, 16, 3.0, 15.0, "zeros", 1957981111),
 ):
+    options = dict(
+        neurons=neurons, window=window, tau=tau, coupling=coupling, seed=seed, initial=initial,
+        transitions=3000, weight_bits=8, device="cpu",
+    )
     digests = {
-        distsim.simulate(
-            "gaussian", neurons=neurons, window=window, tau=tau, coupling=coupling, seed=seed,
-            initial=initial, transitions=3000, weight_bits=8, engine=engine, device="cpu",
-        ).digest
+        distsim.simulate("gaussian", engine=engine, **options).digest
         for engine in ("race", "relax", "walk")
     }
+    config = Config(network="gaussian", engine="walk", **options)
+    digests |= {on(size, lambda ranks: simulation.run(config, ranks)).digest for size in (2, 3)}
     print(len(digests))
 """
 
@@ -357,7 +374,11 @@ def test_tickets_at_one_tick_keep_their_order() -> None:
     """Once in 2^40 pairs of a neuron's tickets; so seldom that only a coarser tick can show it."""
     done = subprocess.run(
         [sys.executable, "-c", TIED],
-        env={**launchers.ENVIRONMENT, "NUMBA_OPT": "0"},  # it compiles more than it runs
+        env={
+            **launchers.ENVIRONMENT,
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+            "NUMBA_OPT": "0",  # it compiles more than it runs
+        },
         capture_output=True,
         text=True,
         timeout=300,
