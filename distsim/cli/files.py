@@ -66,11 +66,13 @@ def info(
     neurons and synapses, and what each storage takes. It is not made.
     """
     communicator = launch.connect()
+    from distsim.ranks.agreement import agreed
+
+    network = agreed(communicator, lambda: _described(neurons, values))
     if communicator.rank != 0:
         return
     from distsim.studies import machine
 
-    network = _described(neurons, values)
     found = machine.machine(communicator)
     synapses = None
     if network is not None:

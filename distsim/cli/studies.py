@@ -70,6 +70,12 @@ def verify(launch: Launch, /, quick: bool) -> int:
     show_default=True,
     help="Time for each measurement.",
 )
+@click.option(
+    "--synapses",
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    help="Network random with so many synapses a neuron, held sparse [default: gaussian, dense].",
+)
 @options("tau", "device", "window")
 @click.option("--picture", type=click.Path(), metavar="FILE.png", help="Draw the rates.")
 @json_option
@@ -82,11 +88,14 @@ def bench(
     weight_bits: tuple[str, ...],
     model: tuple[str, ...],
     seconds: float,
+    synapses: int | None,
     picture: str | None,
     as_json: bool,
     **values: object,
 ) -> None:
     """Measure transitions a second: a plain loop and the engines, side by side.
+
+    The loop is NumPy's or, with --synapses, a compiled one of thinning, as one would write it in C.
 
     Of the environment DISTSIM_NEURONS, _WEIGHT_BITS, _MODEL, _TAU, _DEVICE and _WINDOW count, where
     the command line does not say otherwise.
@@ -112,9 +121,8 @@ def bench(
     bits = [int(text) for text in lists["weight_bits"]] or [32, 16]
     sizes = lists["neurons"] or (1024, 4096, 16384)
     models = lists["model"] or ("mpm", "bm")
-    rows = bench.run(
-        ranks, models, sizes, bits, float(settings.tau), seconds, settings.device, settings.window
-    )
+    lasting = (float(settings.tau), seconds, settings.device, settings.window)
+    rows = bench.run(ranks, models, sizes, bits, *lasting, synapses=synapses)
     if ranks.rank == 0:
         click.echo(bench.table(rows))
         if picture:

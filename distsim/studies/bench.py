@@ -1,9 +1,9 @@
 """Speed: the plain loop, race and relax side by side in one run, phase by phase.
 
-The network is `gaussian` with g = 1. The unit of speed is a transition of an MPM, a neuron update
-(a step, whether or not the state changes) of a BM. A chain is measured through its contract alone,
-on any device. The plain loop is what a scientist writes who knows NumPy (`plain_loops`) or, on
-GPUs, CuPy and NCCL (`bench_gpu`).
+The network is `gaussian` with g = 1, or `random` with k synapses a neuron. The unit of speed is a
+transition of an MPM, a neuron update (a step, whether or not the state changes) of a BM. A chain
+is measured through its contract alone, on any device. The plain loop is what a scientist writes who
+knows NumPy (`plain_loops`) or, on GPUs, CuPy and NCCL (`bench_gpu`); of a sparse network, C.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from distsim.chains.chain import Chain
 from distsim.chains.opening import on_gpu, open_chain
 from distsim.config.options import Config
+from distsim.errors import InputError
+from distsim.networks.drawn import Drawn
 from distsim.networks.gaussian import Gaussian
 from distsim.pictures.figure import (
     ACCENT,
@@ -31,6 +33,7 @@ from distsim.pictures.figure import (
 from distsim.ranks.communicator import Communicator
 from distsim.recording.recorder import Recorder
 from distsim.studies import plain_loops
+from distsim.weights.source import Network
 
 if TYPE_CHECKING:
     from distsim.studies.bench_gpu import Meter
@@ -54,6 +57,7 @@ class Setting:
     tau: float
     seconds: float
     window: int | None
+    synapses: int | None
 
     @property
     def advances(self) -> int:
@@ -64,14 +68,19 @@ class Setting:
         return 6 if self.gpu else 1
 
     @property
-    def network(self) -> Gaussian:
-        return Gaussian(self.neurons, 1.0, 0, self.model == "bm")
+    def network(self) -> Network:
+        symmetric = self.model == "bm"
+        if self.synapses is None:
+            return Gaussian(self.neurons, 1.0, 0, symmetric)
+        return Drawn("random", self.neurons, self.synapses, 1.0, 0, symmetric=symmetric)
 
     def config(self, engine: str, exchange: str, bits: int) -> Config:
         return Config(
             model=self.model,
-            network="gaussian",
+            network="gaussian" if self.synapses is None else "random",
             neurons=self.neurons,
+            synapses=self.synapses,
+            storage="dense" if self.synapses is None else "sparse",
             tau=self.tau,
             transitions=ENDLESS,
             engine=engine,
@@ -87,6 +96,7 @@ class Setting:
         return {
             "model": self.model,
             "neurons": self.neurons,
+            "synapses": self.synapses,
             "tau": self.tau,
             "device": "gpu" if self.gpu else "cpu",
             **values,
@@ -102,25 +112,41 @@ def run(
     seconds: float,
     device: str,
     window: int | None,
+    *,
+    synapses: int | None = None,
 ) -> list[dict[str, Any]]:
     """Measure every combination for `seconds` each; one row a measurement, alike on all ranks.
 
-    Keys: model, neurons, weight_bits (None: float32), tau, engine (loop, race, relax, walk),
-    exchange, device, ranks, rate (a second), ratio (to the loop; None on GPUs for a BM), and of an
-    engine target and events (a window), replays and applies (a window), microseconds (a window, by
-    phase), consistent (z == W x). On GPUs also limit (fraction of what reading the events' columns
-    once would allow at the rate of a copy) and joules (a transition or update, over all GPUs).
+    Keys: model, neurons, synapses (None: all), weight_bits (None: float32), tau, engine (loop,
+    race, relax, walk), exchange, device, ranks, rate (a second), ratio (to the loop; None on GPUs
+    for a BM), and of an engine target and events (a window), replays and applies (a window),
+    microseconds (a window, by phase), consistent (z == W x). On GPUs also limit (fraction of what
+    reading the events' columns once would allow at the rate of a copy) and joules (a transition or
+    update, over all GPUs).
     """
     gpu = on_gpu(device, ranks)
+    _check_synapses(sizes, synapses, gpu=gpu)
     # The loop on the CPU is the same for all weights, that on GPUs reads them as they are stored.
     groups = [[bits] for bits in weight_bits] if gpu else [list(weight_bits)]
     rows = []
     for model in models:
         for neurons in sizes:
-            setting = Setting(ranks, gpu, model, neurons, tau, seconds, window)
+            setting = Setting(ranks, gpu, model, neurons, tau, seconds, window, synapses)
             for group in groups:
                 rows += _group(setting, group)
     return rows
+
+
+def _check_synapses(sizes: Sequence[int], synapses: int | None, *, gpu: bool) -> None:
+    """Raise InputError for a number of synapses that cannot be measured."""
+    if synapses is None:
+        return
+    if gpu:
+        raise InputError(f"--synapses: {synapses} given on a GPU; allowed: with --device cpu")
+    if synapses > min(sizes):
+        raise InputError(
+            f"--synapses: {synapses} given for {min(sizes)} neurons; allowed: up to {min(sizes)}"
+        )
 
 
 def _group(setting: Setting, group: Sequence[int]) -> list[dict[str, Any]]:
@@ -145,6 +171,8 @@ def _ways(setting: Setting) -> list[tuple[str, str]]:
         from distsim.studies import bench_gpu
 
         return bench_gpu.ways(setting.ranks)
+    if setting.synapses is not None:
+        return [("walk" if setting.ranks.size == 1 else "relax", "auto")]
     walk = [("walk", "auto")] if setting.ranks.side_by_side() else []
     return [("race", "auto"), ("relax", "auto"), *walk]
 
@@ -156,9 +184,12 @@ def _loop(setting: Setting, bits: int) -> dict[str, Any] | None:
     """
     ranks, seconds = setting.ranks, setting.seconds
     if not setting.gpu:
-        rate, loop = 0.0, plain_loops.LOOPS[setting.model]
-        if ranks.rank == 0:
-            warm_up = WARM_UP * seconds
+        rate, warm_up = 0.0, WARM_UP * seconds
+        if ranks.rank == 0 and setting.synapses is not None:
+            lasting = (setting.tau, seconds, warm_up)
+            rate = plain_loops.sparse_rate(setting.network, setting.model, *lasting)
+        elif ranks.rank == 0:
+            loop = plain_loops.LOOPS[setting.model]
             rate = plain_loops.rate(setting.network, loop, setting.tau, seconds, warm_up)
         return setting.row(
             weight_bits=None, engine="loop", exchange=None, ranks=1, rate=ranks.largest(rate)

@@ -2,18 +2,24 @@
 
 float32, one event or update at a time, a column of W contiguous in memory. Each loop runs for so
 many seconds on one core, leaves the states where they came to, and tells its rate. What is written
-with CuPy and NCCL is `bench_gpu.mpm_loop`.
+with CuPy and NCCL is `bench_gpu.mpm_loop`. On sparse weights it is what one writes who knows C
+(`kernels.plain`): thinning for the MPM.
 """
 
 import math
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.kernels import plain
+from distsim.ranks.communicator import Serial
+from distsim.weights.shard import load
 from distsim.weights.source import Network
+from distsim.weights.sparse import SparseColumns
 
 Loop: TypeAlias = Callable[
     [NDArray[np.float32], NDArray[np.float32], float, float, np.random.Generator], float
@@ -89,6 +95,47 @@ def bm_loop(
         updates += len(x)
     x[:] = state
     return updates / (time.perf_counter() - begin)
+
+
+def sparse_rate(network: Network, model: str, tau: float, seconds: float, warm_up: float) -> float:
+    """As `rate`, of sparse weights."""
+    shard = load(
+        network, 32, Serial(), SparseColumns, SparseColumns.store_sparse, SparseColumns.make
+    )
+    columns = shard.storage.columns
+    weight = columns.weight.astype(np.float32) * np.float32(shard.unit)
+    generator = np.random.default_rng(0)
+    x = (generator.random(network.neurons) < 0.5).astype(np.uint8)
+    z = (shard.responses(x) * shard.unit).astype(np.float32)
+    state = generator.integers(1, 2**64, 4, np.uint64)
+    loop = _Plain(columns, weight, z, 1 - 2 * x.astype(np.float32), state)
+    loop.rate(model, tau, warm_up)
+    return loop.rate(model, tau, seconds)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """columns: `kernels.sparse.Columns`; weight: float32[...]; z: float32[N]; s: float32[N],
+    1 - 2 x; state: uint64[4], of the generator."""
+
+    columns: Any
+    weight: NDArray[np.float32]
+    z: NDArray[np.float32]
+    s: NDArray[np.float32]
+    state: NDArray[np.uint64]
+
+    def rate(self, model: str, tau: float, seconds: float) -> float:
+        """Transitions or updates a second, of a run of so many seconds."""
+        need = (self.columns, self.weight, self.z, self.s)
+        part = max(self.s.size // 4, 1) if model == "mpm" else self.s.size
+        done, begin = 0, time.perf_counter()
+        while not done or time.perf_counter() - begin < seconds:
+            if model == "mpm":
+                plain.thin(*need, 1 / (2 * tau), part, self.state)
+            else:
+                plain.scan(*need, 1 / tau, self.state)
+            done += part
+        return done / (time.perf_counter() - begin)
 
 
 LOOPS: dict[str, Loop] = {"mpm": mpm_loop, "bm": bm_loop}

@@ -18,7 +18,7 @@ from distsim.studies import bench, plain_loops
 
 EVERY = {
     "model", "neurons", "weight_bits", "tau", "engine", "exchange", "device", "ranks", "rate",
-    "ratio",
+    "ratio", "synapses",
 }  # fmt: skip
 OF_ENGINES = {"target", "events", "replays", "applies", "microseconds", "consistent"}
 ON_GPUS = {"limit", "joules"}
