@@ -11,7 +11,11 @@ from distsim.kernels.apply import Marks
 from distsim.kernels.gaussian import Formula, gaussian_rows
 from distsim.kernels.replay import Bounds
 
-_TILE = 1 << 20  # weights of a formula that are made at a time
+_MADE = 1 << 20  # weights of a formula that are made at a time
+_NARROW = 1 << 16  # neurons of a tile, up to which a target takes two bytes
+# The neurons of a tile whose z is in the caches, and how many weights its parts of columns have at
+# least: measured.
+_TILES, _PART = tuple(1 << bits for bits in range(13, 17)), 24
 
 
 class Rows(NamedTuple):
@@ -27,16 +31,28 @@ class Rows(NamedTuple):
 Parts = Callable[[], Iterable[Rows]]  # that follow each other, as often as they are asked for
 
 
+def tile_for(neurons: int, size: int, entries: int) -> int | None:
+    """How many of `size` local neurons a tile has, where a BM visits them in turn; None: all, as
+    columns of so many weights in all are too short for tiles, or z is."""
+    for tile in _TILES:
+        if tile < size and entries * tile >= _PART * neurons * size:
+            return tile
+    return None
+
+
 class SparseColumns:
     """Holds `storage.HostStorage`: columns: `kernels.sparse.Columns`.
 
-    An event of neuron j reads one column; of each weight 4 bytes of target and its own.
+    An event of neuron j reads one column; of each weight 4 bytes of target, or 2 in tiles of up to
+    65,536 neurons, and its own.
     """
 
     name = "sparse"
 
-    def __init__(self, neurons: int, size: int, bits: int) -> None:
+    def __init__(self, neurons: int, size: int, bits: int, tile: int | None = None) -> None:
+        """tile: local neurons of a tile (`kernels.sparse`); None: of the only one."""
         self.neurons, self.size, self.bits = neurons, size, bits
+        self._tile = max(1, size if tile is None else min(tile, size))
         self._columns: sparse.Columns | None = None
         self._parts: list[Rows] = []
 
@@ -52,7 +68,8 @@ class SparseColumns:
 
     @property
     def bytes(self) -> int:
-        return sum(part.nbytes for part in self.columns)
+        start, target, weight, _ = self.columns
+        return int(start.nbytes + target.nbytes + weight.nbytes)
 
     def store_rows(self, rows: NDArray[Any], start: int) -> None:
         k, source = rows.nonzero()
@@ -61,19 +78,18 @@ class SparseColumns:
 
     def store_sparse(self, parts: Parts) -> None:
         """All rows, which are asked for twice."""
-        starts = np.zeros(self.neurons + 1, np.int64)
+        tile = self._tile
+        start = np.zeros((max(1, -(-self.size // tile)), self.neurons + 1), np.int64)
         for part in parts():
-            sparse.count(part.source, part.weight, starts)
-        np.cumsum(starts, out=starts)
-        total = int(starts[-1])
-        target, weight = np.empty(total, np.uint32), np.empty(total, f"int{self.bits}")
-        self._columns = sparse.Columns(starts, target, weight)
-        free = starts[:-1].copy()
+            sparse.count(*part, tile, start)
+        total = sparse.open_columns(start)
+        target = np.empty(total, np.uint16 if tile <= _NARROW else np.uint32)
+        self._columns = sparse.Columns(start, target, np.empty(total, f"int{self.bits}"), tile)
         for part in parts():
-            sparse.fill(*part, free, self._columns)
+            sparse.fill(*part, self._columns)
 
     def generate(self, formula: Formula, first: int, unit: float) -> None:
-        step = max(1, _TILE // self.neurons)
+        step = max(1, _MADE // self.neurons)
         for start in range(0, self.size, step):
             stop = min(start + step, self.size)
             rows = gaussian_rows(formula, first + start, first + stop, self.neurons)
@@ -85,9 +101,9 @@ class SparseColumns:
         return absolute, float(squares)
 
     def degrees(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        onto = np.zeros(self.size, np.int64)
-        sparse.degrees(self.columns.target, onto)
-        return onto, np.diff(self.columns.start)
+        onto, out = np.empty(self.size, np.int64), np.empty(self.neurons, np.int64)
+        sparse.degrees(self.columns, onto, out)
+        return onto, out
 
     def multiply(self, states: NDArray[np.uint8], z: NDArray[Any]) -> None:
         sparse.multiply(self.columns, states, z)
