@@ -27,7 +27,7 @@ from distsim.weights.dense import DenseColumns
 from distsim.weights.fitting import check_memory, sparse_entries
 from distsim.weights.shard import Shard, load
 from distsim.weights.source import Network
-from distsim.weights.sparse import SparseColumns
+from distsim.weights.sparse import SparseColumns, tile_for
 from distsim.weights.storage import HostStorage
 
 _SOLVERS: dict[str, type[Race] | type[Relax]] = {"race": Race, "relax": Relax}
@@ -57,7 +57,11 @@ class HostChain:
         bits, entries = config.weight_bits, entries_on_host(network, config, ranks)
         self.engine = _engine(config, ranks)
         check_memory(network, bits, ranks, entries)
-        self.shard = _load(network, bits, ranks, sparse=entries is not None)
+        if entries is None:
+            self.shard = _load_dense(network, bits, ranks)
+        else:
+            visits = self.engine == "walk" and config.scan == "sequential"
+            self.shard = _load_sparse(network, bits, ranks, entries if visits else 0)
         if kind is None and self.shard.reach + conditions.largest_bias() / self.shard.unit >= 2**30:
             kind = np.int64
         if kind is not None:
@@ -193,10 +197,19 @@ def entries_on_host(network: Network, config: Config, ranks: Communicator) -> in
     return sparse_entries(config.storage, network, config.weight_bits, ranks, walks=walks)
 
 
-def _load(network: Network, bits: int, ranks: Communicator, *, sparse: bool) -> Shard[HostStorage]:
-    """This rank's rows, all of their weights or those that are not zero."""
-    if sparse:
-        ways = (SparseColumns.store_sparse, SparseColumns.make)
-        return load(network, bits, ranks, SparseColumns, *ways)
-    # Room for the weights, on all ranks or on none.
+def _load_dense(network: Network, bits: int, ranks: Communicator) -> Shard[HostStorage]:
+    """This rank's rows. There is room for them on all ranks or on none."""
     return load(network, bits, ranks, lambda *shape: agreed(ranks, lambda: DenseColumns(*shape)))
+
+
+def _load_sparse(
+    network: Network, bits: int, ranks: Communicator, entries: int
+) -> Shard[HostStorage]:
+    """The weights of this rank's rows that are not zero. entries: how many there are on all ranks,
+    where tiles serve."""
+
+    def columns(neurons: int, size: int, bits: int) -> SparseColumns:
+        here = entries // ranks.size
+        return SparseColumns(neurons, size, bits, tile_for(neurons, size, here) if here else None)
+
+    return load(network, bits, ranks, columns, SparseColumns.store_sparse, SparseColumns.make)

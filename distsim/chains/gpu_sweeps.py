@@ -18,19 +18,18 @@ from distsim.engines.timer import Timer
 from distsim.errors import InputError
 from distsim.gpu.blocks import Blocks
 from distsim.gpu.dense import DeviceColumns
-from distsim.gpu.driver import free_unused, multiprocessors
-from distsim.gpu.layering import bounds_of, layering, worthwhile
+from distsim.gpu.driver import free_unused
+from distsim.gpu.layering import bounds_of
 from distsim.gpu.layers import Layers
 from distsim.gpu.many import REACH, ManyChains
 from distsim.gpu.resident import Resident
-from distsim.gpu.variants import choose_for_layers
+from distsim.gpu.variants import algorithm
 from distsim.kernels.window import Clock
 from distsim.laws.conditions import Conditions
 from distsim.laws.course import Course
 from distsim.weights.shard import Shard
 
 _LAYERED = 1 << 14  # neurons of networks in which layers are looked for
-_RESIDENT = 2048  # and of those that a block of threads sweeps faster alone (measured)
 
 
 class SweptChains:
@@ -135,13 +134,10 @@ def _sweeper(
         )
     weights = shard.storage.array()[:, :neurons]  # W is symmetric
     given = (shard.bias, shard.rest, seed, replicas, states, clamped)
-    if neurons <= _LAYERED:
-        there = weights.get()
-        bounds = bounds_of(there)
-        if worthwhile(bounds) and choose_for_layers(
-            replicas.size, layering(there, bounds).size, multiprocessors()
-        ):
-            return Layers(there, *given), "layers"
-    if neurons <= _RESIDENT:
-        return Resident(weights, *given), "resident"
-    return Blocks(weights, *given), "blocks"
+    there = weights.get() if neurons <= _LAYERED else None
+    bounds = np.arange(neurons + 1) if there is None else bounds_of(there)
+    name = algorithm(neurons, bounds)
+    if name == "layers":
+        return Layers(there, *given), name
+    kind = Resident if name == "resident" else Blocks
+    return kind(weights, *given), name

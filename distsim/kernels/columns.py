@@ -40,11 +40,13 @@ def _add_to_of(columns, j, sign, neurons, place, sums):
             sums[a] += sign * np.int64(w[neurons[a]])
 
     def of_sparse(columns, j, sign, neurons, place, sums):
-        begin, end = sparse.column(columns, j)
-        for e in range(begin, end):
-            a = place[columns.target[e]]
-            if a >= 0:
-                sums[a] += sign * np.int64(columns.weight[e])
+        for b in range(columns.start.shape[0]):
+            here = sparse.tile_of(columns, b, place)
+            begin, end = sparse.part(columns, b, j)
+            for e in range(begin, end):
+                a = here[columns.target[e]]
+                if a >= 0:
+                    sums[a] += sign * np.int64(columns.weight[e])
 
     return of_dense if isinstance(columns, types.Array) else of_sparse
 
@@ -68,13 +70,16 @@ def _add_row_of(columns, j, sign, first, sums):
             sums[k] += sign * np.int64(part[k])
 
     def of_sparse(columns, j, sign, first, sums):
-        begin, end = sparse.column(columns, j)
-        low = np.uint64(first)
-        for e in range(sparse.place(columns, low, begin, end), end):
-            k = np.uint64(columns.target[e]) - low
-            if k >= np.uint64(sums.size):
-                break
-            sums[k] += sign * np.int64(columns.weight[e])
+        stop = first + sums.size
+        for b in range(first // columns.tile, -(-stop // columns.tile)):
+            base = b * columns.tile
+            begin, end = sparse.part(columns, b, j)
+            low = np.uint64(max(first - base, 0))
+            for e in range(sparse.place(columns, low, begin, end), end):
+                k = base + np.int64(columns.target[e]) - first
+                if k >= sums.size:
+                    break
+                sums[k] += sign * np.int64(columns.weight[e])
 
     return of_dense if isinstance(columns, types.Array) else of_sparse
 
@@ -97,9 +102,10 @@ def _ask_for_of(columns, j, first, last):
             prefetch((w,), i)  # type: ignore[call-arg]
 
     def of_sparse(columns, j, first, last):
-        begin, end = sparse.column(columns, j)
-        for e in range(begin, end, LINE // 4):
-            prefetch((columns.target, columns.weight), e)  # type: ignore[call-arg]
+        for b in range(columns.start.shape[0]):
+            begin, end = sparse.part(columns, b, j)
+            for e in range(begin, end, LINE // 4):
+                prefetch((columns.target, columns.weight), e)  # type: ignore[call-arg]
 
     return of_dense if isinstance(columns, types.Array) else of_sparse
 

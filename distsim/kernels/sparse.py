@@ -1,5 +1,8 @@
 """Sparse weights, column by column: of each source the local neurons that it has weights onto.
 
+Local neurons may be cut into tiles, whose parts of all columns lie one after the other: for loops
+that work on a tile of z, which stays in the cache (`queue_visits.py`). Without there is one tile.
+
 It has no twin yet. `columns.py` reaches W by its places, dense or sparse; the loops here are those
 that `dense.py` has for dense weights.
 """
@@ -13,19 +16,28 @@ from distsim.kernels.dense import factor
 
 
 class Columns(NamedTuple):
-    """start: int64[N + 1], where each column begins; target: uint32[...], local neurons, rising in
-    a column; weight: int8/16/32[...], none of them 0."""
+    """start: int64[tiles, N + 1], where the parts of the columns begin; target: uint16/32[...],
+    local neurons, counted from the tile's first and rising in a part; weight: int8/16/32[...],
+    none of them 0; tile: so many neurons are in each tile, but for the last."""
 
     start: Any
     target: Any
     weight: Any
+    tile: int
+
+
+@njit(inline="always")
+def part(columns, b, j):
+    """Where the part in tile b of neuron j's column begins and ends."""
+    k = np.uint64(j)
+    start = columns.start[np.uint64(b)]
+    return np.uint64(start[k]), np.uint64(start[k + np.uint64(1)])
 
 
 @njit(inline="always")
 def column(columns, j):
-    """Where the column of neuron j begins and ends."""
-    k = np.uint64(j)
-    return np.uint64(columns.start[k]), np.uint64(columns.start[k + np.uint64(1)])
+    """Where the column of neuron j begins and ends, if there is one tile."""
+    return part(columns, 0, j)
 
 
 @njit
@@ -43,36 +55,82 @@ def place(columns, i, low, high):
 @njit
 def weight(columns, i, j):
     """The weight onto local neuron i from neuron j, as int64."""
-    begin, end = column(columns, j)
-    at = place(columns, np.uint64(i), begin, end)
-    if at < end and columns.target[at] == np.uint64(i):
+    b = i // columns.tile
+    low = np.uint64(i - b * columns.tile)
+    begin, end = part(columns, b, j)
+    at = place(columns, low, begin, end)
+    if at < end and columns.target[at] == low:
         return np.int64(columns.weight[at])
     return np.int64(0)
 
 
+@njit(inline="always")
+def tile_of(columns, b, z):
+    """What is of the neurons of tile b, of an array of all local ones."""
+    return z[b * columns.tile : (b + 1) * columns.tile]
+
+
 # -------------------------------------------------------------------------------------- making them
 @njit(cache=True)
-def count(source, weight, counts):
-    """counts: int64[N + 1]: at j + 1 so many more as neuron j has weights that are not zero."""
-    for e in range(source.size):
-        counts[np.int64(source[e]) + 1] += weight[e] != 0
+def count(first, row, source, weight, tile, start):
+    """start[b, j + 1] is more by as many weights as the rows from local neuron `first` on have in
+    tile b from neuron j. row: int64[rows + 1], where each begins."""
+    for k in range(row.size - 1):
+        counts = start[(first + k) // tile]
+        for e in range(row[k], row[k + 1]):
+            counts[np.int64(source[e]) + 1] += weight[e] != 0
 
 
 @njit(cache=True)
-def fill(first, row, source, weight, free, columns):
-    """Put rows from local neuron `first` on in their places.
+def open_columns(start):
+    """From counts to where each part begins: that of neuron j at j + 1, where `fill` counts on to
+    its end, which is where the next begins. Returns how many weights there are."""
+    total = 0
+    for b in range(start.shape[0]):
+        start[b, 0] = total
+        for j in range(1, start.shape[1]):
+            here = start[b, j]
+            start[b, j] = total
+            total += here
+    return total
 
-    row: int64[rows + 1], where each begins; free: int64[N], the next free place of each column.
-    Rows come in their order.
-    """
+
+@njit(cache=True)
+def fill(first, row, source, weight, columns):
+    """Put the rows from local neuron `first` on in their places. Rows come in their order."""
     for k in range(row.size - 1):
+        b = (first + k) // columns.tile
+        free = columns.start[b]
         for e in range(row[k], row[k + 1]):
             if weight[e] != 0:
-                j = np.uint64(source[e])
+                j = np.uint64(source[e]) + np.uint64(1)
                 at = np.uint64(free[j])
-                columns.target[at] = first + k
+                columns.target[at] = first + k - b * columns.tile
                 columns.weight[at] = weight[e]
                 free[j] += 1
+
+
+@njit(cache=True)
+def count_targets(whole, tile, start):
+    """As `count`, of columns of one tile that are to be cut."""
+    for j in range(whole.start.shape[1] - 1):
+        begin, end = column(whole, j)
+        for i in whole.target[begin:end]:
+            start[i // tile, j + 1] += 1
+
+
+@njit(cache=True)
+def cut(whole, columns):
+    """Put columns of one tile into those of several."""
+    for j in range(whole.start.shape[1] - 1):
+        begin, end = column(whole, j)
+        for e in range(begin, end):
+            i = np.int64(whole.target[e])
+            b = i // columns.tile
+            at = columns.start[b, j + 1]
+            columns.target[at] = i - b * columns.tile
+            columns.weight[at] = whole.weight[e]
+            columns.start[b, j + 1] += 1
 
 
 # ------------------------------------------------------------------------------ looking at all
@@ -80,31 +138,40 @@ def fill(first, row, source, weight, free, columns):
 def multiply(columns, x, z):
     """z[n] += W x for the global states x: uint8[N]."""
     kind = z.dtype.type
-    for j in range(x.size):
-        if x[j]:
-            begin, end = column(columns, j)
-            for e in range(begin, end):
-                z[columns.target[e]] += kind(columns.weight[e])
+    for b in range(columns.start.shape[0]):
+        here = tile_of(columns, b, z)
+        for j in range(x.size):
+            if x[j]:
+                begin, end = part(columns, b, j)
+                for e in range(begin, end):
+                    here[columns.target[e]] += kind(columns.weight[e])
 
 
 @njit(cache=True)
 def magnitudes(columns, absolute):
-    """absolute: int64[n], the sum of magnitudes onto each neuron (out). Returns the sum of squares,
-    in the order of `dense.magnitudes`."""
+    """absolute: int64[n], the sum of magnitudes onto each neuron (out). Returns the sum of
+    squares."""
     squares = 0.0
     absolute[:] = 0
-    for e in range(columns.target.size):
-        a = abs(np.int64(columns.weight[e]))
-        absolute[columns.target[e]] += a
-        squares += np.float64(a) * np.float64(a)
+    for b in range(columns.start.shape[0]):
+        here = tile_of(columns, b, absolute)
+        for e in range(columns.start[b, 0], columns.start[b, -1]):
+            a = abs(np.int64(columns.weight[e]))
+            here[columns.target[e]] += a
+            squares += np.float64(a) * np.float64(a)
     return squares
 
 
 @njit(cache=True)
-def degrees(target, onto):
-    """onto: int64[n] += how many weights there are onto each neuron."""
-    for i in target:
-        onto[i] += 1
+def degrees(columns, onto, out):
+    """onto: int64[n], how many weights there are onto each neuron (out); out: int64[N], from."""
+    onto[:] = out[:] = 0
+    for b in range(columns.start.shape[0]):
+        here = tile_of(columns, b, onto)
+        for i in columns.target[columns.start[b, 0] : columns.start[b, -1]]:
+            here[i] += 1
+        for j in range(out.size):
+            out[j] += columns.start[b, j + 1] - columns.start[b, j]
 
 
 @njit(cache=True)
@@ -114,12 +181,14 @@ def digest(columns, first, n):
     for i in range(n):
         factors[i] = factor(2 * (first + i) + 1)
     total = np.uint64(0)
-    for j in range(columns.start.size - 1):
-        begin, end = column(columns, j)
-        of_column = np.uint64(0)
-        for e in range(begin, end):
-            of_column += np.uint64(np.int64(columns.weight[e])) * factors[columns.target[e]]
-        total += of_column * factor(2 * j + 2)
+    for b in range(columns.start.shape[0]):
+        here = tile_of(columns, b, factors)
+        for j in range(columns.start.shape[1] - 1):
+            begin, end = part(columns, b, j)
+            of_column = np.uint64(0)
+            for e in range(begin, end):
+                of_column += np.uint64(np.int64(columns.weight[e])) * here[columns.target[e]]
+            total += of_column * factor(2 * j + 2)
     return total
 
 

@@ -9,18 +9,20 @@ from numba import njit
 from distsim.kernels.apply import PASS
 from distsim.kernels.events import neuron_of, sign_of
 from distsim.kernels.order import difference
-from distsim.kernels.sparse import column, weight
+from distsim.kernels.sparse import part, tile_of, weight
 
 
 @njit(cache=True)
 def accumulate(columns, events, z):
     """Add the columns of `events` to z[n], in place."""
     kind = z.dtype.type
-    for event in events:
-        s = kind(sign_of(event))
-        begin, end = column(columns, neuron_of(event))
-        for e in range(begin, end):
-            z[columns.target[e]] += kind(s * kind(columns.weight[e]))
+    for b in range(columns.start.shape[0]):
+        here = tile_of(columns, b, z)
+        for event in events:
+            s = kind(sign_of(event))
+            begin, end = part(columns, b, neuron_of(event))
+            for e in range(begin, end):
+                here[columns.target[e]] += kind(s * kind(columns.weight[e]))
 
 
 @njit(cache=True)
@@ -44,13 +46,14 @@ def apply(columns, z, end, bounds, slots, marks, first):
                     total += sign_of(event) * weight(columns, i, neuron_of(event))
                 inside[m] = total
             s = kind(sign_of(events[m]))
-            begin, stop = column(columns, j)
-            for e in range(begin, stop):
-                i = columns.target[e]
-                v = kind(end[i] + kind(s * kind(columns.weight[e])))
-                end[i] = v
-                high[i] = max(high[i], v)
-                low[i] = min(low[i], v)
+            for b in range(columns.start.shape[0]):
+                begin, stop = part(columns, b, j)
+                for e in range(begin, stop):
+                    i = b * columns.tile + columns.target[e]
+                    v = kind(end[i] + kind(s * kind(columns.weight[e])))
+                    end[i] = v
+                    high[i] = max(high[i], v)
+                    low[i] = min(low[i], v)
 
 
 @njit(cache=True)
@@ -63,11 +66,12 @@ def adjust(columns, before, after, most, end, bounds):
     kind = end.dtype.type
     for event in changes:
         s = kind(sign_of(event))
-        begin, stop = column(columns, neuron_of(event))
-        for e in range(begin, stop):
-            i = columns.target[e]
-            v = kind(s * kind(columns.weight[e]))
-            end[i] += v
-            high[i] += max(v, kind(0))
-            low[i] += min(v, kind(0))
+        for b in range(columns.start.shape[0]):
+            begin, stop = part(columns, b, neuron_of(event))
+            for e in range(begin, stop):
+                i = b * columns.tile + columns.target[e]
+                v = kind(s * kind(columns.weight[e]))
+                end[i] += v
+                high[i] += max(v, kind(0))
+                low[i] += min(v, kind(0))
     return changes

@@ -227,7 +227,8 @@ def fill(rule, units, first, stop, columns):
     room = _room(rule, first, stop)
     kind = columns.weight.dtype.type
     at, most = 0, columns.target.size
-    columns.start[0] = 0
+    start = columns.start[0]  # there is one tile
+    start[0] = 0
     for j in range(rule.neurons):
         for e in range(column(rule, j, first, stop, room)):
             weight = units[room.index[e]]
@@ -236,7 +237,7 @@ def fill(rule, units, first, stop, columns):
                     columns.target[at] = room.target[e] - first
                     columns.weight[at] = kind(weight)
                 at += 1
-        columns.start[j + 1] = at
+        start[j + 1] = at
     return at
 
 

@@ -144,6 +144,30 @@ def _make_of(columns, scan, motion, visits, chunk, log, made):
     return of_dense if isinstance(columns, types.Array) else of_sparse
 
 
+def _in_tile(columns, i, n, run):
+    raise NotImplementedError
+
+
+@overload(_in_tile)
+def _in_tile_of(columns, i, n, run):
+    """How many of a run of visits, from local neuron i on, settle together."""
+    if isinstance(columns, types.Array):
+        return lambda columns, i, n, run: run
+    return lambda columns, i, n, run: queue_visits.in_tile(columns, i, n, run)
+
+
+def _settle(columns, events, first, z):
+    raise NotImplementedError
+
+
+@overload(_settle)
+def _settle_of(columns, events, first, z):
+    """Add the columns of a run's events to the tiles that they are not of."""
+    if isinstance(columns, types.Array):
+        return lambda columns, events, first, z: None
+    return lambda columns, events, first, z: queue_visits.settle(columns, events, first, z)
+
+
 def _add(columns, events, z):
     raise NotImplementedError
 
@@ -226,6 +250,9 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
                 run, own = _run(scan, number + done, run)
                 pulled = _listen(motion, log, number + done + (0 if own else run), pulled)
                 made = pulled
+            if own and scan.sequential:
+                local = (number + done) % scan.neurons - motion.first
+                run = _in_tile(motion.columns, local, scan.size, run)  # type: ignore[no-untyped-call]
             stop = done + run
             while own and done < stop:
                 at = number + done
@@ -238,6 +265,8 @@ def walk_visits(scan, course, most, motion, clock, ends, visits, log):
                     done += chunk.visits
                 if several:
                     tell(places, number + done, made)
+            if own and scan.sequential:
+                _settle(motion.columns, log.event[pulled:made], motion.first, motion.z)  # type: ignore[no-untyped-call]
             pulled, done = made, stop
         if several:  # another may be in the next window
             made = first

@@ -12,7 +12,11 @@ from distsim.kernels.gaussian import Formula, gaussian_rows
 from distsim.kernels.replay import Bounds
 from distsim.kernels.synapses import Synapses
 
-_TILE = 1 << 20  # weights of a formula that are made at a time
+_MADE = 1 << 20  # weights of a formula that are made at a time
+_NARROW = 1 << 16  # neurons of a tile, up to which a target takes two bytes
+# The neurons of a tile whose z is in the caches, and how many weights its parts of columns have at
+# least: measured.
+_TILES, _PART = tuple(1 << bits for bits in range(13, 17)), 24
 
 
 class Rows(NamedTuple):
@@ -28,16 +32,28 @@ class Rows(NamedTuple):
 Parts = Callable[[], Iterable[Rows]]  # that follow each other, as often as they are asked for
 
 
+def tile_for(neurons: int, size: int, entries: int) -> int | None:
+    """How many of `size` local neurons a tile has, where a BM visits them in turn; None: all, as
+    columns of so many weights in all are too short for tiles, or z is."""
+    for tile in _TILES:
+        if tile < size and entries * tile >= _PART * neurons * size:
+            return tile
+    return None
+
+
 class SparseColumns:
     """Holds `storage.HostStorage`: columns: `kernels.sparse.Columns`.
 
-    An event of neuron j reads one column; of each weight 4 bytes of target and its own.
+    An event of neuron j reads one column; of each weight 4 bytes of target, or 2 in tiles of up to
+    65,536 neurons, and its own.
     """
 
     name = "sparse"
 
-    def __init__(self, neurons: int, size: int, bits: int) -> None:
+    def __init__(self, neurons: int, size: int, bits: int, tile: int | None = None) -> None:
+        """tile: local neurons of a tile (`kernels.sparse`); None: of the only one."""
         self.neurons, self.size, self.bits = neurons, size, bits
+        self._tile = max(1, size if tile is None else min(tile, size))
         self._columns: sparse.Columns | None = None
         self._parts: list[Rows] = []
 
@@ -53,7 +69,8 @@ class SparseColumns:
 
     @property
     def bytes(self) -> int:
-        return sum(part.nbytes for part in self.columns)
+        start, target, weight, _ = self.columns
+        return int(start.nbytes + target.nbytes + weight.nbytes)
 
     def store_rows(self, rows: NDArray[Any], start: int) -> None:
         k, source = rows.nonzero()
@@ -62,34 +79,51 @@ class SparseColumns:
 
     def store_sparse(self, parts: Parts) -> None:
         """All rows, which are asked for twice."""
-        starts = np.zeros(self.neurons + 1, np.int64)
+        start = self._starts()
         for part in parts():
-            sparse.count(part.source, part.weight, starts)
-        np.cumsum(starts, out=starts)
-        total = int(starts[-1])
-        target, weight = np.empty(total, np.uint32), np.empty(total, f"int{self.bits}")
-        self._columns = sparse.Columns(starts, target, weight)
-        free = starts[:-1].copy()
+            sparse.count(*part, self._tile, start)
+        self._columns = self._room(start, sparse.open_columns(start))
         for part in parts():
-            sparse.fill(*part, free, self._columns)
+            sparse.fill(*part, self._columns)
 
     def make(self, made: Synapses, entries: int, first: int, unit: float) -> None:
         """All rows, n from `first` on, in this unit, about so many weights. What of their room is
         not used is never touched: it takes no memory."""
         units = np.rint(made.values / unit).astype(np.int32)
-        starts = np.empty(self.neurons + 1, np.int64)
+        start = np.empty((1, self.neurons + 1), np.int64)
+        one_tile = self._tile >= self.size
+        narrow = one_tile and self._tile <= _NARROW
         room = entries
         while True:
-            target, weight = np.empty(room, np.uint32), np.empty(room, f"int{self.bits}")
-            columns = sparse.Columns(starts, target, weight)
+            target = np.empty(room, np.uint16 if narrow else np.uint32)
+            weight = np.empty(room, f"int{self.bits}")
+            columns = sparse.Columns(start, target, weight, max(1, self.size))
             total = synapses.fill(made.rule, units, first, first + self.size, columns)
             if total <= room:
                 break
             room = total
-        self._columns = sparse.Columns(starts, target[:total], weight[:total])
+        whole = columns._replace(target=target[:total], weight=weight[:total])
+        self._columns = whole if one_tile else self._cut(whole)
+
+    def _cut(self, whole: sparse.Columns) -> sparse.Columns:
+        """Columns of one tile in several."""
+        start = self._starts()
+        sparse.count_targets(whole, self._tile, start)
+        columns = self._room(start, sparse.open_columns(start))
+        sparse.cut(whole, columns)
+        return columns
+
+    def _starts(self) -> NDArray[np.int64]:
+        """Of the columns of each tile, none of whose weights is counted yet."""
+        return np.zeros((max(1, -(-self.size // self._tile)), self.neurons + 1), np.int64)
+
+    def _room(self, start: NDArray[np.int64], weights: int) -> sparse.Columns:
+        """For so many."""
+        target = np.empty(weights, np.uint16 if self._tile <= _NARROW else np.uint32)
+        return sparse.Columns(start, target, np.empty(weights, f"int{self.bits}"), self._tile)
 
     def generate(self, formula: Formula, first: int, unit: float) -> None:
-        step = max(1, _TILE // self.neurons)
+        step = max(1, _MADE // self.neurons)
         for start in range(0, self.size, step):
             stop = min(start + step, self.size)
             rows = gaussian_rows(formula, first + start, first + stop, self.neurons)
@@ -101,9 +135,9 @@ class SparseColumns:
         return absolute, float(squares)
 
     def degrees(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        onto = np.zeros(self.size, np.int64)
-        sparse.degrees(self.columns.target, onto)
-        return onto, np.diff(self.columns.start)
+        onto, out = np.empty(self.size, np.int64), np.empty(self.neurons, np.int64)
+        sparse.degrees(self.columns, onto, out)
+        return onto, out
 
     def multiply(self, states: NDArray[np.uint8], z: NDArray[Any]) -> None:
         sparse.multiply(self.columns, states, z)

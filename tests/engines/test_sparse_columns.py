@@ -10,12 +10,14 @@ from scipy.sparse import csr_array
 from thread_ranks import on, on_ranks
 
 from distsim import simulate
+from distsim.chains import cpu
 from distsim.chains.chain import Position
 from distsim.chains.opening import open_chain
 from distsim.config.options import Config
 from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Communicator, Serial
 from distsim.recording.recorder import Recorder
+from distsim.weights import sparse
 from distsim.weights.source import Network
 
 CONDITIONS = {"observe", "clamp", "stimulus"}
@@ -77,19 +79,47 @@ def case(random: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any] | None
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_the_stream_is_that_of_dense_weights(part: int) -> None:
+def test_the_stream_is_that_of_dense_weights(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     made = 0
     for number in range(50):
-        weights, bias, options = case(np.random.default_rng([part, number]))
+        random = np.random.default_rng([part, number])
+        weights, bias, options = case(random)
+        tile = int(random.choice([0, 1, 4, 7, 60])) or None
+        monkeypatch.setattr(cpu, "tile_for", lambda *_, tile=tile: tile)
         dense = simulate(weights, bias=bias, storage="dense", engine="walk", **options)
         for given in (csr_array(weights), weights):
-            sparse = simulate(given, bias=bias, storage="sparse", engine="walk", **options)
-            assert sparse.summary.consistent
-            assert sparse.digest == dense.digest, (part, number)
-            assert sparse.summary.windows == dense.summary.windows
-        assert sparse.observables_digest == dense.observables_digest
+            held = simulate(given, bias=bias, storage="sparse", engine="walk", **options)
+            assert held.summary.consistent
+            assert held.digest == dense.digest, (part, number)
+            assert held.summary.windows == dense.summary.windows
+        assert held.observables_digest == dense.observables_digest
         made += dense.summary.transitions
     assert made > 10_000
+
+
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+def test_it_is_so_of_neurons_that_two_bytes_do_not_number(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse, "_NARROW", 60)
+    options: dict[str, Any] = {"model": model, "device": "cpu", "engine": "walk"}
+    options |= {"time": 20.0} if model == "mpm" else {"steps": 9000}
+    weights = np.triu(np.random.default_rng(2).normal(0.0, 0.3, (150, 150)), 1)
+    weights[np.random.default_rng(3).random((150, 150)) < 0.9] = 0.0
+    wanted = simulate(weights + weights.T, storage="dense", **options)
+    for tile in (None, 64):
+        monkeypatch.setattr(cpu, "tile_for", lambda *_, tile=tile: tile)
+        made = simulate(csr_array(weights + weights.T), storage="sparse", **options)
+        assert made.digest == wanted.digest
+    assert wanted.summary.transitions > 1000
+
+
+def test_tiles_have_parts_that_are_worth_it() -> None:
+    assert sparse.tile_for(100_000, 100_000, 10**8) == 8192
+    assert sparse.tile_for(10**6, 10**6, 10**9) == 32768
+    assert sparse.tile_for(10**6, 10**6, 10**8) is None  # parts are too short
+    assert sparse.tile_for(8000, 8000, 10**7) is None  # all z is in the cache
+    assert sparse.tile_for(10**5, 50_000, 5 * 10**7) == 8192
 
 
 def followed(

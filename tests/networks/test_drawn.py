@@ -73,10 +73,16 @@ def test_parts_of_ranks_held_sparse_are_the_whole_held_dense(name: str, bits: in
             first, stop = (partition.start(r, n, size) for r in (rank, rank + 1))
             part = SparseColumns(n, stop - first, bits)
             part.make(network.synapses, network.entries(first, stop), first, dense.unit)
-            start, target, weight = part.columns
+            (start,), target, weight, _ = part.columns
             assert weight.all()
             found = scipy.sparse.csc_array((weight, target.astype(np.int64), start))
             np.testing.assert_array_equal(found.toarray(), columns[:, first:stop].T)
+            tiles = SparseColumns(n, stop - first, bits, tile=5)
+            tiles.make(network.synapses, network.entries(first, stop), first, dense.unit)
+            rows = SparseColumns(n, stop - first, bits, tile=5)
+            rows.store_rows(columns[:, first:stop].T, 0)
+            for made_of, wanted in zip(tiles.columns, rows.columns, strict=True):
+                np.testing.assert_array_equal(made_of, wanted)
     part.make(network.synapses, 7, first, dense.unit)  # less room than they need
     np.testing.assert_array_equal(part.columns.target, target)
 
