@@ -137,7 +137,7 @@ def _sweeper(
     there = weights.get() if neurons <= _LAYERED else None
     bounds = np.arange(neurons + 1) if there is None else bounds_of(there)
     name = algorithm(neurons, bounds)
-    if name == "layers":
+    if there is not None and name == "layers":
         return Layers(there, *given), name
     kind = Resident if name == "resident" else Blocks
     return kind(weights, *given), name
