@@ -24,10 +24,6 @@
 #define AHEAD 2                        // tiles that a warp loads ahead
 #define COPIES (WARPS < 8 ? 8 / WARPS : 1)
 
-__device__ __forceinline__ void meet_without_tellers() {
-    asm volatile("bar.sync 1, %0;" ::"n"(32 * (WARPS + DECIDERS)) : "memory");
-}
-
 // What shared memory holds.
 struct Shared {
     u8 *states, *operand;  // [CHAINS][stride]; operand: states, or PASS changes, as twice the number
@@ -266,7 +262,7 @@ sweep_chains(GIVEN_PARAMETERS) {
                 if (ENERGIES) store_drawn(drawn, s.gaps + SPLITS * BLOCK * GAP_ROW, role);
                 if (++block == blocks) block = 0, sweep++;
             }
-            meet_without_tellers();
+            meet_some<32 * (WARPS + DECIDERS)>();  // all but the tellers
         }
     } else if (warp < WARPS + DECIDERS) {
         const int c = (thread - 32 * WARPS) / LANES, q = thread % LANES;
@@ -294,7 +290,7 @@ sweep_chains(GIVEN_PARAMETERS) {
                 }
             }
             __syncthreads();
-            meet_without_tellers();
+            meet_some<32 * (WARPS + DECIDERS)>();  // all but the tellers
         }
         if (ENERGIES) {
             const i64 sum = sum_of_lanes(energy);
