@@ -56,9 +56,9 @@ def _library(name: str, **given: int) -> ctypes.CDLL:
 #include "{name}"
 static std::function<void()> todo;
 extern "C" void launch(int blocks, int threads, GIVEN_PARAMETERS{extra}) {{
-    todo = [=] {{ {_NAMES[name]}(tiles, diagonals, biases, rests, rest, states, names, clamps, heats,
-        scales, responses, counts, totals, last, doubled, energies, seed, sweep0, neurons, width,
-        pitch_of_sweep, pitch_of_chain, chains, size, sweeps, column0{more}); }};
+    todo = [=] {{ {_NAMES[name]}(tiles, diagonals, biases, rests, rest, states, names, clamps,
+        heats, scales, responses, counts, totals, last, doubled, energies, seed, sweep0, neurons,
+        width, pitch_of_sweep, pitch_of_chain, chains, size, sweeps, column0{more}); }};
     emulated::run(blocks, threads, [] {{ todo(); }});
 }}
 """
@@ -66,7 +66,7 @@ extern "C" void launch(int blocks, int threads, GIVEN_PARAMETERS{extra}) {{
         (Path(folder) / "host.cpp").write_text(source, encoding="utf-8")
         subprocess.run(
             [
-                "g++", "-O1", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", f"-I{KERNELS}",
+                "g++", "-O0", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", f"-I{KERNELS}",
                 "-include", "functional", "-include", str(_HEADER),
                 *definitions(constants(**given)), "host.cpp", "-o", "host.so",
             ],
