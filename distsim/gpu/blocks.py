@@ -123,8 +123,8 @@ class Blocks(Memory):
                 self.rest[start:], self.x, self.names, self.clamps if self.clamps.size else _NONE,
                 rough, heats, self._z, self.counts, self.digests, self.steps, self.change, _NONE,
                 np.uint64(self.seed), np.uint64(sweep), np.int64(self.neurons), np.int64(self.size),
-                np.int64(self.chains), np.int64(0), np.int64(of_chain), np.int64(self.chains),
-                np.int32(self._together), np.int32(1), np.int32(0), np.int32(start),
+                np.int64(0), np.int64(of_chain), np.int64(self.chains),
+                np.int32(self._together), np.int32(1), np.int32(start),
             ),
             shared_mem=self._shared,
         )  # fmt: skip

@@ -76,9 +76,9 @@ class Layers(Memory):
                 self.clamps if self.clamps.size else _NONE, heats.astype(cupy.float32), heats,
                 _NONE, self.counts, self.digests, self.steps, self.change,
                 self._kept if self._energies else _NONE, np.uint64(self.seed), np.uint64(sweep),
-                np.int64(self.neurons), np.int64(self.size), np.int64(0), np.int64(of_sweep),
+                np.int64(self.neurons), np.int64(self.size), np.int64(of_sweep),
                 np.int64(of_chain), np.int64(self.chains), np.int32(self.size), np.int32(sweeps),
-                np.int32(0), np.int32(0), self._layers, self._columns, np.int32(len(self._layers)),
+                np.int32(0), self._layers, self._columns, np.int32(len(self._layers)),
             ),
             shared_mem=self._shared,
         )  # fmt: skip

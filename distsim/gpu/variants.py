@@ -20,8 +20,7 @@ class Variant:
     """A thread block of `kernels/resident.cu`.
 
     chains: that it owns; span: times eight of them, a warp's tile; splits: warps that share the
-    columns of a tile; lanes: threads that decide for a chain; tellers: warps; resident: blocks on a
-    multiprocessor at once.
+    columns of a tile; lanes: threads that decide for a chain; tellers: warps.
     """
 
     chains: int
@@ -29,7 +28,6 @@ class Variant:
     splits: int
     lanes: int
     tellers: int
-    resident: int = 1
 
     @property
     def threads(self) -> int:
@@ -44,7 +42,6 @@ class Variant:
             "SPLITS": self.splits,
             "LANES": self.lanes,
             "TELLERS": self.tellers,
-            "RESIDENT": self.resident,
             "GAP_ROW": self.chains + 2,
         }
 
@@ -60,7 +57,8 @@ def stride_of(size: int) -> int:
     return size if size % 128 else size + 64
 
 
-# From few chains to many: the first that holds all chains at once is the fastest.
+# From few chains to many: the first that holds all chains at once is the fastest. One such block
+# fills a multiprocessor.
 VARIANTS = (
     Variant(8, 1, 4, 4, 1),
     Variant(16, 2, 4, 4, 2),
@@ -86,7 +84,7 @@ def choose(
         if variant.shared(size, planes, energies=energies, one_pass=one_pass) <= SHARED_LIMIT
     ]
     for variant in fitting:
-        if variant.chains * variant.resident * multiprocessors >= chains:
+        if variant.chains * multiprocessors >= chains:
             return variant
     return fitting[-1] if fitting else None
 
@@ -94,12 +92,11 @@ def choose(
 @dataclass(frozen=True)
 class LayerVariant:
     """A thread block of `kernels/layers.cu`: chains that it owns; span: times eight of them, a
-    warp's tile; warps; resident: blocks on a multiprocessor at once."""
+    warp's tile; warps."""
 
     chains: int
     span: int
     warps: int
-    resident: int = 1
 
     @property
     def threads(self) -> int:
@@ -110,7 +107,6 @@ class LayerVariant:
             "CHAINS": self.chains,
             "SPAN": self.span,
             "WARPS": self.warps,
-            "RESIDENT": self.resident,
         }
 
     def shared(self, size: int) -> int:
@@ -130,7 +126,7 @@ def choose_for_layers(chains: int, size: int, multiprocessors: int) -> LayerVari
     """The variant for so many chains of layers in so many places; None: too many places."""
     fitting = [variant for variant in LAYER_VARIANTS if variant.shared(size) <= SHARED_LIMIT]
     for variant in fitting:
-        if variant.chains * variant.resident * multiprocessors >= chains:
+        if variant.chains * multiprocessors >= chains:
             return variant
     return fitting[-1] if fitting else None
 

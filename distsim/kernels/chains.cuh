@@ -18,28 +18,27 @@ struct Given {
     const u8* clamps;     // [chains][width / 4]: which of four neurons stay as they are
     const float* heats;   // [sweeps][chains] or so: T in weight units, by pitch_of_sweep, _chain
     const double* scales; // the same
-    const i32* responses; // PASS: [size][pitch], W x of the block's start
+    const i32* responses; // PASS: [size][chains], W x of the block's start
     u64* counts;          // [chains]: flips
     u64* totals;          // [chains]: the events' part of the digest
     u64* last;            // [chains]: the step of the last flip, counted from 1
     i64* doubled;         // [chains]: the change of 2 E
     i64* energies;        // [sweeps][chains]: the same at each sweep's end, or null
     u64 seed, sweep0;
-    i64 neurons, width, pitch, pitch_of_sweep, pitch_of_chain, chains;
-    int size, sweeps, chain0, column0;
+    i64 neurons, width, pitch_of_sweep, pitch_of_chain, chains;
+    int size, sweeps, column0;
 };
 
 #define GIVEN_PARAMETERS                                                                          \
     const u8 *tiles, const u8 *diagonals, const i32 *biases, const float *rests,                  \
         const double *rest, u8 *states, const u64 *names, const u8 *clamps, const float *heats,   \
         const double *scales, const i32 *responses, u64 *counts, u64 *totals, u64 *last,          \
-        i64 *doubled, i64 *energies, u64 seed, u64 sweep0, i64 neurons, i64 width, i64 pitch,     \
-        i64 pitch_of_sweep, i64 pitch_of_chain, i64 chains, int size, int sweeps, int chain0,     \
-        int column0
+        i64 *doubled, i64 *energies, u64 seed, u64 sweep0, i64 neurons, i64 width,                \
+        i64 pitch_of_sweep, i64 pitch_of_chain, i64 chains, int size, int sweeps, int column0
 #define GIVEN                                                                                     \
     {tiles, diagonals, biases, rests, rest, states, names, clamps, heats, scales, responses,      \
-     counts, totals, last, doubled, energies, seed, sweep0, neurons, width, pitch,                \
-     pitch_of_sweep, pitch_of_chain, chains, size, sweeps, chain0, column0}
+     counts, totals, last, doubled, energies, seed, sweep0, neurons, width, pitch_of_sweep,       \
+     pitch_of_chain, chains, size, sweeps, column0}
 
 __device__ __forceinline__ i64 heat_at(const Given& a, int chain, int sweep) {
     return sweep * a.pitch_of_sweep + chain * a.pitch_of_chain;

@@ -11,7 +11,7 @@
 
 #define SHARES (CHAINS < 32 ? 32 / CHAINS : 1)  // threads that tell of a chain's block
 #define BATCHES (CHAINS < 32 ? 1 : CHAINS / 32)
-#define GROUPS (CHAINS / (8 * SPAN))
+#define GROUPS (CHAINS / (8 * SPAN))  // WARPS is a multiple of it
 
 // Places [first, first + size) from neuron `neuron` on, in the block of places of the first; whose
 // columns are the tiles columns[from .. until).
@@ -48,14 +48,14 @@ __device__ __forceinline__ u32 new_states(const Given& a, const int* twice, cons
         most = max(most, open_key(at_z[k]));
         if (at_z[k] >= 0) x |= 2u << 8 * k;
     }
-    const double scale = a.scales[heat_at(a, chain, sweep)];
-    const i32 width = heat_of((float)scale).width;
+    const i64 from = heat_at(a, chain, sweep);
+    const i32 width = heat_of(a.heats[from]).width;
     if (is_open(most, width)) {
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             if (!is_open(open_key(at_z[k]), width)) continue;
-            Visit visit = {a.seed, (a.sweep0 + sweep) | a.names[chain], neuron + k, scale,
-                           a.rest[at + k]};
+            Visit visit = {a.seed, (a.sweep0 + sweep) | a.names[chain], neuron + k,
+                           a.scales[from], a.rest[at + k]};
             if (settle(visit, a.rests[at + k], at_z[k], old >> 8 * k & 2)) x |= 2u << 8 * k;
         }
     }
@@ -110,7 +110,22 @@ __device__ __forceinline__ void tell_block(Tallies& tallies, int parity, const G
     if (BLOCK * (block + 1) >= layer.size) tallies.counts[parity ^ 1][chain] = tally.count;
 }
 
-extern "C" __global__ void __launch_bounds__(32 * WARPS, RESIDENT)
+// The changes of 2 E of the chains of a warp's tiles, added up and begun anew.
+__device__ __forceinline__ void add_energies(i64 (*energy)[2], i64* changes, int group, int lane) {
+#pragma unroll
+    for (int n = 0; n < SPAN; n++)
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            i64 sum = energy[n][e];
+#pragma unroll
+            for (int k = 4; k < 32; k <<= 1) sum += __shfl_xor_sync(0xFFFFFFFFu, sum, k);
+            const int c = 8 * (SPAN * group + n) + 2 * (lane & 3) + e;
+            if (lane < 4) atomicAdd((u64*)&changes[c], (u64)sum);
+            energy[n][e] = 0;
+        }
+}
+
+extern "C" __global__ void __launch_bounds__(32 * WARPS, 1)
 sweep_layers(GIVEN_PARAMETERS, const Layer* layers, const int* columns, int count) {
     const Given a = GIVEN;
     extern __shared__ __align__(16) u8 shared[];
@@ -121,7 +136,7 @@ sweep_layers(GIVEN_PARAMETERS, const Layer* layers, const int* columns, int coun
     Tallies& tallies = *(Tallies*)(changes + CHAINS);
     const int thread = threadIdx.x, warp = thread >> 5, lane = thread & 31;
     const int g = lane >> 2, t = lane & 3;
-    const int first_chain = a.chain0 + blockIdx.x * CHAINS;
+    const int first_chain = blockIdx.x * CHAINS;
 
     load_states(a, twos, stride, first_chain);
     for (int k = thread; k < CHAINS * row / 16; k += 32 * WARPS)
@@ -134,6 +149,7 @@ sweep_layers(GIVEN_PARAMETERS, const Layer* layers, const int* columns, int coun
     }
     __syncthreads();
 
+    i64 energy[SPAN][2] = {};  // the change of 2 E by this thread's neurons, in this sweep
     const int total = a.sweeps * count;
     int l = 0, sweep = 0, before = count - 1;
     for (int it = 0; it <= total; it++) {
@@ -150,7 +166,7 @@ sweep_layers(GIVEN_PARAMETERS, const Layer* layers, const int* columns, int coun
                            lane % SHARES, a.sweep0 + sweep - (l == 0));
                 continue;
             }
-            const int tile = u / GROUPS, group = u % GROUPS;
+            const int tile = u / GROUPS, group = warp % GROUPS;  // of u, too
             const int at = layer.place + 32 * tile + 4 * g;
             const u32 neuron = layer.neuron + 32 * tile + 4 * g;
             const u8* tiles = a.tiles + (i64)(layer.place / 32 + tile) * (a.size / BLOCK) * TILE;
@@ -186,24 +202,19 @@ sweep_layers(GIVEN_PARAMETERS, const Layer* layers, const int* columns, int coun
                     int z[4];
 #pragma unroll
                     for (int k = 0; k < 4; k++) z[k] = sums[n][k >> 1][2 * (k & 1) + e] + twice[k];
-                    i64 sum = 0;
                     const u32 now = new_states(a, z, gaps[e], old[e], chain[e], at, neuron,
-                                               sweep, sum);
+                                               sweep, energy[n][e]);
                     *(u32*)(twos + (c + e) * stride + at) = now;
                     flips[(c + e) * row + at / 4] = nibble(now ^ old[e]) | nibble(now) << 4;
-                    if (ENERGIES) {
-#pragma unroll
-                        for (int k = 4; k < 32; k <<= 1)
-                            sum += __shfl_xor_sync(0xFFFFFFFFu, sum, k);
-                        if (g == 0) atomicAdd((u64*)&changes[c + e], (u64)sum);
-                    }
                 }
             }
         }
         __syncthreads();
         before = l;
         if (++l == count) {
-            if (ENERGIES && a.energies && it < total) {
+            if (ENERGIES && it < total) {
+                add_energies(energy, changes, warp % GROUPS, lane);
+                __syncthreads();
                 if (thread < CHAINS)
                     a.energies[sweep * a.chains + first_chain + thread] =
                         a.doubled[first_chain + thread] + changes[thread];

@@ -19,12 +19,10 @@
 #define THREADS_ALL (32 * (WARPS + DECIDERS + TELLERS))
 #define PARTS (32 * TELLERS / CHAINS)  // tellers of a chain
 #define GAPS (SPLITS + ENERGIES)       // parts of a gap
+#define OWN (SPLITS < 2 * SPAN ? 2 * SPAN / SPLITS : 1)  // pairs of a split's draws
+#define AT_ONCE (OWN > 1 ? 2 : 1)
 #define AHEAD 2                        // tiles that a warp loads ahead
 #define COPIES (WARPS < 8 ? 8 / WARPS : 1)
-
-__device__ __forceinline__ void meet_without_tellers() {
-    asm volatile("bar.sync 1, %0;" ::"n"(32 * (WARPS + DECIDERS)) : "memory");
-}
 
 // What shared memory holds.
 struct Shared {
@@ -57,6 +55,7 @@ struct Role {
 };
 
 typedef int Sums[SPAN][2][4];  // of neuron k and chain (n, e): [n][k >> 1][2 (k & 1) + e]
+typedef int Drawn[OWN][4];
 
 template <bool LOW>
 __device__ __forceinline__ void multiply_all(Sums& sums, const Rows& rows, const u8* states,
@@ -97,32 +96,37 @@ __device__ __forceinline__ void raise(Sums& sums) {
         for (int k = 0; k < 8; k++) sums[n][k >> 2][k & 3] *= 256;
 }
 
-// The gaps at z = 0 of this thread's neurons and chains, added to `sums`: of every SPLITS-th of the
-// pairs of neurons' fours and chains, two at a time.
-__device__ __forceinline__ void draw_gaps(Sums& sums, const Given& a, const Shared& s,
+// The gaps at z = 0 of this thread's neurons, of those pairs (n, e) of which the split has every
+// SPLITS-th: number SPLITS k + split. Added to `sums`, or, where energies are kept, `drawn` (out).
+__device__ __forceinline__ void draw_gaps(Sums& sums, Drawn& drawn, const Given& a, const Shared& s,
                                           const Role& role, int block, int sweep) {
     const int at = BLOCK * block + role.neuron();
     const float4 rests = *(const float4*)(a.rests + at);
 #pragma unroll
-    for (int from = 0; from < 2 * SPAN; from += 2 * SPLITS) {
-        int gaps[2][4], chain[2];
-        u32 states[2];
+    for (int k = 0; k < OWN; k += AT_ONCE) {
+        int gaps[AT_ONCE][4], chain[AT_ONCE];
+        u32 states[AT_ONCE];
+        if (SPLITS * k + role.split >= 2 * SPAN) break;
 #pragma unroll
-        for (int d = 0; d < 2; d++) {
-            const int item = from + SPLITS * d + role.split;
+        for (int d = 0; d < AT_ONCE; d++) {
+            const int item = SPLITS * (k + d) + role.split;
             const int c = role.chain(item >> 1, item & 1);
             states[d] = CLAMPED ? *(const u32*)(s.states + c * s.stride + at) : 0;
-            chain[d] = a.chain0 + blockIdx.x * CHAINS + c;
+            chain[d] = blockIdx.x * CHAINS + c;
         }
-        if (from + role.split >= 2 * SPAN) break;
-        draw_fours<(SPLITS < 2 * SPAN) + 1>(gaps, a, chain, at, a.column0 + at, sweep, rests,
-                                            states);
+        draw_fours<AT_ONCE>(gaps, a, chain, at, a.column0 + at, sweep, rests, states);
 #pragma unroll
-        for (int item = from; item < min(from + 2 * SPLITS, 2 * SPAN); item++) {
-            if (item % SPLITS != role.split) continue;
-            const int n = item >> 1, e = item & 1, d = (item - from) / SPLITS;
+        for (int d = 0; d < AT_ONCE; d++) {
 #pragma unroll
-            for (int k = 0; k < 4; k++) sums[n][k >> 1][2 * (k & 1) + e] += gaps[d][k];
+            for (int j = 0; j < 4; j++) {
+                if (ENERGIES) drawn[k + d][j] = gaps[d][j];
+#pragma unroll
+                for (int split = 0; split < min(SPLITS, 2 * SPAN); split++) {
+                    const int item = SPLITS * (k + d) + split;
+                    if (!ENERGIES && split == role.split)
+                        sums[item >> 1][j >> 1][2 * (j & 1) + (item & 1)] += gaps[d][j];
+                }
+            }
         }
     }
 }
@@ -136,11 +140,11 @@ __device__ __forceinline__ void add_start(Sums& sums, const Given& a, const Role
 #pragma unroll
     for (int n = 0; n < SPAN; n++) {
         if (n % SPLITS != role.split) continue;
-        const int chain = a.chain0 + blockIdx.x * CHAINS + role.chain(n, 0);
+        const int chain = blockIdx.x * CHAINS + role.chain(n, 0);
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             int2 z = make_int2(0, 0);
-            if (PASS) z = *(const int2*)(a.responses + (i64)(at + k) * a.pitch + chain);
+            if (PASS) z = *(const int2*)(a.responses + (i64)(at + k) * a.chains + chain);
             sums[n][k >> 1][2 * (k & 1)] += twice[k] + 2 * z.x;
             sums[n][k >> 1][2 * (k & 1) + 1] += twice[k] + 2 * z.y;
         }
@@ -156,20 +160,15 @@ __device__ __forceinline__ void store_gaps(const Sums& sums, int* gaps, const Ro
                 make_int2(sums[n][k >> 1][2 * (k & 1)], sums[n][k >> 1][2 * (k & 1) + 1]);
 }
 
-// Energies: only the gaps at z = 0, which this split drew.
-__device__ __forceinline__ void store_drawn(const Sums& drawn, int* gaps, const Role& role) {
-    if constexpr (SPLITS == 1) {
-        store_gaps(drawn, gaps, role);
-    } else {
+// Energies: the gaps at z = 0, as drawn.
+__device__ __forceinline__ void store_drawn(const Drawn& drawn, int* gaps, const Role& role) {
 #pragma unroll
-        for (int item = 0; item < 2 * SPAN; item++) {
-            if (item % SPLITS != role.split) continue;
-            const int n = item >> 1, e = item & 1;
+    for (int k = 0; k < OWN; k++) {
+        const int item = SPLITS * k + role.split;
+        if (item >= 2 * SPAN) break;
+        int* to = gaps + role.neuron() * GAP_ROW + role.chain(item >> 1, item & 1);
 #pragma unroll
-            for (int k = 0; k < 4; k++)
-                gaps[(role.neuron() + k) * GAP_ROW + role.chain(n, e)] =
-                    drawn[n][k >> 1][2 * (k & 1) + e];
-        }
+        for (int j = 0; j < 4; j++) to[j * GAP_ROW] = drawn[k][j];
     }
 }
 
@@ -179,14 +178,14 @@ __device__ __forceinline__ i64 sum_of_lanes(i64 x) {
     return x;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS_ALL, RESIDENT)
+extern "C" __global__ void __launch_bounds__(THREADS_ALL, 1)
 sweep_chains(GIVEN_PARAMETERS) {
     const Given a = GIVEN;
     extern __shared__ __align__(16) u8 shared[];
     const Shared s = shared_of(a.size, shared);
     const int blocks = a.size / BLOCK, total = a.sweeps * blocks;
     const int thread = threadIdx.x, warp = thread >> 5, lane = thread & 31;
-    const int first_chain = a.chain0 + blockIdx.x * CHAINS;
+    const int first_chain = blockIdx.x * CHAINS;
 
     load_states(a, s.states, s.stride, first_chain);
     if (PASS)
@@ -202,7 +201,7 @@ sweep_chains(GIVEN_PARAMETERS) {
         int block = 0, sweep = 0;
         for (int it = -1; it < total; it++) {
             Sums sums = {};
-            Sums drawn = {};
+            Drawn drawn;
             Rows late[PLANES];
             const int before = it < 0 ? -1 : block ? block - 1 : blocks - 1;
             const bool more = it + 1 < total, follows = before >= 0 && (!PASS || block > 0);
@@ -227,7 +226,7 @@ sweep_chains(GIVEN_PARAMETERS) {
                     product<true>(sums, tiles + plane, operand, s.stride, start, count, blocks,
                                   role);
                 }
-                draw_gaps(ENERGIES ? drawn : sums, a, s, role, block, sweep);
+                draw_gaps(sums, drawn, a, s, role, block, sweep);
                 u8* to = s.weights + ((it + 1) & 1) * PLANES * BLOCK * ROW;
 #pragma unroll
                 for (int p = 0; p < PLANES; p++)
@@ -263,7 +262,7 @@ sweep_chains(GIVEN_PARAMETERS) {
                 if (ENERGIES) store_drawn(drawn, s.gaps + SPLITS * BLOCK * GAP_ROW, role);
                 if (++block == blocks) block = 0, sweep++;
             }
-            meet_without_tellers();
+            meet_some<32 * (WARPS + DECIDERS)>();  // all but the tellers
         }
     } else if (warp < WARPS + DECIDERS) {
         const int c = (thread - 32 * WARPS) / LANES, q = thread % LANES;
@@ -291,7 +290,7 @@ sweep_chains(GIVEN_PARAMETERS) {
                 }
             }
             __syncthreads();
-            meet_without_tellers();
+            meet_some<32 * (WARPS + DECIDERS)>();  // all but the tellers
         }
         if (ENERGIES) {
             const i64 sum = sum_of_lanes(energy);

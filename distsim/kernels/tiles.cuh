@@ -9,7 +9,7 @@
 // four registers of a product, and what a thread gets sums of are four neurons one after the other.
 // States are bytes, twice the state, [chain][neuron]: then sums are 2 z.
 #pragma once
-#include "types.cuh"
+#include "tensor.cuh"
 
 #define BLOCK 64    // neurons that are decided together
 #define TILE 2048   // bytes: 32 rows of 64 columns
@@ -19,36 +19,11 @@ struct Rows {
     uint4 part[4];
 };
 
-__device__ __forceinline__ uint4 load_once(const u8* from) {
-    uint4 v;
-    asm volatile("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                 : "l"(from));
-    return v;
-}
-
 __device__ __forceinline__ Rows load_rows(const u8* tile, int lane) {
     Rows rows;
 #pragma unroll
     for (int r = 0; r < 4; r++) rows.part[r] = load_once(tile + r * 512 + lane * 16);
     return rows;
-}
-
-// c += a b: 16 rows by 32 columns of bytes a (unsigned: LOW), 32 by 8 bytes b (signed).
-template <bool LOW>
-__device__ __forceinline__ void mma(int* c, u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-    if (LOW)
-        asm volatile(
-            "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},"
-            "{%0,%1,%2,%3};"
-            : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-            : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-    else
-        asm volatile(
-            "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},"
-            "{%0,%1,%2,%3};"
-            : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-            : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
 // sums: of neurons 4 g + k of the tile, g = lane >> 2, and chains 2 t + e of eight, t = lane & 3,
@@ -62,14 +37,4 @@ __device__ __forceinline__ void multiply(int sums[2][4], const Rows& rows, const
         mma<LOW>(sums[m], a.x, a.y, a.z, a.w, x.x, x.y);
         mma<LOW>(sums[m], b.x, b.y, b.z, b.w, x.z, x.w);
     }
-}
-
-// sum += the four products of the bytes of weights and of changes (signed).
-template <bool LOW>
-__device__ __forceinline__ int dot(u32 weights, u32 changes, int sum) {
-    if (LOW)
-        asm("dp4a.u32.s32 %0, %1, %2, %0;" : "+r"(sum) : "r"(weights), "r"(changes));
-    else
-        asm("dp4a.s32.s32 %0, %1, %2, %0;" : "+r"(sum) : "r"(weights), "r"(changes));
-    return sum;
 }
