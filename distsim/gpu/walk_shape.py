@@ -36,7 +36,9 @@ CHAIN_BYTES, WALKS_BYTES = CHAIN.itemsize, ctypes.sizeof(Given)
 
 WARP = 32  # threads
 _UNIT = 8  # bytes of a column that a thread loads at once
-_PASSES = 4  # loads of a column by a thread: for the next event it has as many in flight
+# Loads of a column by a thread: for the next event it has as many in flight. A warp alone needs not
+# wait for others, which serves short columns best (measured).
+_PASSES_ALONE, _PASSES = 2, 8
 _MOST_WARPS = 16  # of a chain
 _COMMON = 512  # bytes of shared memory for what a block's threads tell each other
 STARTERS = 256  # threads of a chain whose z is made
@@ -83,7 +85,7 @@ def walk_shape(
     Raises ValueError where a chain does not fit.
     """
     units = -(-n * bits // (8 * _UNIT))
-    warps = 1
+    warps = 1 if units <= WARP * _PASSES_ALONE else 2
     while warps < _MOST_WARPS and units > warps * WARP * _PASSES:
         warps *= 2
     passes = -(-units // (warps * WARP))

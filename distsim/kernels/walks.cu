@@ -72,6 +72,14 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
         // nothing
         u32 event = NOBODY, following = NOBODY;
         bool reached = false;
+        Weights w[PASSES];
+        auto fetch_columns = [&]() {
+            if (event >> 1 != ahead >> 1) load_column(b, event >> 1, next);
+#pragma unroll
+            for (int pass = 0; pass < PASSES; pass++) w[pass] = next[pass];
+            ahead = following;
+            if (ahead != NOBODY) load_column(b, ahead >> 1, next);
+        };
         if (looks) {
             while (position < count) {
                 int i = (int)neuron_of(ticket.key);
@@ -90,6 +98,7 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
                 int who = first_of(those);
                 event = from_lane(name, who);
                 if (others) following = from_lane(name, first_of(others));
+                if (CHAIN_WARPS == 1) fetch_columns();
                 if (b.lane == who) {
                     const Field turned = flipped(base, z, refractory);
                     reached = turned.reached;
@@ -110,12 +119,7 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
             following = told.b;
         }
         if (event == NOBODY) return {events, false};
-        if (event >> 1 != ahead >> 1) load_column(b, event >> 1, next);
-        Weights w[PASSES];
-#pragma unroll
-        for (int pass = 0; pass < PASSES; pass++) w[pass] = next[pass];
-        ahead = following;
-        if (ahead != NOBODY) load_column(b, ahead >> 1, next);
+        if (CHAIN_WARPS > 1) fetch_columns();
         events++;
         Push push(event & 1);
         lanes_t tops = reached ? 0 : TOPS;
