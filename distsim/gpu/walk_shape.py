@@ -1,5 +1,5 @@
 """How the kernel that walks many chains is compiled and launched, and the structs that host and
-kernel share: the twin of `kernels/walks.cuh`, without CuPy.
+kernel share: the twin of `kernels/walker.cuh`, without CuPy.
 
 None of the numbers changes a result.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from distsim.gpu.capacity import stride
 
-# The members of `Chain` and `Walks`, all of 8 bytes.
+# The members of `Chain` and `Given`, all of 8 bytes.
 _INTEGERS = "replica number exponent started target per_neuron margin transitions goal windows room"
 CHAIN = np.dtype(
     [
@@ -20,23 +20,25 @@ CHAIN = np.dtype(
         ("total", np.uint64),
     ]
 )
-_WALKS = """
-    weights column_stride neurons stride seed rest levels held held_stride chains x z bound bases
+_GIVEN = """
+    weights column_stride stride seed rest levels held held_stride chains x z bound bases
     tickets order parts room
 """
 
 
 class Given(ctypes.Structure):
-    """`Walks` of walks.cuh."""
+    """`Given` of walker.cuh."""
 
-    _fields_ = [(name, ctypes.c_uint64) for name in _WALKS.split()]
+    _fields_ = [(name, ctypes.c_uint64) for name in _GIVEN.split()]
 
 
-CHAIN_BYTES, WALKS_BYTES = CHAIN.itemsize, ctypes.sizeof(Given)
+CHAIN_BYTES, GIVEN_BYTES = CHAIN.itemsize, ctypes.sizeof(Given)
 
 WARP = 32  # threads
 _UNIT = 8  # bytes of a column that a thread loads at once
-_PASSES = 4  # loads of a column by a thread: for the next event it has as many in flight
+# Loads of a column by a thread: for the next event it has as many in flight. A warp alone needs not
+# wait for others, which serves short columns best (measured).
+_PASSES_ALONE, _PASSES = 2, 8
 _MOST_WARPS = 16  # of a chain
 _COMMON = 512  # bytes of shared memory for what a block's threads tell each other
 STARTERS = 256  # threads of a chain whose z is made
@@ -83,7 +85,7 @@ def walk_shape(
     Raises ValueError where a chain does not fit.
     """
     units = -(-n * bits // (8 * _UNIT))
-    warps = 1
+    warps = 1 if units <= WARP * _PASSES_ALONE else 2
     while warps < _MOST_WARPS and units > warps * WARP * _PASSES:
         warps *= 2
     passes = -(-units // (warps * WARP))
@@ -98,7 +100,10 @@ def walk_shape(
                 if room >= enough or at_once == 1:
                     return found
                 break
-    raise ValueError(f"{n} neurons with weights of {bits} bits")
+    raise ValueError(
+        f"{n} neurons with weights of {bits} bits given; allowed: fewer, so that a chain fits the "
+        f"{shared} bytes of shared memory of a multiprocessor"
+    )
 
 
 def walk_constants(shape: WalkShape, n: int, bits: int, z_bits: int) -> dict[str, int]:
@@ -116,7 +121,7 @@ def walk_constants(shape: WalkShape, n: int, bits: int, z_bits: int) -> dict[str
         "BUCKET_BITS": bucket_bits,
         "BASES_SHARED": int(bases),
         "CHAIN_BYTES": CHAIN_BYTES,
-        "WALKS_BYTES": WALKS_BYTES,
+        "GIVEN_BYTES": GIVEN_BYTES,
         "COMMON_BYTES": _COMMON,
         "SHARED_BYTES": shared_bytes(n, bits, z_bits, shape),
         "STARTERS": STARTERS,

@@ -85,8 +85,8 @@ class Walks:
         self._module = compile_module("walks.cu", **constants)
         self._arrays: dict[str, Any] = {}  # on the device, by the name of their pointer
         self._given = Given(
-            weights=weights.pointer, column_stride=weights.stride, neurons=self.neurons,
-            stride=-(-self.neurons // WARP) * WARP, seed=seed % 2**64,
+            weights=weights.pointer, column_stride=weights.stride,
+            stride=-(-self.neurons // WARP) * WARP, seed=seed,
         )  # fmt: skip
         self._chains = np.zeros(self.size, CHAIN)
         self._chains["replica"] = replicas

@@ -29,6 +29,8 @@ typedef u64 wide_t;
 #define BEYOND (1ll << 62)
 #endif
 
+static_assert(Z_BITS == 64 || WEIGHT_BITS < 32, "z of weights of 32 bits may take 64");
+
 #define REFRACTORY 1  // flags of a neuron: its state,
 #define DRAWN 2       // that tickets are drawn, those under its `bound`,
 #define HELD 4        // that it is clamped

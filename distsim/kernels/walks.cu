@@ -8,6 +8,8 @@
 #include "walks.cuh"
 #include "window.cuh"
 
+#define NOBODY 0xFFFFFFFFu  // no event
+
 // This thread's part of the column of neuron j.
 __device__ __forceinline__ void load_column(const Walker& b, u32 j, Weights (&w)[PASSES]) {
     const weight_t* from = b.weights + (u64)j * COLUMN_STRIDE;  // `weights`: from this thread's on
@@ -72,6 +74,14 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
         // nothing
         u32 event = NOBODY, following = NOBODY;
         bool reached = false;
+        Weights w[PASSES];
+        auto fetch_columns = [&]() {
+            if (event >> 1 != ahead >> 1) load_column(b, event >> 1, next);
+#pragma unroll
+            for (int pass = 0; pass < PASSES; pass++) w[pass] = next[pass];
+            ahead = following;
+            if (ahead != NOBODY) load_column(b, ahead >> 1, next);
+        };
         if (looks) {
             while (position < count) {
                 int i = (int)neuron_of(ticket.key);
@@ -90,6 +100,7 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
                 int who = first_of(those);
                 event = from_lane(name, who);
                 if (others) following = from_lane(name, first_of(others));
+                if (CHAIN_WARPS == 1) fetch_columns();
                 if (b.lane == who) {
                     const Field turned = flipped(base, z, refractory);
                     reached = turned.reached;
@@ -110,12 +121,7 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
             following = told.b;
         }
         if (event == NOBODY) return {events, false};
-        if (event >> 1 != ahead >> 1) load_column(b, event >> 1, next);
-        Weights w[PASSES];
-#pragma unroll
-        for (int pass = 0; pass < PASSES; pass++) w[pass] = next[pass];
-        ahead = following;
-        if (ahead != NOBODY) load_column(b, ahead >> 1, next);
+        if (CHAIN_WARPS > 1) fetch_columns();
         events++;
         Push push(event & 1);
         lanes_t tops = reached ? 0 : TOPS;
@@ -142,8 +148,8 @@ __device__ __forceinline__ Walked walk_window(const Walker& b, const Queue& queu
 }
 
 // All neurons from the start of a window in global memory.
-__device__ __forceinline__ void load_chain(const Walker& b, const Walks* given) {
-    const Walks& w = *given;
+__device__ __forceinline__ void load_chain(const Walker& b, const Given* given) {
+    const Given& w = *given;
     i64 chain = this_block();
     for (int i = b.thread; i < SPAN; i += BLOCK_THREADS) b.field(i) = (field_t)(HALF + HALF / 2);
     meet();
@@ -157,8 +163,8 @@ __device__ __forceinline__ void load_chain(const Walker& b, const Walks* given) 
 }
 
 // The other way. Returns the largest s z of this thread's neurons that are not clamped.
-__device__ __forceinline__ i64 store_chain(const Walker& b, const Walks* given) {
-    const Walks& w = *given;
+__device__ __forceinline__ i64 store_chain(const Walker& b, const Given* given) {
+    const Given& w = *given;
     i64 chain = this_block(), top = -(i64)LIMIT;
     for (int i = b.thread; i < NEURONS; i += BLOCK_THREADS) {
         u8 flags = b.flags(i);
@@ -171,7 +177,7 @@ __device__ __forceinline__ i64 store_chain(const Walker& b, const Walks* given) 
 }
 
 // The next window: its width and cap, from the largest s z; x and z go to global memory.
-__device__ __forceinline__ void open_here(Walker& b, const Walks* given) {
+__device__ __forceinline__ void open_here(Walker& b, const Given* given) {
     i64 top = largest_of_lanes(store_chain(b, given));
     Common& common = b.common();
     Chain& chain = common.chain;
@@ -265,9 +271,9 @@ __device__ __forceinline__ Outcome through(const Walker& b, const Queue& queue) 
 // A window for whose tickets there is no room in shared memory.
 __device__ __noinline__ Outcome through_far(Walker b, Far far) { return through(b, far); }
 
-// grid: a block a chain. See gpu/walks.py for the shared memory.
+// grid: a block a chain
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, CHAINS_AT_ONCE)
-walk_chains(const Walks* given) {
+walk_chains(const Given* given) {
     Walker b;
     i64 number = this_block();
     b.thread = this_thread();
@@ -316,7 +322,7 @@ walk_chains(const Walks* given) {
 }
 
 // z of all chains, from their states. grid: a block a chain
-extern "C" __global__ void begin_chains(const Walks* given, const i64* bias) {
+extern "C" __global__ void begin_chains(const Given* given, const i64* bias) {
     i64 chain = this_block() * given->stride;
     const u8* x = given->x + chain;
     for (i64 i = this_thread(); i < NEURONS; i += LANES == 1 ? 1 : STARTERS) {

@@ -11,6 +11,7 @@ from host_code import KERNELS
 
 from distsim.gpu.constants import FLAGS, constants, definitions
 from distsim.gpu.variants import LAYER_VARIANTS, VARIANTS
+from distsim.gpu.walk_shape import walk_constants, walk_shape
 
 
 def _with_nvcc(source: Path, options: list[str], folder: Path) -> str:
@@ -39,13 +40,16 @@ COMPILERS = {
 }
 
 
-@pytest.mark.parametrize(
+with_each = pytest.mark.parametrize(
     "compiler",
     [
         pytest.param(run, marks=pytest.mark.skipif(not there, reason=f"no {name} here"), id=name)
         for name, (run, there) in COMPILERS.items()
     ],
 )
+
+
+@with_each
 @pytest.mark.parametrize(
     ("name", "bits", "z_bits", "boltzmann", "group", "more"),
     [
@@ -81,3 +85,24 @@ def test_kernels_compile(
     chain = {"WEIGHT_BITS": bits, "Z_BITS": z_bits, "BOLTZMANN": boltzmann, "GROUP": group}
     given = constants(**{"COLUMN_BYTES": 8, "APART": 8, **chain, **more})
     assert not compiler(KERNELS / name, ["-arch=sm_90", *FLAGS, *definitions(given)], tmp_path)
+
+
+@with_each
+@pytest.mark.parametrize(
+    ("neurons", "bits", "z_bits", "chains"),
+    [(250, 8, 32, 3168), (20_000, 32, 64, 1)],
+)
+def test_the_kernel_that_walks_compiles(
+    tmp_path: Path,
+    neurons: int,
+    bits: int,
+    z_bits: int,
+    chains: int,
+    compiler: Callable[[Path, list[str], Path], str],
+) -> None:
+    shape = walk_shape(
+        neurons, bits, z_bits, target=64, chains=chains, multiprocessors=132, shared=228 << 10
+    )
+    given = constants(**walk_constants(shape, neurons, bits, z_bits))
+    options = ["-arch=sm_90", *FLAGS, *definitions(given)]
+    assert not compiler(KERNELS / "walks.cu", options, tmp_path)

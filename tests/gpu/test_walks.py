@@ -28,10 +28,10 @@ from distsim.weights.source import Network
 
 HOST = """
 #include "walks.cu"
-extern "C" void begin(i64 chains, const Walks* given, const i64* bias) {
+extern "C" void begin(i64 chains, const Given* given, const i64* bias) {
     for (block_number = 0; block_number < chains; block_number++) begin_chains(given, bias);
 }
-extern "C" void walk(i64 chains, const Walks* given) {
+extern "C" void walk(i64 chains, const Given* given) {
     for (block_number = 0; block_number < chains; block_number++) walk_chains(given);
 }
 """
@@ -65,12 +65,6 @@ def _on(device: str) -> Iterator[Any]:
         yield walks
 
 
-DEVICES = [
-    pytest.param("host", marks=needs_compiler),
-    pytest.param("gpu", marks=pytest.mark.gpu),
-]
-
-
 class Case(NamedTuple):
     neurons: int
     bits: int = 8
@@ -83,18 +77,30 @@ class Case(NamedTuple):
     steps: tuple[int, ...] = (1, 700, 1500)  # goals, one after the other
 
 
+SMALL = Case(20, taus=(0.1, 0.25, 1.0, 4.0), coupling=4.0, rests=True, clamped=3)
+ON_HOST = [
+    SMALL,
+    Case(37, bits=32, taus=(1.0, 0.25), rests=True, clamped=5),
+    Case(333, bits=16, taus=(1.0, 0.1), coupling=2.0, rests=True),
+]
 CASES = [
+    *ON_HOST,
     Case(1, steps=(40,)),
     Case(3, bits=16, rests=True, steps=(100,)),
-    Case(20, taus=(0.1, 0.25, 1.0, 4.0), coupling=4.0, rests=True, clamped=3),
-    Case(37, bits=32, taus=(1.0, 0.25), rests=True, clamped=5),
     Case(201, taus=(0.25, 0.1)),
     Case(250, taus=(1.0, 0.5), rests=True, clamped=30, window=700, steps=(5000,)),
-    Case(333, bits=16, taus=(1.0, 0.1), coupling=2.0, rests=True),
     Case(511, bits=32, clamped=1),
     Case(1030, rests=True),
     Case(2100, taus=(1.0, 0.25), replicas=(0, 7), steps=(800,)),
+    Case(4999, replicas=(1,), steps=(1500,)),
 ]
+EVERYWHERE = pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param("host", marks=needs_compiler),
+        pytest.param("gpu", marks=pytest.mark.gpu),
+    ],
+)
 
 
 def _network(case: Case) -> Network:
@@ -181,9 +187,7 @@ def _for_ever(walks: Any) -> NDArray[np.int64]:
     return np.full(walks.size, 1 << 60)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.neurons}-{case.bits}")
-def test_chains_are_the_cpus(case: Case, device: str) -> None:
+def _check_case(case: Case, device: str) -> None:
     chains = Chains(case)
     with _on(device) as module:
         walks = chains.walks(module)
@@ -195,11 +199,27 @@ def test_chains_are_the_cpus(case: Case, device: str) -> None:
         walks.release()
 
 
-@pytest.mark.parametrize("device", DEVICES)
+def _name(case: Case) -> str:
+    return f"{case.neurons}-{case.bits}"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES, ids=_name)
+def test_chains_on_a_gpu_are_the_cpus(case: Case) -> None:
+    _check_case(case, "gpu")
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", ON_HOST, ids=_name)
+def test_the_kernel_as_host_code_makes_the_cpus_chains(case: Case) -> None:
+    _check_case(case, "host")
+
+
+@EVERYWHERE
 def test_windows_without_room_are_done_once_more(
     device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chains = Chains(CASES[2])
+    chains = Chains(SMALL)
     with _on(device) as module:
         shape, reserve, rooms = module.walk_shape, module.Walks._reserve, []
 
@@ -218,11 +238,10 @@ def test_windows_without_room_are_done_once_more(
         _check(walks, chains)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("case", [CASES[2], CASES[4]], ids=lambda case: f"{case.neurons}")
-def test_what_a_run_still_wants_is_in_the_next_window(case: Case, device: str) -> None:
+@EVERYWHERE
+def test_what_a_run_still_wants_is_in_the_next_window(device: str) -> None:
     """The CPU's chain takes over before the window in which a run ends, by time or by events."""
-    chains = Chains(case)
+    chains = Chains(SMALL)
     with _on(device) as module:
         for goal, until in ((777, None), (None, 3.14)):
             walks = chains.walks(module)
@@ -245,23 +264,22 @@ def test_what_a_run_still_wants_is_in_the_next_window(case: Case, device: str) -
                 assert chain.windows <= 1
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@EVERYWHERE
 def test_a_window_ends_where_conditions_change(device: str) -> None:
-    case = Case(150, rests=True, taus=(1.0, 0.5))
-    chains = Chains(case)
+    chains = Chains(SMALL)
     times, factors = np.array([0.0, 0.7, 1.9]), np.array([1.0, 0.4, 1.5])
     chains.schedule = replace(
         chains.schedule, times=times, taus=factors, start=np.array([0.7]),
         stop=np.array([1.9]), neuron=np.array([7]), bias=np.array([2.2]),
     )  # fmt: skip
     shard = chains.shard
-    added = np.zeros(case.neurons)
+    added = np.zeros(SMALL.neurons)
     added[7] = 2.2 / shard.unit
     with _on(device) as module:
         walks = chains.walks(module)
         for start, change, factor in zip(times, [*times[1:], np.inf], factors, strict=True):
             walks.temper(*chains.temperatures(factor))
-            lift = np.rint(added) if start == 0.7 else np.zeros(case.neurons)
+            lift = np.rint(added) if start == 0.7 else np.zeros(SMALL.neurons)
             rest = added - lift if start == 0.7 else 0.0
             walks.drive(shard.bias + lift.astype(np.int64), shard.rest + rest)
             goals = np.full(walks.size, 4000) if change == np.inf else _for_ever(walks)
