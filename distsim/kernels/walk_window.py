@@ -12,8 +12,8 @@ from distsim.kernels.meeting import meet
 from distsim.kernels.memory import LINE, UNCOUNTED, prefetch
 from distsim.kernels.walk_tickets import deepen, flip, pivot
 
-BLOCK = np.uint64(64)  # neurons: a constant, so that LLVM makes vectors of loops over them
-_AHEAD = 1 << 13  # bytes of a column from which on the next one is prefetched
+BLOCK = np.uint64(128)  # neurons: a constant, so that LLVM makes vectors of loops over them
+_AHEAD = 1 << 19  # bytes of W from which on the next column is prefetched
 _NO_ROOM, _EARLY = np.uint64(0), np.uint64(1)  # before all event words: the window ends
 
 
@@ -105,7 +105,7 @@ def through(rule, here, columns, motion, tickets, log, count, made):
     key, threshold, order = queue
     cap = here.cap
     most = made + here.most
-    large = x.size * columns.itemsize >= _AHEAD
+    large = columns.size * columns.itemsize >= _AHEAD
     position = 0
     while position < count:
         t = order[position]
@@ -153,7 +153,7 @@ def together(rule, here, columns, motion, tickets, log, count, made):
     key, order = queue.key, queue.order
     first, places = rule.first, rule.places
     most = made + here.most
-    large = x.size * columns.itemsize >= _AHEAD
+    large = columns.size * columns.itemsize >= _AHEAD
     position, lifted = 0, False
     o, word, sz = _fires_next(motion, queue, position, count, first)
     while True:
