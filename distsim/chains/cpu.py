@@ -93,7 +93,7 @@ class HostChain:
         needs = (self.shard, self.ranks, self.timer, energies)
         if self.engine == "walk":
             return Walk(*needs)
-        return Windows(_SOLVERS[self.engine](*needs), self.shard.first, self.timer)
+        return Windows(_SOLVERS[self.engine](*needs), self.shard, self.timer)
 
     @property
     def target(self) -> int:

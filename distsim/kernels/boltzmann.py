@@ -15,10 +15,8 @@ from distsim.kernels.updates import logit_of, quads, random_logit
 
 
 @njit(inline="always")
-def visited(seed, replica, step, neurons, sequential):
-    """The neuron that step `step` (from 0) visits: step mod N, or uniform (multiply-high)."""
-    if sequential:
-        return step % neurons
+def visited(seed, replica, step, neurons):
+    """The neuron that step `step` (from 0) of the random scan visits: uniform (multiply-high)."""
     a, b, _, _ = draw(seed, 0, step | replica, 0, VISIT)
     n = np.uint64(neurons)
     return np.int64((a * n + ((b * n) >> np.uint64(32))) >> np.uint64(32))
@@ -59,8 +57,12 @@ def visits(scan, source, start, steps, held, room):
         slot_of[slots[a].neuron] = -1
     used = 0
     count = 0
+    following = start % neurons  # in a sequential scan
     for step in range(start, start + steps):
-        i = visited(seed, replica, step, neurons, sequential) - first
+        i = following - first
+        following = following + 1 if following + 1 < neurons else 0
+        if not sequential:
+            i = visited(seed, replica, step, neurons) - first
         if i < 0 or i >= n:
             continue
         if slot_of[i] < 0:
@@ -106,9 +108,11 @@ def _sweep_logits(seed, replica, start, neurons, tickets):
     group, sweep = np.empty(tickets.size, np.int64), np.empty(tickets.size, np.int64)
     place = np.empty(tickets.size, np.int64)
     groups = 0
+    s, before = start // neurons, start % neurons - 1  # neurons rise in a sweep
     for t in range(tickets.size):
         i = neuron_of(tickets[t].key)
-        s = (start + tick_of(tickets[t].key) - 1) // neurons
+        s += i <= before
+        before = i
         if groups == 0 or group[groups - 1] != i >> 2 or sweep[groups - 1] != s:
             group[groups] = i >> 2
             sweep[groups] = s

@@ -34,7 +34,6 @@ from distsim.kernels.events import NO_EVENT
 from distsim.kernels.mcculloch_pitts import largest_response
 from distsim.kernels.meeting import least
 from distsim.kernels.memory import UNCOUNTED
-from distsim.kernels.record import event_times
 from distsim.kernels.walk_room import Here
 from distsim.kernels.walk_tickets import begin, limit_of
 from distsim.kernels.walk_together import together
@@ -44,7 +43,6 @@ from distsim.kernels.window import (
     end_word,
     margin_of,
     segment_at,
-    tick_length,
     width_and_cap,
 )
 
@@ -149,8 +147,7 @@ def walk(rule, columns, motion, clock, ends, kept, tickets, log):
             break
         first, done = done, made
         before = clock
-        tick = tick_length(exponent)
-        event_times(log.event[first:done], high, low, tick, -0.5, log.time[first:done])
-        clock = after_window(clock, exponent, change, log.event[first:done], target, early)
+        events, times = log.event[first:done], log.time[first:done]
+        clock = after_window(clock, exponent, change, events, target, early, times)
         windows += 1
     return windows, done, first, before, clock, made, full

@@ -80,7 +80,7 @@ def draw_visits(scan, rest, chunk, visits):
         groups = _groups(neurons, first, chunk, visits)
     else:
         for q in range(count):
-            neuron[q] = visited(seed, replica, step + q, neurons, False) - first
+            neuron[q] = visited(seed, replica, step + q, neurons) - first
     if scale == 0.0:
         low[:count] = high[:count] = np.nan
     elif sequential:

@@ -50,7 +50,7 @@ def _add_of(columns, event, following, y, crossed):
             dense.column(columns, neuron_of(event)),
             dense.column(columns, neuron_of(following)),
         )
-        large = y.size * columns.itemsize >= walk_window.AHEAD
+        large = columns.size * columns.itemsize >= walk_window.AHEAD
         return walk_window.push(y, w, event & ONE == ONE, ahead, large, crossed)
 
     def of_sparse(columns, event, following, y, crossed):

@@ -199,7 +199,7 @@ def _run(scan, step, most):
 
 @njit(inline="always")
 def _is_local(scan, step):
-    i = visited(scan.seed, scan.replica, step, scan.neurons, False)
+    i = visited(scan.seed, scan.replica, step, scan.neurons)
     return scan.first <= i < scan.first + scan.size
 
 

@@ -11,8 +11,8 @@ from distsim.kernels.events import neuron_of
 from distsim.kernels.memory import LINE, UNCOUNTED, prefetch
 from distsim.kernels.walk_tickets import deepen, flip, pivot
 
-BLOCK = np.uint64(64)  # neurons: a constant, so that LLVM makes vectors of loops over them
-AHEAD = 1 << 13  # bytes of a column from which on the next one is prefetched
+BLOCK = np.uint64(128)  # neurons: a constant, so that LLVM makes vectors of loops over them
+AHEAD = 1 << 19  # bytes of W from which on the next column is prefetched
 
 
 @njit(**UNCOUNTED)
@@ -96,7 +96,7 @@ def through(rule, here, columns, motion, tickets, log, count, made):
     key, threshold, order, _ = queue
     cap = here.cap
     most = made + here.most
-    large = x.size * columns.itemsize >= AHEAD
+    large = columns.size * columns.itemsize >= AHEAD
     position = 0
     while position < count:
         t = order[position]

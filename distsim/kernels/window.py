@@ -11,6 +11,7 @@ from numba import njit
 
 from distsim.kernels.elementary import LN2
 from distsim.kernels.events import LIMIT, MPM_TICK_BITS, NO_EVENT, event_word, tick_of
+from distsim.kernels.record import event_times
 
 CAP_BITS = 6  # a window of the MPM ends when a rate comes above 2^6 / D
 START_BITS = 4  # and starts with all rates at or under 2^4 / D
@@ -132,13 +133,15 @@ def end_word(clock, exponent, change):
 
 
 @njit(cache=True)
-def after_window(clock, exponent, change, events, target, early):
+def after_window(clock, exponent, change, events, target, early, times):
     """The clock after an MPM's window of width 2^exponent: later by that, at the change of
     conditions that cuts it, or at its last event's time if it ended early.
 
-    events: uint64 words; change: the time of the change; inf for a window that is not cut.
+    events: uint64 words; change: the time of the change; inf for a window that is not cut; times:
+    float64[events], when the events happen (out).
     """
     number, high, low, rule = clock
+    event_times(events, high, low, tick_length(exponent), -0.5, times)
     if early:
         ticks = float(tick_of(events[-1])) if events.size else 0.0
         high, low = advance(high, low, (ticks - 0.5) * tick_length(exponent))

@@ -109,15 +109,14 @@ class Boltzmann:
         steps = steps_of(tuple(self.clock), self.most, change)
         return Window(self.clock.number, self.clock.exponent, steps, most=steps, cap=int(LIMIT))
 
-    def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
-        """The steps of events, counted from 1."""
-        times = np.empty(events.size)
-        event_times(events, float(window.number), 0.0, 1.0, 0.0, times)
-        return times
-
-    def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
-        clock = tuple(self.clock)
+    def close(
+        self, window: Window, events: NDArray[np.uint64], *, early: bool
+    ) -> NDArray[np.float64]:
+        """Steps are counted from 1."""
+        clock, times = tuple(self.clock), np.empty(events.size)
+        event_times(events, self.clock.high, 0.0, 1.0, 0.0, times)
         self.clock = Clock(*after_steps(clock, window.steps, events.size, self.target, self.most))
+        return times
 
     def now(self) -> float:
         """Steps done, at the end of the last window."""

@@ -13,8 +13,8 @@
 | scan | the BM's `kernels.boltzmann.Scan`; None for an MPM |
 | clock | where the chain is: `kernels.window.Clock` |
 | open(z, x) | the next window |
-| times(window, events) | model times or steps of events, float64[events] |
-| close(window, events, early) | moves the clock to the window's end |
+| close(window, events, early) | moves the clock to the window's end; the events' model times or |
+| | steps, float64[events] |
 | now() | model time or steps at the end of the last window |
 | standstill(z, x) | the error of a run that waits for events where none will come, or None; for |
 | | all ranks alike, after a window without events |
@@ -63,9 +63,9 @@ class Law(Protocol):
 
     def open(self, z: NDArray[Any], x: NDArray[np.uint8]) -> Window: ...
 
-    def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]: ...
-
-    def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None: ...
+    def close(
+        self, window: Window, events: NDArray[np.uint64], *, early: bool
+    ) -> NDArray[np.float64]: ...
 
     def now(self) -> float: ...
 

@@ -39,7 +39,6 @@ from distsim.kernels.mcculloch_pitts import (
     more_arrivals,
 )
 from distsim.kernels.race import earliest_arrival, first_tickets
-from distsim.kernels.record import event_times
 from distsim.kernels.replay import Bounds
 from distsim.kernels.window import (
     END_OF_TIME,
@@ -50,7 +49,6 @@ from distsim.kernels.window import (
     end_word,
     margin_of,
     octaves_of,
-    tick_length,
     width_and_cap,
 )
 from distsim.laws.conditions import Conditions
@@ -140,19 +138,16 @@ class McCullochPitts:
         change = math.inf if end == NO_EVENT else change
         return Window(self.clock.number, width, 0, self.most, cap, change, np.uint64(end))
 
-    def times(self, window: Window, events: NDArray[np.uint64]) -> NDArray[np.float64]:
-        times = np.empty(events.size)
-        tick = tick_length(window.exponent)
-        event_times(events, self.clock.high, self.clock.low, tick, -0.5, times)
-        return times
-
-    def close(self, window: Window, events: NDArray[np.uint64], *, early: bool) -> None:
+    def close(
+        self, window: Window, events: NDArray[np.uint64], *, early: bool
+    ) -> NDArray[np.float64]:
         """Move the clock to the window's end: its width, the change that cuts it, or its last event
         if it ended early."""
-        clock = tuple(self.clock)
+        clock, width, times = tuple(self.clock), window.exponent, np.empty(events.size)
         self.clock = Clock(
-            *after_window(clock, window.exponent, window.change, events, self.target, early)
+            *after_window(clock, width, window.change, events, self.target, early, times)
         )
+        return times
 
     def now(self) -> float:
         """Model time at the end of the last window."""

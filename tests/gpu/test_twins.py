@@ -333,8 +333,7 @@ def _events(random: np.random.Generator, count: int, ticks: int) -> NDArray[np.u
 def _check_closing(
     law: Law, device: _Device, window: Window, events: NDArray[np.uint64], early: bool
 ) -> None:
-    times = law.times(window, events)
-    law.close(window, events, early=early)
+    times = law.close(window, events, early=early)
     device.close(events, early=early)
     assert np.array_equal(_bits(device.times(events)), _bits(times))
     assert device.clock() == _clock(law)

@@ -220,9 +220,10 @@ def test_windows_that_share_tickets_are_noticed(
 
     true_close = McCullochPitts.close
 
-    def close(self: McCullochPitts, *arguments: Any, **named: Any) -> None:
-        true_close(self, *arguments, **named)
+    def close(self: McCullochPitts, *arguments: Any, **named: Any) -> NDArray[np.float64]:
+        times = true_close(self, *arguments, **named)
         self.clock = self.clock._replace(number=self.clock.number // 2 * 2)
+        return times
 
     monkeypatch.setattr(McCullochPitts, "close", close)
     result = follow_mpm(ASYMMETRIC, 1.0, 5000, engine=engine)

@@ -12,6 +12,7 @@ from processes import Run
 
 from distsim.config.options import Config
 from distsim.config.sources import amend
+from distsim.engines import windows
 from distsim.errors import InputError
 from distsim.files.events import read
 from distsim.ranks.communicator import Serial
@@ -22,7 +23,7 @@ from distsim.runs.progress_file import ProgressFile
 from distsim.runs.results import Progress, Summary
 
 SMALL: dict[str, Any] = {"network": "gaussian", "neurons": 60, "device": "cpu"}
-BY_WINDOW = {**SMALL, "engine": "relax"}  # whose progress is told after each, however short the run
+BY_WINDOW = {**SMALL, "engine": "relax"}
 KEYS = ["time", "transitions", "transitions_per_second", "fraction", "seconds"]
 
 
@@ -30,6 +31,12 @@ KEYS = ["time", "transitions", "transitions_per_second", "fraction", "seconds"]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def told_by_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress is told after each window of the engine relax, however short the run."""
+    monkeypatch.setattr(windows, "_WEIGHTS", 0)
 
 
 def lines(path: str = "run.jsonl") -> list[dict[str, Any]]:
@@ -93,7 +100,7 @@ def test_two_runs_do_not_write_one_file(here: Path) -> None:
 
 
 def test_a_full_disk_ends_the_lines_not_the_run(
-    here: Path, monkeypatch: pytest.MonkeyPatch
+    here: Path, told_by_window: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_file, "EVERY", 0.0)
     write, left = os.write, [1000]
@@ -118,7 +125,7 @@ def test_a_full_disk_ends_the_lines_not_the_run(
 
 @pytest.mark.parametrize("length", [{"transitions": 2000}, {"model": "bm", "sweeps": 40}])
 def test_the_last_line_has_the_numbers_of_the_summary(
-    length: dict[str, Any], here: Path, monkeypatch: pytest.MonkeyPatch
+    length: dict[str, Any], here: Path, told_by_window: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_file, "EVERY", 1e-3)
     config = Config(**BY_WINDOW, **length, observe="activity", every=0.5, progress="run.jsonl")
