@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from distsim.chains.chain import Chain
 from distsim.chains.opening import on_gpu, open_chain
 from distsim.config.options import Config
-from distsim.errors import InputError
 from distsim.networks.drawn import Drawn
 from distsim.networks.gaussian import Gaussian
 from distsim.pictures.figure import (
@@ -125,7 +124,8 @@ def run(
     update, over all GPUs).
     """
     gpu = on_gpu(device, ranks)
-    _check_synapses(sizes, synapses, gpu=gpu)
+    if synapses is not None:
+        plain_loops.check(sizes, synapses, gpu=gpu)
     # The loop on the CPU is the same for all weights, that on GPUs reads them as they are stored.
     groups = [[bits] for bits in weight_bits] if gpu else [list(weight_bits)]
     rows = []
@@ -135,18 +135,6 @@ def run(
             for group in groups:
                 rows += _group(setting, group)
     return rows
-
-
-def _check_synapses(sizes: Sequence[int], synapses: int | None, *, gpu: bool) -> None:
-    """Raise InputError for a number of synapses that cannot be measured."""
-    if synapses is None:
-        return
-    if gpu:
-        raise InputError(f"--synapses: {synapses} given on a GPU; allowed: with --device cpu")
-    if synapses > min(sizes):
-        raise InputError(
-            f"--synapses: {synapses} given for {min(sizes)} neurons; allowed: up to {min(sizes)}"
-        )
 
 
 def _group(setting: Setting, group: Sequence[int]) -> list[dict[str, Any]]:

@@ -8,13 +8,14 @@ with CuPy and NCCL is `bench_gpu.mpm_loop`. On sparse weights it is what one wri
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distsim.errors import InputError
 from distsim.kernels import plain
 from distsim.ranks.communicator import Serial
 from distsim.weights.shard import load
@@ -95,6 +96,16 @@ def bm_loop(
         updates += len(x)
     x[:] = state
     return updates / (time.perf_counter() - begin)
+
+
+def check(sizes: Sequence[int], synapses: int, *, gpu: bool) -> None:
+    """Raise InputError for a number of synapses of which there is no loop."""
+    if gpu:
+        raise InputError(f"--synapses: {synapses} given on a GPU; allowed: with --device cpu")
+    if synapses > min(sizes):
+        raise InputError(
+            f"--synapses: {synapses} given for {min(sizes)} neurons; allowed: up to {min(sizes)}"
+        )
 
 
 def sparse_rate(network: Network, model: str, tau: float, seconds: float, warm_up: float) -> float:

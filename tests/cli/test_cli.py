@@ -419,8 +419,8 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     monkeypatch.setattr("distsim.studies.bench", module, raising=False)
     asked = []
 
-    def measure(*arguments: object) -> list[dict[str, int]]:
-        asked.append(arguments[1:])  # after the ranks
+    def measure(*arguments: object, synapses: int | None) -> list[dict[str, int]]:
+        asked.append((*arguments[1:], synapses))  # after the ranks
         return [{"rate": 1}]
 
     module.run = measure  # type: ignore[attr-defined]
@@ -428,14 +428,15 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert cli.main(["bench", "--neurons", "64", "--model", "bm", "--json"], Launch()) == 0
     assert (
         cli.main(
-            ["bench", "--tau", "2", "--seconds", "0.5", "--device", "cpu", "--window", "100"],
+            ["bench", "--tau", "2", "--seconds", "0.5", "--device", "cpu", "--window", "100"]
+            + ["--synapses", "9"],
             Launch(),
         )
         == 0
     )
     assert asked == [
-        (("bm",), (64,), [32, 16], 1.0, 2.0, "auto", None),
-        (("mpm", "bm"), (1024, 4096, 16384), [32, 16], 2.0, 0.5, "cpu", 100),
+        (("bm",), (64,), [32, 16], 1.0, 2.0, "auto", None, None),
+        (("mpm", "bm"), (1024, 4096, 16384), [32, 16], 2.0, 0.5, "cpu", 100, 9),
     ]
     assert capsys.readouterr().out == 'a table\n[{"rate": 1}]\na table\n'
 

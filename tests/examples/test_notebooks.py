@@ -10,12 +10,13 @@ ROOT = Path(__file__).parents[2]
 MOST_BYTES = 150_000  # of a picture
 SAYS = {  # the same everywhere; what the RBM learns follows from sums in floating point
     "connectome": ["AVAL          1.000", "nearly silent 64%"],
+    "fly": ["T4a to d             +0.07, far away -0.00", "T5a to d             -0.09"],
     "maxcut": ["counted from its state"],
     "rbm": ["30 pictures of 65,536"],
 }
 
 
-def test_there_are_three() -> None:
+def test_there_are_four() -> None:
     assert [path.stem for path in NOTEBOOKS] == sorted(SAYS)
 
 

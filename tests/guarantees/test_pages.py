@@ -4,6 +4,7 @@ Commands run in this process, in the order of their page, with small numbers in 
 What needs GPUs, a cluster, or minutes is parsed, not run: its options must exist.
 """
 
+import gzip
 import re
 import shlex
 import tomllib
@@ -21,7 +22,7 @@ from distsim.cli.main import group, main
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SMALL = {
-    "--neurons": "40", "--transitions": "200", "--sweeps": "3", "--checkpoint-every": "1s",
+    "--neurons": "49", "--synapses": "4", "--width": "2", "--transitions": "200", "--sweeps": "3", "--checkpoint-every": "1s",
     "--max-time": "1h",
 }  # fmt: skip
 PROGRAMS = ("distsim", "python", "mpirun", "sbatch", "pip", "launch")
@@ -69,6 +70,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "pre_root_id,post_root_id,neuropil,syn_count,nt_type\n"
         "720575940628857210,720575940626838909,ME_R,5,GABA\n"
         "720575940626838909,720575940628857210,ME_R,7,GLUT\n"
+    )
+    with gzip.open(tmp_path / "connections.csv.gz", "wt") as file:
+        file.write((tmp_path / "connections.csv").read_text())
+    (tmp_path / "lattice.json").write_text(
+        '{"nodes": [{"name": "L1", "pattern": ["stride", [1, 1]]}],'
+        '"edges": [{"src": "L1", "tar": "L1", "alpha": -1, "offsets": [[[1, 0], 0.5]]}]}'
     )
     (tmp_path / "neurons.csv").write_text(
         "root_id,cell_type\n720575940628857210,Mi1\n720575940626838909,Mi4\n"

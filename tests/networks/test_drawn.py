@@ -9,6 +9,7 @@ import scipy.sparse
 from made_networks import check_sparse, opened
 
 from distsim.errors import InputError
+from distsim.front.simulate import simulate
 from distsim.networks.distance import grid, ring
 from distsim.networks.drawn import Drawn
 from distsim.ranks import partition
@@ -280,3 +281,19 @@ def test_a_table_of_edges_has_no_share_of_inhibitory_neurons() -> None:
         InputError, match=r"--inhibitory: 0\.2 given for a table of edges; allowed: C"
     ):
         opened(__file__, inhibitory="0.2")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"network": "random", "weights": "types", "degree": "probability"},
+        {"network": "grid", "width": 2.5, "neurons": 144},
+        {"network": "random", "model": "bm"},
+    ],
+)
+def test_events_do_not_depend_on_how_weights_are_held(options: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"neurons": 150, "synapses": 12, "transitions": 2000, **options}
+    found = [simulate(**given, storage=storage, device="cpu") for storage in ("dense", "sparse")]
+    assert found[0].digest == found[1].digest
+    assert [one.summary.storage for one in found] == ["dense", "sparse"]
+    assert all(one.summary.consistent for one in found)

@@ -405,7 +405,8 @@ def test_the_environment_of_a_resumed_run_says_where_and_how_only(here: Path) ->
         "diagonal_to_bias": "perhaps", "populations": "p.csv", "columns": "a,b",
         "inhibitory": "a=b", "repeats": "sum", "ids": "names", "chains": "perhaps", "replica": "1",
         "tau_schedule": "t.csv", "clamp": "perhaps", "stimulus": "s.csv", "temper": "perhaps",
-        "swap_every": "9",
+        "swap_every": "9", "synapses": "3", "degree": "probability", "weights": "types",
+        "ratio": "2", "width": "4", "extent": "3",
     }  # fmt: skip
     conduct = {
         "engine": "race", "device": "cpu", "exchange": "nccl", "checkpoint_every": "2 events",

@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from distsim.chains.chain import Chain
 from distsim.chains.opening import open_chain
 from distsim.config.options import Config
+from distsim.errors import InputError
+from distsim.kernels import plain
 from distsim.networks.gaussian import Gaussian
+from distsim.networks.matrices import from_array
 from distsim.ranks.communicator import Communicator, Serial
 from distsim.studies import bench, plain_loops
+from distsim.weights.shard import load
+from distsim.weights.sparse import SparseColumns
 
 EVERY = {
     "model", "neurons", "weight_bits", "tau", "engine", "exchange", "device", "ranks", "rate",
@@ -181,3 +187,43 @@ def test_a_plain_loop_is_given_the_columns_of_the_network() -> None:
     assert plain_loops.rate(network, loop, 1.0, 2.0, 0.5) == 7.0
     assert [seconds for _, seconds in given] == [0.5, 2.0]
     np.testing.assert_array_equal(given[0][0], network.rows(0, 70).T.astype(np.float32))
+
+
+def test_rows_of_a_sparse_network() -> None:
+    rows = bench.run(Serial(), ["mpm", "bm"], [60], [32], 1.0, 0.01, "cpu", 20, synapses=9)
+    check(rows, set())
+    names = [(row["model"], row["engine"], row["synapses"]) for row in rows]
+    assert names == [(model, engine, 9) for model in ("mpm", "bm") for engine in ("loop", "walk")]
+    with pytest.raises(InputError, match="--synapses: 61 given for 60 neurons; allowed: up to 60"):
+        bench.run(Serial(), ["mpm"], [99, 60], [32], 1.0, 0.01, "cpu", None, synapses=61)
+
+
+def test_sparse_is_not_measured_on_gpus(asked: list[str]) -> None:
+    with pytest.raises(InputError, match="--synapses: 9 given on a GPU; allowed: with --device c"):
+        bench.run(Serial(), ["mpm"], [60], [32], 1.0, 0.01, "gpu", None, synapses=9)
+
+
+@pytest.mark.parametrize("model", ["mpm", "bm"])
+def test_plain_loops_of_sparse_weights_keep_their_responses(model: str) -> None:
+    """And follow their law: of neurons with one weight each, onto the next one, the mean activity
+    of a BM and of an MPM at tau T / 2 is that of an enumeration."""
+    n = 3000
+    source = np.arange(n)
+    shift = scipy.sparse.csr_array((np.full(n, 1.0), (source ^ 1, source)))
+    network = from_array(shift)
+    shard = load(network, 32, Serial(), SparseColumns, SparseColumns.store_sparse)
+    columns = shard.storage.columns
+    weight = columns.weight.astype(np.float32) * np.float32(shard.unit)
+    s, z, state = np.ones(n, np.float32), np.zeros(n, np.float32), np.arange(1, 5, dtype=np.uint64)
+    total = []
+    for _ in range(60):
+        if model == "mpm":
+            plain.thin(columns, weight, z, s, 0.5, n // 2, state)
+        else:
+            plain.scan(columns, weight, z, s, 1.0, state)
+        total.append((1 - s).mean() / 2)
+    np.testing.assert_allclose(z, shift @ ((1 - s) / 2), atol=1e-4)
+    # Pairs: weights 1, 1, 1, e of 00, 01, 10, 11 at temperature 1.
+    wanted = (1 + np.e) / (3 + np.e)
+    # 1,500 independent pairs, of 20 or more independent times.
+    assert abs(np.mean(total[10:]) - wanted) < 5 * 0.5 / np.sqrt(n * 20 / 2)
