@@ -59,12 +59,16 @@ def read_edges(path: str, options: NetworkOptions) -> Sparse:
     if neurons is None:
         neurons = int(numbers.max(initial=-1)) + 1
     check_neurons(path, neurons)
-    source, target = numbers[edges.ends].T
+    source, target = numbers.astype(np.int32)[edges.ends.T]
     weights = csr(edges.weights, target, source, neurons)
+    with np.errstate(over="ignore"):
+        single = weights.data.astype(np.float32)
+    if np.array_equal(single, weights.data):  # as numbers of synapses are
+        weights.data = single
     more = len(edges.ends) - weights.nnz
     if more:
         if (options.repeats or ("sum" if several else "refuse")) == "refuse":
-            raise _again(table, target * neurons + source)
+            raise _again(table, target.astype(np.int64) * neurons + source)
         notes.append(f"{counted(more, 'row')} of pairs that came before, summed")
     names = _filled(edges.names, neurons) if by_name else None
     return Sparse(path, weights, names=names, notes=notes)
@@ -96,20 +100,23 @@ def _indices(edges: Edges, options: NetworkOptions, notes: list[str]) -> NDArray
     """The index of each neuron, in the order of their names, int64[names]; None: their names do
     not say. Raises InputError where they should, and for a neuron that is called in two ways."""
     limit = MOST_NEURONS if options.neurons is None else options.neurons
-    numerals = [_NUMERAL.fullmatch(name) for name in edges.names]
-    if all(numerals):
-        _check_spelling(edges, [match[1] for match in numerals if match])
-    numbers = [_index(name) for name in edges.names]
-    fits = np.array(numbers, dtype=np.int64) < limit
-    if options.ids != "names" and fits.all() and numbers:
-        if min(numbers) == 1:
+    ids, numerals = edges.ids, True
+    if ids is None:
+        matches = [_NUMERAL.fullmatch(name) for name in edges.names]
+        numerals = all(matches)
+        if numerals:
+            _check_spelling(edges, [match[1] for match in matches if match])
+        ids = np.array([_index(name) for name in edges.names], dtype=np.int64)
+    fits = ids < limit
+    if options.ids != "names" and fits.all() and ids.size:
+        if ids.min() == 1:
             notes.append(f"ids from 1: neuron 0 has none ({flag('ids')} names: only those named)")
-        return np.array(numbers, dtype=np.int64)
-    if options.ids == "indices" and numbers:
+        return ids
+    if options.ids == "indices" and ids.size:
         raise _unknown(edges, fits, f"0 to {limit - 1}")
-    if len(numbers) > limit:
-        raise _unknown(edges, np.arange(len(numbers)) < limit, f"{limit} different names")
-    if options.ids is None and numbers and all(numerals):
+    if ids.size > limit:
+        raise _unknown(edges, np.arange(ids.size) < limit, f"{limit} different names")
+    if options.ids is None and ids.size and numerals:
         first = list(edges.names)[int(np.argmin(fits))]
         notes.append(f"ids as names: {shown(first)} is no index below {limit}")
     return None
@@ -168,9 +175,7 @@ def repeated(key: NDArray[np.int64]) -> list[tuple[int, int]]:
     return [(int(k), int(first[edge[k]])) for k in again]
 
 
-def csr(
-    weights: NDArray[np.float64], i: NDArray[np.int64], j: NDArray[np.int64], neurons: int
-) -> Any:
+def csr(weights: NDArray[np.float64], i: NDArray[Any], j: NDArray[Any], neurons: int) -> Any:
     """scipy.sparse.csr_array[N, N] of the entries W[i, j]."""
     from scipy.sparse import csr_array
 

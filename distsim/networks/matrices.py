@@ -136,7 +136,8 @@ def _rounded(tile: NDArray[Any]) -> NDArray[Any]:
 
 
 class Sparse:
-    """The weights that are not zero, as scipy.sparse.csr_array[N, N] of float64, on every rank.
+    """The weights that are not zero, as scipy.sparse.csr_array[N, N], on every rank: those of up
+    to four bytes as they are, others as float64.
 
     Entries of the same place are summed, as SciPy reads them, but as float64: int8 would wrap.
     """
@@ -165,8 +166,7 @@ class Sparse:
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
         """float64[stop - start, N]."""
-        rows: NDArray[np.float64] = self._weights[start:stop].toarray()
-        return rows
+        return _dense(self._weights[start:stop])
 
     def whole(self) -> Any:
         """All of them, as scipy.sparse.csr_array."""
@@ -181,8 +181,8 @@ class Sparse:
         return as_entries(self._weights[start:stop])
 
     def mirrored_rows(self, start: int, stop: int) -> Any:
-        """These rows of W', as scipy.sparse.csr_array."""
-        return self._by_column[:, start:stop].T.tocsr()
+        """These rows of W', as scipy.sparse.csr_array of float64."""
+        return self._by_column[:, start:stop].T.tocsr().astype(np.float64, copy=False)
 
     @cached_property
     def _by_column(self) -> Any:
@@ -190,12 +190,11 @@ class Sparse:
 
     def columns(self, start: int, stop: int) -> NDArray[np.float64]:
         """float64[N, stop - start]."""
-        columns: NDArray[np.float64] = self._by_column[:, start:stop].toarray()
-        return columns
+        return _dense(self._by_column[:, start:stop])
 
     def diagonal(self) -> NDArray[np.float64]:
         """float64[N]."""
-        diagonal: NDArray[np.float64] = self._weights.diagonal()
+        diagonal: NDArray[np.float64] = self._weights.diagonal().astype(np.float64)
         return diagonal
 
     def peak(self, start: int, stop: int) -> float:
@@ -225,25 +224,41 @@ class Sparse:
         return a, b, float(rows[a - start, b]), float(mirrored[a - start, b])
 
 
+def _dense(part: Any) -> NDArray[np.float64]:
+    """A part of a scipy.sparse matrix, in C order."""
+    return part.toarray(order="C").astype(np.float64, copy=False)  # type: ignore[no-any-return]
+
+
 def as_entries(rows: Any) -> SparseRows:
     """A scipy.sparse.csr_array as `sparse_rows` gives it: its weights are copied."""
-    return rows.indptr.astype(np.int64), rows.indices, rows.data.copy()
+    return rows.indptr.astype(np.int64), rows.indices, rows.data.astype(np.float64)
 
 
 def _canonical(name: str, weights: Any) -> Any:
-    """A scipy.sparse matrix as csr_array of float64 with one entry a place.
+    """A scipy.sparse matrix as csr_array with one entry a place.
 
     Its indices are checked: SciPy's C code trusts them. The caller's own stays as it is.
     """
-    from scipy.sparse import csr_array
+    from scipy.sparse import coo_array, csr_array
 
     try:
         if hasattr(weights, "check_format"):
             weights.check_format(full_check=True)
-        with np.errstate(over="ignore"):  # what a float64 cannot hold is refused
-            matrix = csr_array(weights.astype(np.float64, copy=False))
+        if weights.format not in ("csr", "csc", "coo") or weights.dtype.itemsize > 4:
+            with np.errstate(over="ignore"):  # what a float64 cannot hold is refused
+                weights = weights.astype(np.float64, copy=False)
+        if weights.format == "coo":
+            weights = coo_array((weights.data, (weights.row, weights.col)), shape=weights.shape)
+            places = weights.row.astype(np.int32), weights.col.astype(np.int32)
+            weights = coo_array((weights.data, places), shape=weights.shape)
+            weights.has_canonical_format = True  # or entries of a place would be summed as they are
+        matrix = csr_array(weights)
         if not matrix.has_canonical_format:
-            matrix = matrix.copy()
+            matrix = matrix.copy() if weights.format == "csr" else matrix
+            matrix.sort_indices()
+            matrix = csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
+        if not matrix.has_canonical_format:
+            matrix = matrix.astype(np.float64)
             matrix.sum_duplicates()
     except MemoryError:
         raise

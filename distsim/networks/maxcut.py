@@ -19,13 +19,19 @@ of Rinaldi's generator rudy, and of the G-set (Helmberg, Rendl, SIAM J. Optim. 1
 from __future__ import annotations
 
 from array import array
+from itertools import chain
+from typing import TypeAlias
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distsim.errors import InputError
+from distsim.limits import MOST_NEURONS
 from distsim.networks.checks import check_neurons
 from distsim.networks.edges import csr, repeated
 from distsim.networks.matrices import Sparse
+from distsim.networks.rows import check_plain
 from distsim.networks.text import integer, number, open_text
 
 
@@ -38,6 +44,42 @@ def is_rudy(path: str) -> bool:
 
 def read_rudy(path: str) -> Sparse:
     """The network of a graph: `n m`, then m rows `i j w`, from 1; or m rows `i j`: each w is 1."""
+    try:
+        low, high, weights, neurons, width = _numbers(path)
+    except (ValueError, Warning):  # what is wrong, if anything is, the lines will say
+        low, high, weights, neurons, width = _lines(path)
+    rows, columns = np.concatenate([low, high]), np.concatenate([high, low])
+    both = csr(np.tile(weights, 2), rows, columns, neurons)
+    notes = ["rudy without weights, each 1"] if width == 2 else []
+    return Sparse(path, -4.0 * both, bias=2.0 * both.sum(axis=1), maxcut=True, notes=notes)
+
+
+_Graph: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], int, int]
+
+
+def _numbers(path: str) -> _Graph:
+    """Of each edge the lesser end and the greater, from 0, and its weight; how many neurons there
+    are, and numbers a row. Raises ValueError or Warning where anything is wrong."""
+    check_plain(path)
+    with open_text(path) as file, catch_warnings():
+        simplefilter("error")
+        lines = (line for line in file if line.strip())
+        neurons, edges = map(int, next(lines).split())
+        first = next(lines, "")
+        width = len(first.split())
+        kinds = [("i", "i8"), ("j", "i8"), ("w", "f8")][:width]
+        rows = np.loadtxt(chain([first], file), dtype=kinds, comments=None, ndmin=1)
+    weights = rows["w"].copy() if width == 3 else np.ones(rows.size)
+    low, high = np.minimum(rows["i"], rows["j"]) - 1, np.maximum(rows["i"], rows["j"]) - 1
+    right = rows.size == edges and width in (2, 3) and neurons <= MOST_NEURONS
+    right = right and low.min() >= 0 and high.max() < neurons and (low < high).all()
+    if not right or not np.isfinite(weights).all() or repeated(low * neurons + high):
+        raise ValueError
+    return low, high, weights, neurons, width
+
+
+def _lines(path: str) -> _Graph:
+    """As `_numbers`, line by line. Raises InputError with the line."""
     ends, weights, lines = array("q"), array("d"), array("q")
     width = 0  # numbers a row
     with open_text(path) as file:
@@ -72,7 +114,4 @@ def read_rudy(path: str) -> Sparse:
             f"{path}, line {lines[k]}: the edge of line {lines[first]} again; "
             "allowed: each edge once"
         )
-    rows, columns = np.concatenate([low, high]), np.concatenate([high, low])
-    both = csr(np.tile(np.array(weights), 2), rows, columns, neurons)
-    notes = ["rudy without weights, each 1"] if width == 2 else []
-    return Sparse(path, -4.0 * both, bias=2.0 * both.sum(axis=1), maxcut=True, notes=notes)
+    return low, high, np.array(weights), neurons, width

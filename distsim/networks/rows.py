@@ -12,17 +12,19 @@ from array import array
 from collections import defaultdict
 from itertools import chain
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distsim.config.options import flag
 from distsim.errors import InputError
+from distsim.limits import MOST_NEURONS
 from distsim.networks.tables import Rows, Table, no_columns
 from distsim.networks.text import counted, number, open_text, shown
 
 _READ = 1 << 20  # characters at a time
+_EDGES = 1 << 16  # edges at a time
 # What NumPy would take and the rows would not, or in another way: quotes, empty fields in a line of
 # nothing, and numbers in a way that their values do not tell.
 _OTHERS = re.compile(r'"|\n[ \t]+\r?\n|[\s,;](\+|0\d)')
@@ -30,13 +32,15 @@ _OTHERS = re.compile(r'"|\n[ \t]+\r?\n|[\s,;](\+|0\d)')
 
 class Edges(NamedTuple):
     """names: each with its number, by first appearance, the source of a row before its target;
-    of each edge its ends in these numbers, int64[edges, 2] (source, target), and its weight.
+    of each edge its ends in these numbers, int[edges, 2] (source, target), and its weight; ids:
+    int64[names], where all names are integers from 0 on, each written in one way; else None.
     """
 
     table: Table
     names: dict[str, int]
-    ends: NDArray[np.int64]
+    ends: NDArray[Any]
     weights: NDArray[np.float64]
+    ids: NDArray[np.int64] | None = None
 
 
 def read_rows(table: Table, inhibitory: str | None, notes: list[str]) -> Edges:
@@ -156,7 +160,7 @@ def _integers(table: Table, inhibitory: str | None) -> tuple[Edges, int]:
     kinds[source] = kinds[target] = "i8"
     if weight is not None:
         kinds[weight] = "f8"
-    _check_plain(table.path)
+    check_plain(table.path)
     with open_text(table.path) as file, warnings.catch_warnings():
         warnings.simplefilter("error")  # an integer by way of a float, no rows
         file.readline()
@@ -178,16 +182,40 @@ def _integers(table: Table, inhibitory: str | None) -> tuple[Edges, int]:
         count = int(inhibits.sum())
     if not np.isfinite(weights).all():
         raise ValueError
-    ids = np.stack([rows[str(source)], rows[str(target)]], axis=1)
-    found, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
-    names = {str(number): k for k, number in enumerate(found[order].tolist())}
-    return Edges(table, names, rank[inverse].reshape(-1, 2), weights), count
+    found, ends = _numbered(rows[str(source)], rows[str(target)])
+    del rows
+    names = {str(number): k for k, number in enumerate(found.tolist())}
+    return Edges(table, names, ends, weights, found if found.min(initial=0) >= 0 else None), count
 
 
-def _check_plain(path: str) -> None:
+def _numbered(
+    source: NDArray[np.int64], target: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The different ids by first appearance, and each edge's ends in these numbers."""
+    most = max(int(source.max(initial=0)), int(target.max(initial=0)))
+    if most >= MOST_NEURONS or min(source.min(initial=0), target.min(initial=0)) < 0:
+        ids = np.stack([source, target], axis=1)
+        found, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(order.size)
+        return found[order], rank[inverse].reshape(-1, 2)
+    # Few enough to count: where each appears first, from behind, as what is written last stays.
+    first = np.full(most + 1, -1)
+    for start in range(0, source.size, _EDGES)[::-1]:
+        part = slice(start, start + _EDGES)
+        ids = np.stack([source[part], target[part]], axis=1).reshape(-1)
+        first[ids[::-1]] = np.arange(2 * start, 2 * start + ids.size)[::-1]
+    found = np.flatnonzero(first >= 0)
+    found = found[np.argsort(first[found])]
+    place = np.empty(most + 1, np.int32)
+    place[found] = np.arange(found.size)
+    ends = np.empty((source.size, 2), np.int32)
+    ends[:, 0], ends[:, 1] = place[source], place[target]
+    return found, ends
+
+
+def check_plain(path: str) -> None:
     """Raise ValueError for a text with `_OTHERS`."""
     with open_text(path) as file:
         file.readline()

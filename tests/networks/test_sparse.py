@@ -1,5 +1,6 @@
 """Sparse matrices of SciPy: every format, entries that are repeated, what is refused."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,20 @@ def test_indices_of_a_sparse_matrix_are_checked() -> None:
     given.indices[1] = 7
     with pytest.raises(InputError, match="array: not a sparse matrix: indices must be < 3"):
         from_array(given)
+
+
+@pytest.mark.parametrize("form", ["csc", "coo"])
+def test_weights_of_a_byte_take_little_more_on_the_way(form: str) -> None:
+    random = np.random.default_rng(1)
+    places = random.choice(2000**2, 200_000, replace=False).astype(np.int32)
+    values = random.integers(1, 100, places.size, dtype=np.int8)
+    given = scipy.sparse.coo_array(
+        (values, (places // 2000, places % 2000)), shape=(2000, 2000)
+    ).asformat(form)
+    tracemalloc.start()
+    network = from_array(given)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 5.2 * places.size  # a byte each, and its source
+    assert peak < 10 * places.size
+    assert network.entries(0, 2000) == places.size
