@@ -19,11 +19,11 @@ from distsim.errors import InputError
 from distsim.gpu.blocks import Blocks
 from distsim.gpu.dense import DeviceColumns
 from distsim.gpu.driver import free_unused
-from distsim.gpu.layering import bounds_of
 from distsim.gpu.layers import Layers
 from distsim.gpu.many import REACH, ManyChains
 from distsim.gpu.resident import Resident
 from distsim.gpu.variants import algorithm
+from distsim.kernels.layers import bounds_of
 from distsim.kernels.window import Clock
 from distsim.laws.conditions import Conditions
 from distsim.laws.course import Course

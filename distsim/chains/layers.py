@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -59,13 +60,8 @@ def faster(shard: Shard[Any], chains: int) -> bool:
     """Whether so many chains are faster by layers than one after the other."""
     if chains < _CHAINS or shard.storage.name != "dense":
         return False
-    return shard.neurons >= _NEURONS * layers_of(shard).size
-
-
-def layers_of(shard: Shard[Any]) -> NDArray[np.int64]:
-    """Where each layer of the network ends, int64[L]."""
-    ends = np.empty(shard.neurons, np.int64)
-    return ends[: kernels.find_layers(shard.storage.columns, ends)]
+    layers = kernels.bounds_of(shard.storage.columns).size - 1
+    return bool(shard.neurons >= _NEURONS * layers)
 
 
 def check_room(shard: Shard[Any], chains: int) -> None:
@@ -139,9 +135,8 @@ class Layers:
 
     def _open_layers(self) -> None:
         """The layers, and the blocks of W that couple them: [of the other, of this one]."""
-        ends = layers_of(self.shard).tolist()
-        spans = list(zip([0, *ends[:-1]], ends, strict=True))
         columns = self.shard.storage.columns
+        spans = list(pairwise(kernels.bounds_of(columns).tolist()))
         self._layers = []
         for a, b in spans:
             blocks = [

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from distsim.gpu.variants import BLOCK
 
 NOBODY = -(2.0**28)  # the rest, in single precision, of a place without a neuron: it stays at 0
-_ROWS = 1 << 24  # elements of W looked at a time
 
 
 class Layering(NamedTuple):
@@ -28,19 +27,6 @@ class Layering(NamedTuple):
     size: int
     layers: NDArray[np.int32]
     columns: NDArray[np.int32]
-
-
-def bounds_of(weights: NDArray[Any]) -> NDArray[np.int64]:
-    """int64[L + 1]: the fewest runs [a, b) of neurons with W[a:b, a:b] = 0, by their bounds.
-
-    weights: [N, N], symmetric, without diagonal.
-    """
-    neurons = len(weights)
-    found = [0]
-    for i, before in enumerate(_neighbours_before(weights)):
-        if before >= found[-1]:
-            found.append(i)
-    return np.array([*found, neurons], np.int64)
 
 
 def layering(weights: NDArray[Any], bounds: NDArray[np.int64]) -> Layering:
@@ -63,15 +49,3 @@ def layering(weights: NDArray[Any], bounds: NDArray[np.int64]) -> Layering:
         columns += np.unique(place[(weights[a:b] != 0).any(axis=0)] // BLOCK).tolist()
         layer[4] = len(columns)
     return Layering(bounds, place, size, layers, np.array(columns, np.int32))
-
-
-def _neighbours_before(weights: NDArray[Any]) -> NDArray[np.int64]:
-    """int64[N]: the last neuron before each with a weight onto it; -1: none."""
-    neurons = len(weights)
-    found = np.empty(neurons, np.int64)
-    step = max(1, _ROWS // neurons)
-    for start in range(0, neurons, step):
-        stop = min(start + step, neurons)
-        there = np.tril(weights[start:stop] != 0, start - 1)[:, ::-1]
-        found[start:stop] = np.where(there.any(1), neurons - 1 - there.argmax(1), -1)
-    return found

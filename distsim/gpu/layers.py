@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from distsim.gpu.compiler import compile_module
 from distsim.gpu.driver import multiprocessors
-from distsim.gpu.layering import bounds_of, layering
+from distsim.gpu.layering import layering
 from distsim.gpu.many import Memory, planes_of, tiles_of
 from distsim.gpu.variants import LayerVariant, choose_for_layers
+from distsim.kernels.layers import bounds_of
 
 _NONE = np.uint64(0)  # a pointer that is none
 

@@ -132,7 +132,7 @@ def choose_for_layers(chains: int, size: int, multiprocessors: int) -> LayerVari
 
 
 def algorithm(neurons: int, bounds: NDArray[Any]) -> Literal["resident", "layers", "blocks"]:
-    """What is fastest for many chains; bounds: of the layers of W (`layering.bounds_of`)."""
+    """What is fastest for many chains; bounds: of the layers of W (`kernels.layers.bounds_of`)."""
     layers = bounds.size - 1
     if _LAYER * layers <= neurons and choose_for_layers(1, neurons + BLOCK * layers, 1) is not None:
         return "layers"

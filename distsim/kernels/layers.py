@@ -69,10 +69,16 @@ class Events(NamedTuple):
     count: Any
 
 
+def bounds_of(columns: Any) -> Any:
+    """int64[L + 1]: the fewest runs [a, b) of neurons, in their order, with W[a:b, a:b] = 0, by
+    their bounds. columns: int8/16/32[N, N], W of a BM."""
+    bounds = np.zeros(len(columns) + 1, np.int64)
+    layers = _find_ends(columns, bounds[1:])
+    return bounds[: layers + 1]
+
+
 @njit(cache=True)
-def find_layers(columns, ends):
-    """Cut N neurons into the fewest layers, in their order. columns: int8/16/32[N, N], W; ends:
-    int64[N] (out), where each layer ends. Returns how many there are."""
+def _find_ends(columns, ends):
     layers, start = 0, 0
     for i in range(columns.shape[0]):
         for j in range(start, i):

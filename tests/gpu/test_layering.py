@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distsim.gpu.layering import bounds_of, layering
+from distsim.gpu.layering import layering
 from distsim.gpu.variants import (
     LAYER_VARIANTS,
     SHARED_LIMIT,
@@ -18,6 +18,7 @@ from distsim.gpu.variants import (
     choose,
     choose_for_layers,
 )
+from distsim.kernels.layers import bounds_of
 
 
 def _network(*sizes: int) -> NDArray[Any]:
