@@ -14,7 +14,8 @@ NEURONS, SEED = 21, 7
 
 
 def ends_of(W: Any) -> list[int]:
-    first, *ends = bounds_of(np.asarray(W, np.int8)).tolist()
+    found: list[int] = bounds_of(np.asarray(W, np.int8)).tolist()
+    first, *ends = found
     assert first == 0
     return ends
 
