@@ -1,6 +1,6 @@
 """An MPM's window whose tickets are drawn, event by event: of one rank, or of several together.
 
-`walk` says why it is exact. It has no twin yet.
+`walk` says why it is exact. Its twin, of many chains on a GPU, is `walks.cu`.
 """
 
 import numpy as np
