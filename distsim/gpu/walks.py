@@ -159,10 +159,12 @@ class Walks:
         """Have these temperatures and targets from the next window on."""
         chains = self._chains
         chains["scale"], chains["target"] = scales, targets
-        for chain in chains:
-            target = int(chain["target"])
-            chain["per_neuron"] = target.bit_length() - self.neurons.bit_length()
-            chain["margin"] = margin_of(self._spread, target, float(chain["scale"]))
+        chains["per_neuron"] = [
+            target.bit_length() - self.neurons.bit_length() for target in targets.tolist()
+        ]
+        pairs = list(zip(targets.tolist(), scales.tolist(), strict=True))
+        margins = {pair: margin_of(self._spread, *pair) for pair in set(pairs)}
+        chains["margin"] = [margins[pair] for pair in pairs]
 
     def drive(self, bias: NDArray[np.int64], rest: NDArray[np.float64]) -> None:
         """Have these biases from the next window on, as `__init__` takes them."""

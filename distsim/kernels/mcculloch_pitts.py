@@ -2,7 +2,7 @@
 
 Ticket k of a neuron has the level G_k / D, G_k a sum of k + 1 standard exponentials, and the time
 t_k, uniform in the window of width D = 2^exponent; it fires iff s z >= 2 tau ln(G_k / D). See
-`laws.mcculloch_pitts`. `mcculloch_pitts.cuh` is the twin.
+`laws.mcculloch_pitts`. `levels.cuh` and `mcculloch_pitts.cuh` are the twins.
 """
 
 from typing import Any, NamedTuple

@@ -19,7 +19,7 @@ after the event that makes `most`, or lifts some s z above the cap, which is see
 drawn is: b is never above cap + 1.
 
 A sum is exact in y as it is in z: no |z| reaches 2^30 (int32) or 2^61 (int64) and no b is beyond,
-so that |y| stays within its type. It has no twin yet.
+so that |y| stays within its type. Its twin, of many chains on a GPU, is `walks.cu`.
 """
 
 import math

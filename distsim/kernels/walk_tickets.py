@@ -6,7 +6,7 @@ s z >= b iff y >= 0 (armed) or y < 0 (refractory). As long as s z < b, tickets t
 cannot fire; where y changes its sign, `deepen` draws more. Of most neurons only the high half of
 ticket 0's level is drawn: then b is a bound on its threshold from below.
 
-It has no twin yet.
+Its twins, of many chains on a GPU, are `walks.cuh` and `fields.cuh`.
 """
 
 import numpy as np

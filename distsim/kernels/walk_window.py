@@ -1,6 +1,6 @@
 """An MPM's window on dense columns whose tickets are drawn, event by event, on one rank.
 
-`walk` says why it is exact. It has no twin yet.
+`walk` says why it is exact. Its twin, of many chains on a GPU, is `walks.cu`.
 """
 
 import numpy as np
