@@ -440,7 +440,7 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
                 "100",
                 "--synapses",
                 "9",
-            ],  # fmt: skip
+            ],
             Launch(),
         )
         == 0
