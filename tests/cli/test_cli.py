@@ -428,8 +428,19 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert cli.main(["bench", "--neurons", "64", "--model", "bm", "--json"], Launch()) == 0
     assert (
         cli.main(
-            ["bench", "--tau", "2", "--seconds", "0.5", "--device", "cpu", "--window", "100"]
-            + ["--synapses", "9"],
+            [
+                "bench",
+                "--tau",
+                "2",
+                "--seconds",
+                "0.5",
+                "--device",
+                "cpu",
+                "--window",
+                "100",
+                "--synapses",
+                "9",
+            ],
             Launch(),
         )
         == 0

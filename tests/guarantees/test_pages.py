@@ -22,8 +22,8 @@ from distsim.cli.main import group, main
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SMALL = {
-    "--neurons": "49", "--synapses": "4", "--width": "2", "--transitions": "200", "--sweeps": "3", "--checkpoint-every": "1s",
-    "--max-time": "1h",
+    "--neurons": "49", "--synapses": "4", "--width": "2", "--transitions": "200", "--sweeps": "3",
+    "--checkpoint-every": "1s", "--max-time": "1h",
 }  # fmt: skip
 PROGRAMS = ("distsim", "python", "mpirun", "sbatch", "pip", "launch")
 PARSED = {"verify": "takes a minute", "scaling": "starts ranks; see test_launch.py"}
