@@ -249,8 +249,8 @@ def _canonical(name: str, weights: Any) -> Any:
                 weights = weights.astype(np.float64, copy=False)
         if weights.format == "coo":
             weights = coo_array((weights.data, (weights.row, weights.col)), shape=weights.shape)
-            places = weights.row.astype(np.int32), weights.col.astype(np.int32)
-            weights = coo_array((weights.data, places), shape=weights.shape)
+            ends = (end.astype(np.int32, copy=False) for end in (weights.row, weights.col))
+            weights = coo_array((weights.data, tuple(ends)), shape=weights.shape)
             weights.has_canonical_format = True  # or entries of a place would be summed as they are
         matrix = csr_array(weights)
         if not matrix.has_canonical_format:
