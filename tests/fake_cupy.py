@@ -167,12 +167,12 @@ def install() -> Iterator[tuple[Gpu, Any]]:
         yield gpu, importlib.import_module("distsim.chains.gpu")
     finally:
         for name, module in saved.items():
-            sys.modules.pop(name)
+            sys.modules.pop(name, None)
             if module is not None:
                 sys.modules[name] = module
         for package, (_, name) in zip(packages, places, strict=True):
             module = saved[f"{package.__name__}.{name}"]
-            if module is None:
-                delattr(package, name)
-            else:
+            if module is not None:
                 setattr(package, name, module)
+            elif hasattr(package, name):  # not all know the GPU
+                delattr(package, name)

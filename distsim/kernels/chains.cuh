@@ -1,4 +1,5 @@
 // What kernels of many chains are given, and what they do alike: states, draws, tallies.
+// It has no twin.
 //
 // Chains are padded to a multiple of CHAINS and neurons to one of 64; those that are none have a rest
 // so low that they stay at 0.

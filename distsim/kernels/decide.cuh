@@ -1,8 +1,9 @@
-// The 64 decisions of a block in turn, for many chains.
+// The 64 decisions of a block in turn, for many chains. It has no twin.
 //
 // gaps[p][i][c]: parts of the gap of neuron i of chain c (screen.cuh) at the block's start, to be
-// added up; where energies are kept, the last is the gap at z = 0, the others 2 z. weights: W of the block's neurons among themselves, [plane][64][ROW] bytes; states: bytes,
-// twice the state, of chain c at c apart.
+// added up; where energies are kept, the last is the gap at z = 0, the others 2 z. weights: W of the
+// block's neurons among themselves, [plane][64][ROW] bytes; states: bytes, twice the state, of chain c
+// at c apart.
 #pragma once
 #include "flips.cuh"
 #include "screen.cuh"

@@ -1,4 +1,5 @@
-// What becomes of the flips of a block of 64 neurons of a chain: their number, digest, last time.
+// What becomes of the flips of a block of 64 neurons of a chain: their number, digest, last time:
+// the twin of `unpack` in kernels/record.py.
 #pragma once
 #include "record.cuh"
 

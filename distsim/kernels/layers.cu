@@ -1,5 +1,6 @@
 // Many chains of a Boltzmann machine whose neurons come in layers without weights inside: a thread
 // block owns CHAINS of them and sweeps alone, as in resident.cu, but decides a layer at once.
+// It is the twin of kernels/layers.py.
 //
 // Each layer begins at a multiple of 64 places, its first neuron at a place equal to its number
 // modulo 4. WARPS warps take tiles of 32 neurons by 8 SPAN chains: 2 z by tensor cores over those

@@ -2,7 +2,8 @@
 
 Neurons of a layer are visited one after the other and have no weights among themselves: z of one
 does not change while others of its layer are visited. So z of a whole layer is known at once, for
-all chains, and its visits are decided in vectors, with the draws of `updates.py`. It has no twin.
+all chains, and its visits are decided in vectors, with the draws of `updates.py`. `layers.cu` is
+the twin.
 
 **Precision.** z and the integer biases are integers below 2^24, or 2^53, in single or double
 precision: exact. Thresholds T logit(u) - rest, where |logit(u)| < 8.4, are rounded three times,

@@ -1,5 +1,5 @@
 // Many chains of a Boltzmann machine that share W, in the sequential scan: a thread block owns CHAINS
-// of them and sweeps alone, states in shared memory, z never stored.
+// of them and sweeps alone, states in shared memory, z never stored. It has no twin.
 //
 // For a block of 64 neurons the first WARPS warps make 2 z = 2 W x by tensor cores and draw the
 // thresholds: with both, the gaps (screen.cuh). LANES threads a chain take its 64 decisions in turn,

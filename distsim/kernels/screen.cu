@@ -1,4 +1,5 @@
 // How far the screen's logarithm is from the logit, for the tests: over all 2^32 high halves.
+// It has no twin.
 #include "screen.cuh"
 
 // worst: float64[2] (out), the largest error of ln2 rough_log2 with the least or the largest low half,

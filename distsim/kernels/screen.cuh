@@ -1,6 +1,7 @@
 // The thresholds of a sequential scan of many chains, screened: what the high half of a uniform says
 // of a threshold, in single precision, and double precision where that is not enough. The same bits
-// as `kernels/boltzmann.py`. Compiles as host code too, for the tests.
+// as kernels/boltzmann.py; the twin of `rough_logit` in kernels/updates.py. Compiles as host code too,
+// for the tests.
 //
 // A threshold is kept with what it is compared with, as one integer of 32 bits:
 //

@@ -1,4 +1,5 @@
 // Instructions that C++ has no words for. Tests that emulate a block have their own (EMULATED).
+// It has no twin.
 #pragma once
 #include "types.cuh"
 

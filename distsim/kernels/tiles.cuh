@@ -1,4 +1,5 @@
 // Products of W with the states of many chains, on tensor cores: tiles of 32 neurons by chains.
+// It has no twin.
 //
 // W comes as planes of bytes: one of int8, or the high (int8) and the low bytes (uint8) of int16.
 // A plane is tiles of 32 rows by 64 columns, in the order in which a warp loads them,

@@ -221,7 +221,8 @@ def test_commands_with_some_options_heed_their_environment(
 
     asked: list[tuple[object, ...]] = []
 
-    def measure(*given: object) -> list[object]:
+    def measure(*given: object, synapses: int | None) -> list[object]:
+        assert synapses is None
         asked.append(given[1:])  # after the ranks
         return []
 

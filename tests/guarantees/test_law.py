@@ -238,8 +238,8 @@ def test_a_window_cut_short_but_counted_whole_is_noticed(
 
     true_close = McCullochPitts.close
 
-    def close(self: McCullochPitts, *arguments: Any, early: bool) -> None:
-        true_close(self, *arguments, early=False)
+    def close(self: McCullochPitts, *arguments: Any, early: bool) -> NDArray[np.float64]:
+        return true_close(self, *arguments, early=False)
 
     monkeypatch.setattr(McCullochPitts, "close", close)
     result = follow_mpm(ASYMMETRIC, 1.0, 20_000, engine=engine, window=1)

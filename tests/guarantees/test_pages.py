@@ -87,6 +87,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         'transitions = 20\ntau = [1.0, 2.0]\nobserve = "activity"\nevery = 0.001\n'
     )
     scipy.sparse.save_npz(tmp_path / "connections.npz", scipy.sparse.eye_array(40, format="csr"))
+    np.save(tmp_path / "rbm.npy", np.kron([[0, 1], [1, 0]], np.full((20, 20), 0.1)))
     np.save(tmp_path / "W.npy", np.random.default_rng(0).normal(0, 0.1, (40, 40)))
     return tmp_path
 

@@ -15,7 +15,7 @@ from distsim.cli import main as cli
 from distsim.cli.launch import Launch
 from distsim.config.options import Config
 from distsim.config.sources import amend
-from distsim.engines import walk
+from distsim.engines import walk, windows
 from distsim.errors import InputError, OutputError
 from distsim.files import chains, events
 from distsim.ranks import agreement
@@ -43,6 +43,7 @@ def at_every_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "_EVERY", 0.0)
     monkeypatch.setattr(agreement, "_EVERY_OF_GROUPS", 0.0)
     monkeypatch.setattr(walk, "_SECONDS", 0.0)  # a stretch is one window
+    monkeypatch.setattr(windows, "_WEIGHTS", 0)
 
 
 @pytest.fixture(scope="module")
