@@ -169,9 +169,9 @@ STREAMS: list[dict[str, Any]] = [
 @pytest.mark.usefixtures("at_every_window")
 def test_every_kind_of_stream_resumes(options: dict[str, Any], here: Path) -> None:
     whole = run(**options, output="whole.h5")
-    for windows in (1, 2, whole.windows // 2):
+    for count in (1, 2, whole.windows // 2):
         again: dict[str, Any] = {"output": "run.h5", "checkpoint": "run.ck", "overwrite": True}
-        stopped = run(windows, **options, **again)
+        stopped = run(count, **options, **again)
         assert (stopped.stopped is None) == (stopped.windows == whole.windows)
         assert resume().digest == whole.digest
         assert datasets("run.h5") == datasets("whole.h5")
