@@ -7,6 +7,8 @@ xoshiro256+ (Blackman, Vigna 2021), arithmetic in any order. `studies.plain_loop
 import numpy as np
 from numba import njit
 
+from distsim.kernels.sparse import column
+
 _UNIT = 1.1102230246251565e-16  # 2^-53
 
 
@@ -30,7 +32,7 @@ def thin(columns, weight, z, s, scale, events, state):
     """So many transitions of an MPM by thinning (Lewis, Shedler 1979): candidates of a rate that
     none exceeds, whose bound is renewed now and then.
 
-    columns: `sparse.Columns`, whose weights are not looked at; weight: float32[...]; z: float32[N];
+    columns: `sparse.Columns` of one tile, whose weights are not looked at; weight: float32[...]; z: float32[N];
     s: float32[N], 1 - 2 x; scale: 1 / (2 tau). Returns the model time.
     """
     n = s.size
@@ -47,7 +49,8 @@ def thin(columns, weight, z, s, scale, events, state):
         time += waits / (n * rate)
         a = s[i]
         s[i] = -a
-        for e in range(columns.start[i], columns.start[i + 1]):
+        begin, end = column(columns, i)
+        for e in range(begin, end):
             j = np.int64(columns.target[e])
             value = z[j] + a * weight[e]
             z[j] = value
@@ -77,6 +80,7 @@ def scan(columns, weight, z, s, scale, state):
             a = s[i]
             s[i] = -a
             changed += 1
-            for e in range(columns.start[i], columns.start[i + 1]):
+            begin, end = column(columns, i)
+            for e in range(begin, end):
                 z[columns.target[e]] += a * weight[e]
     return changed
