@@ -32,8 +32,8 @@ def thin(columns, weight, z, s, scale, events, state):
     """So many transitions of an MPM by thinning (Lewis, Shedler 1979): candidates of a rate that
     none exceeds, whose bound is renewed now and then.
 
-    columns: `sparse.Columns` of one tile, whose weights are not looked at; weight: float32[...]; z: float32[N];
-    s: float32[N], 1 - 2 x; scale: 1 / (2 tau). Returns the model time.
+    columns: `sparse.Columns` of one tile, whose weights are not looked at; weight: float32[...]; z:
+    float32[N]; s: float32[N], 1 - 2 x; scale: 1 / (2 tau). Returns the model time.
     """
     n = s.size
     time = 0.0
