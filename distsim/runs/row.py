@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from distsim.chains import layers
 from distsim.chains.abreast import Abreast, Lane
-from distsim.chains.chain import Seen, at_start
+from distsim.chains.chain import Position, Seen, at_start
 from distsim.chains.cpu import HostChain
 from distsim.chains.layers import Layers
 from distsim.chains.opening import open_on_host, start_of
@@ -61,7 +61,7 @@ def open_group(common: Common, replicas: Sequence[int], saved: Mapping[int, Stan
         replicas,
         np.stack([states for states, _ in starts]),
         [conditions for _, conditions in starts],
-        [saved[replica].position for replica in replicas if saved],
+        positions_of(replicas, starts, saved),
         keeps=_keeps(common),
         exponent=before.law.clock.exponent,
         timer=before.timer,
@@ -78,13 +78,8 @@ def _on_gpu(common: Common, replicas: Sequence[int], saved: Mapping[int, Stand])
     if config.model == "bm" and not _alike(replicas, saved, network.neurons):
         return Team(common, replicas, saved)  # what is left of each
     starts = starts_of(common, replicas, saved)
-    positions = [
-        saved[replica].position if replica in saved else at_start(states)
-        for replica, (states, _) in zip(replicas, starts, strict=True)
-    ]
-    abreast = open_on_gpu(
-        network, config, common.group, replicas, starts, positions if saved else []
-    )
+    positions = positions_of(replicas, starts, saved)
+    abreast = open_on_gpu(network, config, common.group, replicas, starts, positions)
     return Row(common, abreast, replicas, starts, saved, None)
 
 
@@ -109,6 +104,20 @@ def starts_of(
     ]  # fmt: skip
 
 
+def positions_of(
+    replicas: Sequence[int],
+    starts: Sequence[tuple[NDArray[np.uint8], Conditions]],
+    saved: Mapping[int, Stand],
+) -> list[Position]:
+    """Where chains of an earlier run stood, those that had not begun at their starts; none if there
+    was none."""
+    return [
+        saved[replica].position if replica in saved else at_start(states)
+        for replica, (states, _) in zip(replicas, starts, strict=True)
+        if saved
+    ]
+
+
 def _keeps(common: Common) -> bool:
     """Whether somebody wants the events."""
     return bool(common.config.events) or common.config.observe is not None
@@ -128,8 +137,8 @@ class Row:
         saved: Mapping[int, Stand],
         before: HostChain | None,
     ) -> None:
-        """starts: `starts_of`; saved: where those of an earlier run stand, all or none; before: a
-        chain of the network on this host, if there is one. Raises InputError on every rank of the
+        """starts: `starts_of`; saved: where those of an earlier run stand; before: a chain of the
+        network on this host, if there is one. Raises InputError on every rank of the
         group alike."""
         self.group = self.alike = common.group
         self.outcomes: dict[int, Outcome] = {}

@@ -1,5 +1,6 @@
 """Chains side by side, by layers: the streams are those of chains one after the other."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from thread_ranks import Moment, on, on_ranks
 
 from distsim.chains import abreast, layers
+from distsim.chains.chain import at_start
 from distsim.config.options import Config
 from distsim.config.sources import amend
 from distsim.errors import InputError
@@ -101,6 +103,21 @@ def test_they_go_on_by_any_engine(name: str, machine: str, tmp_path: Path) -> No
         assert found.stopped is not None
     last = on(2, lambda ranks: resume(ranks, "layers", None))
     assert (last.stopped, last.consistent) == (None, True)
+    same(chains.read(path), wanted)
+
+
+def test_chains_that_had_not_begun_begin(machine: str, tmp_path: Path) -> None:
+    """Beside one that stands at its start."""
+    _, wanted = run(tmp_path / "walk.h5", **options(machine, "cold", engine="walk"))
+    path, saved_at = str(tmp_path / "run.h5"), str(tmp_path / "run.ck")
+    given = options(machine, "cold", engine="layers", output=path, checkpoint=saved_at, events=True)
+    simulation.run(Config(**given), Serial())
+    saved = checkpoint.read(saved_at, Serial())
+    start = replace(saved.chains[0], position=at_start(wanted.initial[0]), transitions=0, time=0.0)
+    saved = replace(saved, chains={0: start})
+    settings = amend(saved_at, saved.config, {}, {"overwrite": True})
+    found = simulation.run(settings, Serial(), saved=saved)
+    assert (found.engine, found.stopped) == ("layers", None)
     same(chains.read(path), wanted)
 
 
