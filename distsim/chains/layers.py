@@ -34,10 +34,8 @@ from distsim.weights.shard import Shard
 
 # Below which sums of integers are exact.
 _EXACT: dict[Any, float] = {np.float32: 2.0**24, np.float64: 2.0**53}
-_EVENT, _BYTES = (
-    25,
-    1 << 26,
-)  # bytes: of an event, and of all of an `advance`; a sweep's may be more
+_EVENT = 25  # bytes
+_BYTES = 1 << 26  # of the events of an `advance`; a sweep's may be more
 # Where layers are faster (measured): neurons a layer, and chains side by side.
 _NEURONS, _CHAINS = 64, 8
 

@@ -41,7 +41,6 @@ class Blocks(Memory):
         variant: Variant | None = None,
     ) -> None:
         self._together = _TOGETHER * (2 if replicas.size <= _FEW else 1)
-
         neurons, planes = bias.size, weights.itemsize
         size = -(-neurons // self._together) * self._together
         chosen = variant or choose(
@@ -63,7 +62,6 @@ class Blocks(Memory):
         self._handle = cublas.create()
         self._z = cupy.empty((self._together, self.chains), cupy.int32)
         self._energies = energies
-        self._kept: Any = None
         module = compile_module(
             "resident.cu",
             **chosen.constants(),
@@ -129,14 +127,9 @@ class Blocks(Memory):
             shared_mem=self._shared,
         )  # fmt: skip
 
-    def energies(self) -> NDArray[np.int64]:
-        found: NDArray[np.int64] = self._kept[:, : self.count].get()
-        return found
-
     def release(self) -> None:
-        """Give the memory back, which no kernel uses any more."""
         cublas.destroy(self._handle)
-        self.__dict__.clear()
+        super().release()
 
 
 def _padded(weights: NDArray[Any], size: int) -> Any:

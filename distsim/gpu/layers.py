@@ -51,7 +51,6 @@ class Layers(Memory):
         self._layers = cupy.asarray(found.layers)
         self._columns = cupy.asarray(found.columns)
         self._energies = energies
-        self._kept: Any = None
         module = compile_module(
             "layers.cu",
             **chosen.constants(),
@@ -83,11 +82,3 @@ class Layers(Memory):
             ),
             shared_mem=self._shared,
         )  # fmt: skip
-
-    def energies(self) -> NDArray[np.int64]:
-        found: NDArray[np.int64] = self._kept[:, : self.count].get()
-        return found
-
-    def release(self) -> None:
-        """Give the memory back, which no kernel uses any more."""
-        self.__dict__.clear()

@@ -117,6 +117,7 @@ class Memory:
             cupy.zeros(self.chains, cupy.uint64) for _ in range(3)
         )
         self.change = cupy.zeros(self.chains, cupy.int64)
+        self._kept: Any = None  # of energies, at the end of each sweep of the last `advance`
 
     def _padded(self, values: NDArray[Any]) -> NDArray[Any]:
         padded = np.zeros((self.chains, *values.shape[1:]), values.dtype)
@@ -165,3 +166,11 @@ class Memory:
     def doubled(self) -> NDArray[np.int64]:
         found: NDArray[np.int64] = self.change[: self.count].get()
         return found
+
+    def energies(self) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = self._kept[:, : self.count].get()
+        return found
+
+    def release(self) -> None:
+        """Give the memory back, which no kernel uses any more."""
+        self.__dict__.clear()

@@ -51,7 +51,6 @@ class Resident(Memory):
         self._tiles = cupy.concatenate([tiles_of(part) for part in parts])
         self._diagonals = cupy.concatenate([diagonals_of(part) for part in parts])
         self._energies = energies
-        self._kept: Any = None
         module = compile_module(
             "resident.cu",
             **chosen.constants(),
@@ -84,11 +83,3 @@ class Resident(Memory):
             ),
             shared_mem=self._shared,
         )  # fmt: skip
-
-    def energies(self) -> NDArray[np.int64]:
-        found: NDArray[np.int64] = self._kept[:, : self.count].get()
-        return found
-
-    def release(self) -> None:
-        """Give the memory back, which no kernel uses any more."""
-        self.__dict__.clear()
